@@ -1,0 +1,1 @@
+"""Readers, caches and splits of the data sets."""

@@ -1,0 +1,111 @@
+"""Image files: whole or not, and their pixels.
+
+OpenCV decodes a JPEG that stops in the middle to a half grey image and only warns, so files are
+checked before they are decoded.
+"""
+
+import struct
+import zlib
+from typing import cast
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+SOS, EOI = 0xDA, b"\xff\xd9"
+SOF = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # frame headers; the three are tables
+TORN = "a file that stops in the middle"
+
+
+class ImageError(ValueError):
+    """An image file that can not be used; the text says what was found."""
+
+
+def image_size(data: bytes) -> tuple[int, int] | None:
+    """Check that a JPEG or PNG file is whole and read its size without decoding it.
+
+    Args:
+        data: Bytes of the file.
+
+    Returns:
+        Height and width in pixels; None for other formats, which only ``decode`` can judge.
+
+    Raises:
+        ImageError: If the file is empty, cut short or, for PNG, damaged.
+    """
+    if not data:
+        raise ImageError("an empty file (0 bytes)")
+    try:
+        if data.startswith(JPEG):
+            return _jpeg_size(data)
+        if data.startswith(PNG):
+            return _png_size(data)
+    except (struct.error, IndexError) as error:
+        raise ImageError(TORN) from error
+    return None
+
+
+def decode(data: bytes) -> npt.NDArray[np.uint8]:
+    """Decode a whole image file.
+
+    Orientation tags are ignored: points of a list belong to the pixels as stored.
+
+    Args:
+        data: Bytes of the file, in any format that OpenCV reads.
+
+    Returns:
+        Red, green, blue, shape (H, W, 3).
+
+    Raises:
+        ImageError: If it is no image, cut short or damaged.
+    """
+    image_size(data)
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        raise ImageError(f"one that OpenCV refuses ({error.err})") from error
+    if image is None:
+        raise ImageError(f"{len(data)} bytes that are no image")
+    return cast(npt.NDArray[np.uint8], cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    """Walk the segments up to the first scan, then look for the end marker.
+
+    A search from the end would take the end marker of an embedded thumbnail for the file's own.
+    """
+    at, size = 2, None
+    while True:
+        while data[at] == 0xFF:  # markers may be padded
+            at += 1
+        marker = data[at]
+        (length,) = struct.unpack_from(">H", data, at + 1)
+        if marker in SOF:
+            height, width = struct.unpack_from(">HH", data, at + 4)
+            size = (height, width)
+        at += 1 + length
+        if marker == SOS:
+            break
+        if data[at] != 0xFF:
+            raise ImageError("a damaged JPEG header")
+    if data.find(EOI, at) < 0:
+        raise ImageError(TORN)
+    if size is None:
+        raise ImageError("a JPEG without a frame header")
+    return size
+
+
+def _png_size(data: bytes) -> tuple[int, int]:
+    """Check the checksums of all chunks up to the end chunk."""
+    at, kind = len(PNG), b""
+    while kind != b"IEND":
+        length, kind = struct.unpack_from(">I4s", data, at)
+        body = data[at + 4 : at + 8 + length]
+        (checksum,) = struct.unpack_from(">I", data, at + 8 + length)
+        if zlib.crc32(body) != checksum:
+            raise ImageError("a damaged PNG (checksum)")
+        at += 12 + length
+    width, height = struct.unpack_from(">II", data, len(PNG) + 8)
+    return height, width
