@@ -1,0 +1,100 @@
+"""Folders that are built once, by one process, completely or not at all."""
+
+import fcntl
+import logging
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from facegeo.errors import UserError
+
+log = logging.getLogger(__name__)
+UNFINISHED = "unfinished-"
+
+
+def build_once(
+    cache_dir: Path,
+    name: str,
+    build: Callable[[Path], None],
+    complete: Callable[[Path], bool],
+    size_bytes: int,
+) -> Path:
+    """Return the folder ``name`` of the cache; build it first if it is not there.
+
+    The folder is filled under another name and renamed when done, so a killed build leaves
+    nothing that looks complete. One process builds at a time; the lock goes with its process.
+
+    Args:
+        cache_dir: Folder of the cache, made if need be.
+        name: Name of the wanted folder, different for different content.
+        build: Fills the empty folder that it is given.
+        complete: Whether a finished folder is still whole; a damaged one is built anew.
+        size_bytes: Space that the build needs at most.
+
+    Returns:
+        Path of the complete folder.
+
+    Raises:
+        UserError: If the cache folder can not be written or is too small.
+    """
+    folder = cache_dir / name
+    if complete(folder):
+        return folder
+    with _report(cache_dir):
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        with _lock(cache_dir / ".lock"):
+            if complete(folder):  # another process built it while this one waited
+                return folder
+            _sweep(cache_dir, folder)
+            _check_space(cache_dir, size_bytes)
+            unfinished = cache_dir / f"{UNFINISHED}{name}"
+            unfinished.mkdir()
+            try:
+                build(unfinished)
+                unfinished.rename(folder)
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
+    return folder
+
+
+@contextmanager
+def _report(cache_dir: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"the pixel cache {cache_dir} can not be written: {error.strerror or error}; "
+            "free some space there or set data.cache_dir to another folder"
+        ) from error
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Hold the lock file; the system releases it when the process ends, however it ends."""
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info("another process is building in %s; waiting for it", path.parent)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _sweep(cache_dir: Path, folder: Path) -> None:
+    """Remove what killed builds left, and ``folder`` itself if it is damaged."""
+    if folder.exists():
+        log.warning("%s is damaged and is built anew", folder)
+        folder.rename(cache_dir / f"{UNFINISHED}damaged-{folder.name}")
+    for leftover in cache_dir.glob(f"{UNFINISHED}*"):
+        shutil.rmtree(leftover)
+
+
+def _check_space(cache_dir: Path, size_bytes: int) -> None:
+    free = shutil.disk_usage(cache_dir).free
+    if free < size_bytes:
+        raise UserError(
+            f"the pixel cache {cache_dir} needs {size_bytes / 1e6:,.0f} MB, wanted that much free "
+            f"disk space, got {free / 1e6:,.0f} MB; free some or set data.cache_dir to another "
+            "folder"
+        )
