@@ -1,0 +1,1 @@
+"""Losses: a pure function and a thin module each."""

@@ -1,0 +1,1 @@
+"""Metrics with their definitions: what is divided by what, and averaged over what."""
