@@ -1,5 +1,6 @@
 """Start one command: its help and version, Hydra, and errors told in one message."""
 
+import functools
 import logging
 import os
 import platform
@@ -7,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from facegeo import __version__
 from facegeo.cli.help import help_text
@@ -16,22 +17,24 @@ from facegeo.paths import conf_dir
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    Job = Callable[[DictConfig], object]
+
 USER_ERROR = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 
 def launch(
-    function: Callable[["DictConfig"], object],
+    function: "Job",
     config_name: str,
     about: str,
     examples: Sequence[str],
     *,
     conf: Path | None = None,
 ) -> None:
-    """Run a command on the arguments of the process; does not return after an error.
+    """Run a command on the arguments of the process.
 
-    A mistake of the user ends with one message and exit code 2, Ctrl-C with exit code 130 and
-    the exception's text if it has one. With ``FACEGEO_DEBUG=1`` both keep their traceback, as
+    A mistake of the user ends the process with one message and exit code 2, Ctrl-C with the
+    exception's text and exit code 130. With ``FACEGEO_DEBUG=1`` both keep their traceback, as
     every other exception always does.
 
     Args:
@@ -39,53 +42,79 @@ def launch(
             sweep.
         config_name: Name of the top-level config; the command is called ``facegeo-<name>``.
         about: What the command does, in one paragraph, for its help.
-        examples: Arguments worth copying, each with a comment behind ``#``, for its help.
+        examples: Command lines worth copying, for its help.
         conf: Folder of the configs; the package's own if None.
+
+    Raises:
+        SystemExit: After a mistake of the user or Ctrl-C, as said above.
     """
-    program, folder = f"facegeo-{config_name}", conf or conf_dir()
+    program, config = f"facegeo-{config_name}", (conf or conf_dir()) / f"{config_name}.yaml"
     if {"-h", "--help"} & set(sys.argv[1:]):
-        print(help_text(program, about, examples, folder / f"{config_name}.yaml"))
+        print(help_text(program, about, examples, config))
         return
     if "--version" in sys.argv[1:]:
         print(f"facegeo {__version__} (python {platform.python_version()})")
         return
-    # Set up before Lightning is imported: it then leaves printing to this handler, so that its
-    # lines appear once.
+    # Lightning adds a handler of its own unless it finds one when it is imported, and then each
+    # of its lines would be printed twice.
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    with _errors_told_once(program, folder, config_name):
-        _run_hydra(function, config_name, folder)
+    failure = _run_hydra(function, config)
+    if failure is not None:
+        _end(failure, program, config)
 
 
-def _run_hydra(function: Callable[["DictConfig"], object], config_name: str, folder: Path) -> None:
-    """Compose the config and run the job or the sweep; exceptions come through as they are."""
+def _run_hydra(function: "Job", config: Path) -> BaseException | None:
+    """Compose the config and run the job or the sweep; return what was raised, if anything."""
     import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
 
-    before = os.environ.get("HYDRA_FULL_ERROR")
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints them itself and exits with code 1
+    failures: list[BaseException] = []
+
+    @functools.wraps(function)
+    def job(cfg: "DictConfig") -> object:
+        try:
+            return function(cfg)
+        except Exception as error:
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise  # Hydra says which job it was, after the others have run
+            failures.append(error)  # Hydra would print a line of its own before ours
+            return None
+
+    main = hydra.main(version_base="1.3", config_path=str(config.parent), config_name=config.stem)
     try:
-        hydra.main(version_base="1.3", config_path=str(folder), config_name=config_name)(function)()
-    finally:
-        if before is None:
-            del os.environ["HYDRA_FULL_ERROR"]
-        else:
-            os.environ["HYDRA_FULL_ERROR"] = before
+        with _environment("HYDRA_FULL_ERROR", "1"):  # else Hydra prints errors, exits with 1
+            main(job)()
+    except (Exception, KeyboardInterrupt) as error:
+        failures.append(error)
+    return failures[0] if failures else None
 
 
 @contextmanager
-def _errors_told_once(program: str, folder: Path, config_name: str) -> Iterator[None]:
-    """Turn mistakes of the user and Ctrl-C into one message and an exit code."""
+def _environment(name: str, value: str) -> Iterator[None]:
+    """Set one environment variable for a while."""
+    before = os.environ.get(name)
+    os.environ[name] = value
     try:
         yield
-    except KeyboardInterrupt as interrupt:
-        if os.environ.get("FACEGEO_DEBUG") == "1":
-            raise
-        print(f"{program}: {interrupt or 'interrupted'}", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    except Exception as error:
-        from facegeo.cli.mistakes import explain
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
-        message = explain(error, folder, config_name)
-        if message is None or os.environ.get("FACEGEO_DEBUG") == "1":
-            raise
-        print(f"{program}: error: {message}", file=sys.stderr)
-        sys.exit(USER_ERROR)
+
+def _end(failure: BaseException, program: str, config: Path) -> NoReturn:
+    """End the process after a mistake of the user or Ctrl-C; raise anything else again."""
+    from facegeo.cli.mistakes import explain
+
+    if os.environ.get("FACEGEO_DEBUG") == "1":
+        raise failure
+    if isinstance(failure, KeyboardInterrupt):
+        print(f"{program}: {failure or 'interrupted'}", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    message = explain(failure, config, sys.argv[1:])
+    if message is None:
+        raise failure
+    print(f"{program}: error: {message}", file=sys.stderr)
+    sys.exit(USER_ERROR)

@@ -1,20 +1,134 @@
 """Tell a mistake of the user from a bug of ours, and say it in one message."""
 
+import difflib
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
+from hydra import compose, initialize_config_dir
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    InstantiationException,
+    OverrideParseException,
+)
+from omegaconf import OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from facegeo.cli.help import groups
 from facegeo.errors import UserError
 
+UNKNOWN_KEY = re.compile(
+    r"Could not override '(?P<key>[^']+)|Could not delete from config. '(?P<deleted>[^']+)"
+)
+UNKNOWN_OPTION = re.compile(r"Could not find '(?P<path>[^']+)'")
+NOISE = re.compile(
+    r"\n\s*(object_type=.*|reference_type=.*|Config search path:(.|\n)*)|, set env var HYDRA.*"
+)
+# What libraries raise when they are built with a value that they can not use.
+REFUSALS = ("ValueError", "MisconfigurationException")
 
-def explain(error: BaseException, folder: Path, config_name: str) -> str | None:
-    """Return the message for a mistake of the user, None for a bug of ours."""
-    cause: BaseException | None = error
-    while cause is not None:
+
+def explain(error: BaseException, config: Path, arguments: Sequence[str]) -> str | None:
+    """Return the message for a mistake of the user, None for a bug of ours.
+
+    Args:
+        error: What a command raised.
+        config: The command's top-level config file.
+        arguments: What the user typed behind the command's name.
+    """
+    for cause in _chain(error):
         if isinstance(cause, UserError):
             return str(cause)
-        cause = cause.__cause__
+    if isinstance(error, InstantiationException):
+        return _explain_instantiation(error)
+    if isinstance(error, OverrideParseException):
+        return (
+            f"can not read {error.override!r}: {str(error).splitlines()[0]}; want KEY=VALUE, in "
+            "quotes if it holds spaces, commas or brackets"
+        )
+    if isinstance(error, ConfigCompositionException):
+        return _explain_composition(error, config, arguments)
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key} has no value; add {error.full_key}=... to the command"
     if isinstance(error, HydraException | OmegaConfBaseException):
-        return str(error)
+        return _clean(str(error))
     return None
+
+
+def _explain_instantiation(error: InstantiationException) -> str | None:
+    """Explain an object that could not be built, unless its own code is at fault."""
+    root = list(_chain(error))[-1]
+    refused = any(kind.__name__ in REFUSALS for kind in type(root).__mro__)
+    wrong_arguments = isinstance(root, TypeError) and _raised_in_hydra(root)
+    wrong_target = isinstance(root, ImportError | InstantiationException | OmegaConfBaseException)
+    if not (refused or wrong_arguments or wrong_target):
+        return None
+    return f"{_clean(str(error))}\nFACEGEO_DEBUG=1 shows where"
+
+
+def _explain_composition(error: Exception, config: Path, arguments: Sequence[str]) -> str:
+    """Name the nearest keys or options for a key or option that does not exist."""
+    text = str(error)
+    if unknown := UNKNOWN_KEY.search(text):
+        key = unknown["key"] or unknown["deleted"]
+        choices = [group.name for group in groups(config)] + _all_keys(config, key, arguments)
+        return (
+            f"there is no key {key!r}; nearest: {_nearest(key, choices)} "
+            "(--cfg job prints every key)"
+        )
+    if unknown := UNKNOWN_OPTION.search(text):
+        for group in groups(config):
+            if unknown["path"].startswith(f"{group.name}/") and group.options:
+                option = unknown["path"].removeprefix(f"{group.name}/")
+                return f"{group.name} must be one of {', '.join(group.options)}, got {option!r}"
+    return _clean("\n".join(str(cause) for cause in _chain(error)))
+
+
+def _all_keys(config: Path, unknown: str, arguments: Sequence[str]) -> list[str]:
+    """Return the dotted keys of the config that the other arguments choose."""
+    others = [word for word in arguments if "=" in word and unknown not in word]
+    for overrides in (others, []):  # the others may be mistaken as well
+        try:
+            with initialize_config_dir(str(config.parent), version_base="1.3"):
+                return list(_dotted(OmegaConf.to_container(compose(config.stem, overrides))))
+        except (HydraException, OmegaConfBaseException):
+            continue
+    return []
+
+
+def _dotted(node: object, prefix: str = "") -> Iterator[str]:
+    """Yield the dotted name of every key of nested dicts."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield f"{prefix}{key}"
+            yield from _dotted(value, f"{prefix}{key}.")
+
+
+def _nearest(key: str, choices: Sequence[str]) -> str:
+    """Return up to three choices: those that end in the same word, then those spelt alike."""
+    last = key.rpartition(".")[2]
+    same_word = [choice for choice in choices if choice.rpartition(".")[2] == last]
+    alike = difflib.get_close_matches(key, choices, n=3, cutoff=0.6)
+    return ", ".join(list(dict.fromkeys(same_word + alike))[:3]) or "none"
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception, what it was raised from, and so on."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__
+
+
+def _raised_in_hydra(error: BaseException) -> bool:
+    """Say whether a call failed at Hydra's own line: the arguments did not fit the target."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_globals["__name__"].startswith("hydra.")
+
+
+def _clean(text: str) -> str:
+    """Drop the lines that tell a user nothing."""
+    return NOISE.sub("", text).strip()
