@@ -48,6 +48,7 @@ def build_once(
                 return folder
             _sweep(cache_dir, folder)
             _check_space(cache_dir, size_bytes)
+            log.info("building %s", folder)
             unfinished = cache_dir / f"{UNFINISHED}{name}"
             unfinished.mkdir()
             try:
@@ -83,11 +84,13 @@ def _lock(path: Path) -> Iterator[None]:
 
 def _sweep(cache_dir: Path, folder: Path) -> None:
     """Remove what killed builds left, and ``folder`` itself if it is damaged."""
-    if folder.exists():
-        log.warning("%s is damaged and is built anew", folder)
-        folder.rename(cache_dir / f"{UNFINISHED}damaged-{folder.name}")
     for leftover in cache_dir.glob(f"{UNFINISHED}*"):
         shutil.rmtree(leftover)
+    if folder.exists():
+        log.warning("%s is damaged and is built anew", folder)
+        doomed = cache_dir / f"{UNFINISHED}{folder.name}"
+        folder.rename(doomed)
+        shutil.rmtree(doomed)
 
 
 def _check_space(cache_dir: Path, size_bytes: int) -> None:

@@ -1,7 +1,7 @@
-"""Reader of the face lists of Sun, Wang and Tang (CVPR 2013).
+r"""Reader of the face lists of Sun, Wang and Tang (CVPR 2013).
 
 A line is ``path left right top bottom x1 y1 .. x5 y5``: pixels, 0-based, separated by spaces. The
-path is relative to the folder of the list and may use ``\\`` or ``/`` and hold spaces.
+path is relative to the folder of the list and may use ``\`` or ``/`` and hold spaces.
 """
 
 import codecs
@@ -22,6 +22,7 @@ BOX_FIELDS = ("left", "right", "top", "bottom")
 POINT_FIELDS = tuple(f"{axis}{number}" for number in range(1, 6) for axis in "xy")
 NUMBERS = BOX_FIELDS + POINT_FIELDS
 FIELDS = 1 + len(NUMBERS)
+LAYOUT = f"{FIELDS} fields (path, box, 5 points)"
 POINT_SLACK = 0.5
 """How far a point may lie outside its box, in box sides."""
 
@@ -170,15 +171,13 @@ class _Parser:
         """Name and 14 numbers of one line, all checked."""
         fields = line.rsplit(maxsplit=len(NUMBERS))  # from the right: a path may hold spaces
         if len(fields) != FIELDS:
-            raise _LineError(
-                f"{FIELDS} fields (path, box, 5 points)", f"{len(fields)}", image=fields[0]
-            )
+            raise _LineError(LAYOUT, f"{len(fields)}", image=fields[0])
         image = fields[0]
         try:
-            values = [_number(key, text) for key, text in zip(NUMBERS, fields[1:], strict=True)]
-            _check_box(values)
             name = _relative(image)
             self._check_file(name)
+            values = [_number(key, text) for key, text in zip(NUMBERS, fields[1:], strict=True)]
+            _check_box(values)
             self._check_new(name, number)
         except _LineError as error:
             error.image = image
@@ -196,9 +195,8 @@ class _Parser:
             status = path.stat()
             inside = path.resolve().is_relative_to(self.folder)
         except (OSError, ValueError) as error:
-            if _is_number(name.split(" ")[-1]) and " " in name:
-                more = FIELDS + 1
-                raise _LineError(f"{FIELDS} fields (path, box, 5 points)", f"{more}") from error
+            if _is_number(name.rpartition(" ")[2]):  # the path swallowed a number
+                raise _LineError(LAYOUT, f"{FIELDS + 1} or more") from error
             reason = getattr(error, "strerror", None) or error
             raise _LineError(f"an image in {self.root}", f"{reason}") from error
         if not inside:

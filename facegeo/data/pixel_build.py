@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,8 @@ PIXELS, INDEX = "pixels.i32", "index.npz"
 READABLE = "a readable image"
 CHUNK = 256  # images decoded ahead of the writer: bounds the memory
 LARGEST_SIDE = 2**16
-_In, _Out = TypeVar("_In"), TypeVar("_Out")
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ def write_cache(
     )
 
 
-def read_index(folder: Path) -> dict[str, npt.NDArray[np.generic]]:
+def read_index(folder: Path) -> dict[str, npt.NDArray[Any]]:
     """Read the arrays that ``write_cache`` wrote beside the pixels."""
     with np.load(folder / INDEX, allow_pickle=False) as archive:
         return dict(archive)
@@ -148,7 +150,7 @@ def is_complete(folder: Path) -> bool:
     try:
         pixels = int(read_index(folder)["pixels"])
         return (folder / PIXELS).stat().st_size == 4 * pixels
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return False
 
 
