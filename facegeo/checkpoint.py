@@ -1,0 +1,120 @@
+"""Trained cascades as one file: weights and the configuration that builds their model.
+
+A file is safetensors: tensors and text, nothing that could run code. The configuration may only
+name classes of ``facegeo.models``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from facegeo import __version__
+from facegeo.errors import UserError
+
+FORMAT = "facegeo-model-1"
+RELEASED = Path(__file__).parent / "released"
+
+
+def save_model(
+    path: Path, model: nn.Module, config: Mapping[str, Any], notes: Mapping[str, Any]
+) -> None:
+    """Write a model file, whole or not at all.
+
+    Args:
+        path: File to write.
+        model: Trained network.
+        config: Plain, resolved configuration whose ``_target_`` builds ``model``.
+        notes: What else a user should know: data, seed, results. Plain JSON values.
+    """
+    metadata = {
+        "format": FORMAT,
+        "facegeo": __version__,
+        "model": json.dumps(config),
+        "notes": json.dumps(notes),
+    }
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _state(model)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    save_file(tensors, partial, metadata)
+    partial.replace(path)
+
+
+def load_model(name: str | Path) -> tuple[nn.Module, dict[str, Any]]:
+    """Build and load a model.
+
+    Args:
+        name: A model file, a run folder that holds ``model.safetensors``, or the name of a
+            released model such as ``ccnn-lfpw``.
+
+    Returns:
+        The network in eval mode, and its notes.
+
+    Raises:
+        UserError: If there is no such file, or it is not one of ours.
+    """
+    path = find_model(name)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"{path} is not a whole safetensors file ({error}); train it again or copy it again"
+        ) from error
+    if metadata.get("format") != FORMAT:
+        raise UserError(
+            f"{path} is not a model of facegeo: its format is {metadata.get('format')!r}, "
+            f"wanted {FORMAT!r}; use a model.safetensors that facegeo-train wrote"
+        )
+    config = json.loads(metadata["model"])
+    for target in _targets(config):
+        if not target.startswith("facegeo.models."):
+            raise UserError(f"{path} wants to build {target}; only facegeo.models.* is allowed")
+    model: nn.Module = instantiate(config)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise UserError(f"the weights in {path} do not fit its own model: {error}") from error
+    return model.eval(), json.loads(metadata["notes"])
+
+
+def find_model(name: str | Path) -> Path:
+    """Path of a model file given as such, as a run folder, or as a released name.
+
+    Raises:
+        UserError: If there is none; says where it was looked for and what is released.
+    """
+    path = Path(name).expanduser()
+    for candidate in (path, path / "model.safetensors", RELEASED / f"{name}.safetensors"):
+        if candidate.is_file():
+            return candidate
+    released = sorted(file.stem for file in RELEASED.glob("*.safetensors"))
+    raise UserError(
+        f"no model called {name}: there is no such file, no model.safetensors in a folder of that "
+        f"name, and released are {', '.join(released) or 'none'}; "
+        "give checkpoint=FILE, a run's folder or a released name"
+    )
+
+
+def _state(model: nn.Module) -> Iterator[tuple[str, Any]]:
+    yield from model.state_dict().items()
+
+
+def _targets(node: Any) -> Iterator[str]:
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield str(node["_target_"])
+        for value in node.values():
+            yield from _targets(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _targets(value)

@@ -1,0 +1,274 @@
+"""LightningDataModule of faces with boxes and five points, in the layout of the LFPW lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from facegeo.data.augment import Augment
+from facegeo.data.landmark_list import LandmarkList, read_list
+from facegeo.data.pixels import PixelStore, build_or_open
+from facegeo.data.split import twins, validation_split
+from facegeo.data.stream import BatchStream, Draw, ResumableLoader
+from facegeo.errors import UserError
+from facegeo.geometry.crops import FaceCrops
+from facegeo.geometry.views import flip_names, to_frame, view_frames
+from facegeo.geometry.windows import shift
+from facegeo.models.ccnn import Cascade, Stage
+from facegeo.types import FaceBatch, StageBatch
+
+Anchors = Literal["pred", "gt"]
+
+
+@dataclass(frozen=True)
+class Faces:
+    """One list with its pixels.
+
+    Attributes:
+        boxes: left, right, top, bottom, px, (N, 4).
+        points: px, (N, 5, 2).
+        store: Pixels of the same N faces.
+        names: Image paths relative to the data folder.
+    """
+
+    boxes: Tensor
+    points: Tensor
+    store: PixelStore
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, faces: LandmarkList, store: PixelStore) -> Faces:
+        """Tensors of a list that was read and decoded."""
+        boxes, points = (torch.from_numpy(a).float() for a in (faces.boxes, faces.points))
+        return cls(boxes, points, store, faces.names)
+
+
+class FaceViews(Dataset[FaceBatch]):
+    """Geometry of whole batches of augmented faces; pixels are cut later, on the device.
+
+    Args:
+        faces: The list.
+        rows: Which of its faces take part.
+        augment: What may happen to them.
+        seed: Seed of the augmentation.
+        windows: Windows W of the stage that is trained.
+    """
+
+    def __init__(
+        self, faces: Faces, rows: Tensor, augment: Augment, seed: int, windows: int
+    ) -> None:
+        self.faces, self.rows, self.augment = faces, rows, augment
+        self.seed, self.windows = seed, windows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitems__(self, draws: Sequence[Draw | int]) -> FaceBatch:
+        """A batch of (epoch, row) draws; a bare row is seen as it is."""
+        pairs = [draw if isinstance(draw, tuple) else (0, draw) for draw in draws]
+        epochs, places = torch.tensor(pairs).unbind(1)
+        view = self.augment.draw(self.seed, epochs, places, len(self.rows), self.windows)
+        rows = self.rows[places]
+        boxes = self.faces.boxes[rows]
+        frames = view_frames(boxes, view.angle, view.flip, view.scale, view.shift)
+        points = to_frame(self.faces.points[rows], frames)
+        return {
+            "face": rows,
+            "frame": frames,
+            "points": flip_names(points, view.flip),
+            "canvas": canvas_window(boxes, self.faces.store.image_size[rows], view.flip),
+            "size": torch.stack([boxes[:, 1] - boxes[:, 0], boxes[:, 3] - boxes[:, 2]], dim=1),
+            "shake": view.shake,
+        }
+
+
+def canvas_window(boxes: Tensor, image_size: Tensor, flip: Tensor) -> Tensor:
+    """Each whole image as a window of its box frame, mirrored where ``flip``; (B, 4).
+
+    Args:
+        boxes: left, right, top, bottom, px, (B, 4).
+        image_size: Height and width, px, (B, 2).
+        flip: Bool, (B,).
+    """
+    size = image_size.flip(1).to(boxes.dtype)
+    low, sides = boxes[:, 0::2], boxes[:, 1::2] - boxes[:, 0::2]
+    centre = ((size - 1) / 2 - low) / sides
+    x = torch.where(flip, 1 - centre[:, 0], centre[:, 0])
+    return torch.cat([x[:, None], centre[:, 1:], size / 2 / sides], dim=1)
+
+
+class LFPWDataModule(LightningDataModule):
+    """Crops of one CCNN stage from Sun et al.'s lists (MMLab CNN_FacePoint, "LFPW").
+
+    Pixels are decoded once into a memory-mapped cache; a batch's crops are cut in torch on the
+    device that trains.
+
+    Args:
+        root: Folder with the lists and the images.
+        train_list: Name of the training list.
+        test_list: Name of the test list.
+        cache_dir: Where decoded pixels are kept.
+        augment: What happens to training faces.
+        batch_size: Training faces of a step in one process.
+        eval_batch_size: Faces of a validation or test batch.
+        val_fraction: Share of the training list held out for every choice.
+        fit_val: Train on the held-out faces too, once all is chosen.
+        split_seed: Seed of the validation split; not the run's, so that runs compare.
+        seed: Seed of order and augmentation.
+        anchors: Where training windows of later stages stand: on the previous stage's
+            predictions ("pred") or on the truth ("gt").
+        on_error: "raise" or "skip" faulty lines.
+        num_workers: Loader processes; the work is little, 0 is fastest.
+        prepare: Called with nothing before the lists are read, to make generated data.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        cache_dir: str,
+        augment: Augment,
+        *,
+        train_list: str = "trainImageList.txt",
+        test_list: str = "testImageList.txt",
+        batch_size: int = 64,
+        eval_batch_size: int = 256,
+        val_fraction: float = 0.1,
+        fit_val: bool = False,
+        split_seed: int = 0,
+        seed: int = 0,
+        anchors: Anchors = "pred",
+        on_error: Literal["raise", "skip"] = "raise",
+        num_workers: int = 0,
+        prepare: Callable[[], object] | None = None,
+    ) -> None:
+        super().__init__()
+        if anchors not in ("pred", "gt"):
+            raise UserError(f"data.anchors must be pred or gt, got {anchors}")
+        self.root, self.cache_dir = Path(root).expanduser(), Path(cache_dir).expanduser()
+        self.lists = {"train": train_list, "test": test_list}
+        self.augment, self.batch_size, self.eval_batch_size = augment, batch_size, eval_batch_size
+        self.val_fraction, self.fit_val, self.split_seed = val_fraction, fit_val, split_seed
+        self.seed, self.anchors, self.on_error = seed, anchors, on_error
+        self.num_workers, self.prepare = num_workers, prepare
+        self._faces: dict[str, Faces] = {}
+        self.stage: Stage | None = None
+        self.prior: Cascade | None = None
+        self.steps = 1
+
+    def prepare_data(self) -> None:
+        """Generate the data if that is asked for, and fill the cache: once, by one process."""
+        if self.prepare is not None:
+            self.prepare()
+        self.faces("train")
+
+    def faces(self, split: str) -> Faces:
+        """The faces of list "train" or "test", read and decoded when first asked for.
+
+        Raises:
+            UserError: Every fault of the list at once, unless ``on_error`` is "skip".
+        """
+        if split not in self._faces:
+            # Faults of the lines wait for those of the images, so that all are told at once.
+            listed = read_list(self.root, self.lists[split], "skip")
+            store, kept = build_or_open(listed, self.cache_dir, on_error=self.on_error)
+            self._faces[split] = Faces.of(kept, store)
+        return self._faces[split]
+
+    def split(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the training list to train on and to validate on."""
+        digests = self.faces("train").store.digest
+        return validation_split(digests, self.val_fraction, self.split_seed)
+
+    def twins(self) -> list[tuple[str, str]]:
+        """Byte-identical images in the training and the test list, as pairs of names."""
+        train, test = self.faces("train"), self.faces("test")
+        pairs = twins(train.store.digest, test.store.digest)
+        return [(train.names[a], test.names[b]) for a, b in pairs]
+
+    def for_stage(self, stage: Stage, prior: Cascade | None, steps: int) -> None:
+        """Serve crops for ``stage``, about the points that ``prior`` finds, for ``steps`` batches."""
+        self.stage, self.steps = stage, steps
+        self.prior = prior.eval().requires_grad_(False) if prior is not None else None
+
+    def views(self, split: str, augment: Augment | None = None) -> FaceViews:
+        """Faces of "train", "val" or "test"; as they are unless ``augment`` is given."""
+        windows = 0 if self.stage is None else len(self.stage.names)
+        if split == "test":
+            faces = self.faces("test")
+            rows = np.arange(len(faces.boxes))
+        else:
+            faces = self.faces("train")
+            train, val = self.split()
+            if split == "train":
+                rows = np.arange(len(faces.boxes)) if self.fit_val else train
+            else:
+                rows = val
+        return FaceViews(faces, torch.from_numpy(rows), augment or Augment(), self.seed, windows)
+
+    def train_dataloader(self) -> DataLoader[FaceBatch]:
+        """Endless full batches, the same for every number of workers."""
+        views = self.views("train", self.augment)
+        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        stream = BatchStream(len(views), self.batch_size, self.steps, self.seed, rank, world)
+        return ResumableLoader(
+            views, batch_sampler=stream, num_workers=self.num_workers, collate_fn=_as_it_is
+        )
+
+    def val_dataloader(self) -> DataLoader[FaceBatch]:
+        """The held-out faces of the training list."""
+        return self.in_order("val")
+
+    def test_dataloader(self) -> DataLoader[FaceBatch]:
+        """The faces of the test list."""
+        return self.in_order("test")
+
+    def in_order(self, split: str) -> DataLoader[FaceBatch]:
+        """Batches of "train", "val" or "test" faces as they are."""
+        return DataLoader(
+            self.views(split), batch_size=self.eval_batch_size, collate_fn=_as_it_is
+        )
+
+    def crops(self, batch: FaceBatch, split: str) -> FaceCrops:
+        """The cutter of a batch's windows, on the batch's device."""
+        device = batch["face"].device
+        key = "test" if split == "test" else "train"
+        faces = self._faces[key]
+        if faces.store.pixels.device != device:
+            store = faces.store.to(device)
+            faces = self._faces[key] = Faces(faces.boxes, faces.points, store, faces.names)
+        return FaceCrops(faces.store, batch["face"], batch["frame"])
+
+    def on_after_batch_transfer(self, batch: FaceBatch, dataloader_idx: int) -> StageBatch:
+        """Cut the stage's crops: training windows are shaken, others stand as predicted."""
+        if self.stage is None or self.trainer is None:
+            raise RuntimeError("call for_stage(...) and attach a trainer before asking for crops")
+        crop = self.crops(batch, "test" if self.trainer.testing else "train")
+        training = self.trainer.training
+        windows = self.stage.windows(self._anchor_points(crop, batch, training))
+        if training:
+            windows = shift(windows, batch["shake"])
+        return {
+            "image": crop(windows, self.stage.input_size),
+            "frame": self.stage.frames(windows, batch["canvas"]),
+            "points": batch["points"],
+            "size": batch["size"],
+        }
+
+    def _anchor_points(self, crop: FaceCrops, batch: FaceBatch, training: bool) -> Tensor:
+        if self.prior is None or (training and self.anchors == "gt"):
+            return batch["points"]
+        with torch.inference_mode():
+            found: Tensor = self.prior.to(batch["face"].device)(crop, batch["canvas"])[:, -1]
+        return found.clone()
+
+
+def _as_it_is(batch: FaceBatch) -> FaceBatch:
+    return batch

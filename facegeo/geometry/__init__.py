@@ -1,0 +1,1 @@
+"""Pure tensor functions on points, windows, normals and pixels."""

@@ -1,0 +1,128 @@
+"""Many small crops of many faces at once, each pixel sampled once from the source image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Pixels(Protocol):
+    """Packed pixels of all faces, as ``facegeo.data.pixels.PixelStore`` keeps them.
+
+    A face's level ``l`` is averaged over 2^l x 2^l source pixels; its pixel (row i, column j) has
+    its centre at ((j + .5) 2^l - .5 + x, (i + .5) 2^l - .5 + y) of the image, with (x, y) the
+    face's ``origin``.
+    """
+
+    @property
+    def pixels(self) -> Tensor:
+        """Red, green, blue and an unused byte in one int32 a pixel, red lowest, (P,)."""
+
+    @property
+    def offset(self) -> Tensor:
+        """Index of each level's first pixel, int64, (N, L)."""
+
+    @property
+    def size(self) -> Tensor:
+        """Height and width of each level, int64, (N, L, 2)."""
+
+    @property
+    def origin(self) -> Tensor:
+        """x and y of the stored region in its image, px, int64, (N, 2)."""
+
+
+@dataclass(frozen=True)
+class FaceCrops:
+    """Cuts windows out of a batch of faces.
+
+    Attributes:
+        store: The pixels.
+        faces: Rows of ``store``, int64, (B,).
+        frames: Affine maps from the box frame (u, v, 1) to image pixels, (B, 2, 3). Rotation, flip
+            and scale of an augmented face live here, so its windows stay upright and its
+            pixels are still sampled once.
+    """
+
+    store: Pixels
+    faces: Tensor
+    frames: Tensor
+
+    def __call__(self, windows: Tensor, size: int) -> Tensor:
+        """Sample every window on a size x size grid.
+
+        Bilinear, from the mip level whose pixels are nearest in size to the crop's, so a window
+        larger than the crop is anti-aliased. Outside the stored region its border is repeated.
+
+        Args:
+            windows: Box frame (cx, cy, hx, hy), (B, W, 4).
+            size: Side S of a crop, px.
+
+        Returns:
+            RGB in [0, 1], (B, W, 3, S, S); pixel j of a row has its centre at (j + .5) / S of
+            the window's width.
+        """
+        start, step_x, step_y = self._grid(windows, size)
+        footprint = (step_x[..., 0] * step_y[..., 1] - step_x[..., 1] * step_y[..., 0]).abs()
+        levels = self.store.offset.shape[1]
+        level = (footprint.clamp_min(1e-12).log2() / 2).round().clamp(0, levels - 1).long()
+        faces = self.faces[:, None]
+        bounds = self.store.size[faces, level]  # (B, W, 2) rows, columns
+        scale = torch.exp2(-level.float())
+        origin = self.store.origin[self.faces][:, None].to(start.dtype)
+        x, y = (
+            _level_coordinate(axis, start, step_x, step_y, origin, scale, bounds, size)
+            for axis in (0, 1)
+        )
+        offset = self.store.offset[faces, level][..., None, None]
+        colour = _bilinear(self.store.pixels, offset, bounds, x, y)
+        return colour.permute(0, 1, 4, 2, 3).contiguous()
+
+    def _grid(self, windows: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
+        """First sample and the steps along a row and down a column, image px, (B, W, 2) each."""
+        centre, half = windows[..., :2], windows[..., 2:]
+        linear = self.frames[:, None, :, :2]
+        middle = (linear * centre[..., None, :]).sum(-1) + self.frames[:, None, :, 2]
+        step_x = linear[..., 0] * (2 * half[..., :1] / size)
+        step_y = linear[..., 1] * (2 * half[..., 1:] / size)
+        return middle - (step_x + step_y) * ((size - 1) / 2), step_x, step_y
+
+
+def _level_coordinate(
+    axis: int,
+    start: Tensor,
+    step_x: Tensor,
+    step_y: Tensor,
+    origin: Tensor,
+    scale: Tensor,
+    bounds: Tensor,
+    size: int,
+) -> Tensor:
+    """One coordinate of every sample on its level, clamped to the level's pixels, (B, W, S, S)."""
+    ticks = torch.arange(size, device=start.device, dtype=start.dtype)
+    first = (start[..., axis] - origin[..., axis] + 0.5) * scale - 0.5
+    along = (step_x[..., axis] * scale)[..., None] * ticks
+    down = (step_y[..., axis] * scale)[..., None] * ticks
+    grid = (first[..., None] + down)[..., :, None] + along[..., None, :]
+    last = (bounds[..., 1 - axis] - 1).to(start.dtype)[..., None, None]
+    return torch.minimum(grid.clamp_min_(0), last)
+
+
+def _bilinear(pixels: Tensor, offset: Tensor, bounds: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Colours at (x, y), which lie within the level's pixel centres; (B, W, S, S, 3) in [0, 1]."""
+    left, top = x.long(), y.long()
+    fx, fy = (x - left)[..., None], (y - top)[..., None]
+    columns = bounds[..., 1, None, None]
+    right = (left + 1 < columns).long()
+    below = (top + 1 < bounds[..., 0, None, None]).long() * columns
+    first = offset + top * columns + left
+    upper = torch.lerp(_rgb(pixels, first), _rgb(pixels, first + right), fx)
+    first = first + below
+    lower = torch.lerp(_rgb(pixels, first), _rgb(pixels, first + right), fx)
+    return torch.lerp(upper, lower, fy)[..., :3] / 255
+
+
+def _rgb(pixels: Tensor, index: Tensor) -> Tensor:
+    return pixels[index].unsqueeze(-1).view(torch.uint8).float()

@@ -1,0 +1,1 @@
+"""Whole jobs: train a cascade, measure it."""

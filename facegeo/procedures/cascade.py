@@ -1,0 +1,89 @@
+"""Training of a CCNN, stage after stage, that can be killed anywhere and goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from safetensors.torch import load_file, save_file
+
+from facegeo.callbacks.random_state import RandomState
+from facegeo.data.lfpw import LFPWDataModule
+from facegeo.errors import UserError
+from facegeo.models.ccnn import Cascade
+
+MakeTask = Callable[..., LightningModule]
+MakeTrainer = Callable[..., Trainer]
+
+
+def fit_cascade(
+    cascade: Cascade,
+    data: LFPWDataModule,
+    make_task: MakeTask,
+    make_trainer: MakeTrainer,
+    folder: Path,
+    *,
+    steps: Mapping[str, int],
+    checkpoint_every: int,
+    validate_every: int,
+    seed: int,
+) -> None:
+    """Train the stages in order; a stage whose weights stand in ``folder`` is taken from there.
+
+    Args:
+        cascade: Trained in place.
+        data: Serves each stage's crops.
+        make_task: Builds the task from ``stage`` and ``steps``.
+        make_trainer: Builds a trainer; called with its limits and callbacks.
+        folder: The run's folder.
+        steps: Batches of each stage.
+        checkpoint_every: Batches between two checkpoints.
+        validate_every: Batches between two looks at the held-out faces.
+        seed: Seed of dropout.
+
+    Raises:
+        UserError: If a stage has no number of steps.
+    """
+    missing = set(cascade.stages) - set(steps)
+    if missing:
+        raise UserError(f"procedure.steps has no entry for {sorted(missing)}: add one, in batches")
+    for number, (name, stage) in enumerate(cascade.stages.items()):
+        done = folder / f"{name}.safetensors"
+        if done.is_file():
+            stage.load_state_dict(load_file(done))
+            continue
+        prior = cascade.first(number) if number else None
+        data.for_stage(stage, prior, steps[name])
+        torch.manual_seed(seed + number)
+        checkpoints = folder / "checkpoints" / name
+        trainer = make_trainer(
+            max_steps=steps[name],
+            max_epochs=1,
+            val_check_interval=min(validate_every, steps[name]),
+            callbacks=_callbacks(checkpoints, checkpoint_every),
+        )
+        last = checkpoints / "last.ckpt"
+        task = make_task(stage=stage, steps=steps[name])
+        trainer.fit(task, datamodule=data, ckpt_path=last if last.is_file() else None)
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+        stage.cpu().eval()
+        partial = done.with_suffix(".partial")
+        save_file(stage.state_dict(), partial)
+        partial.replace(done)
+
+
+def _callbacks(folder: Path, every: int) -> list[Callback]:
+    return [
+        RandomState(),
+        ModelCheckpoint(
+            folder,
+            filename="last",
+            every_n_train_steps=every,
+            save_top_k=1,
+            enable_version_counter=False,
+        ),
+    ]

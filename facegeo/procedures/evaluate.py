@@ -1,0 +1,65 @@
+"""Points found by a cascade on a whole list, and how far they are off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from facegeo.data.lfpw import LFPWDataModule
+from facegeo.metrics.landmark import LandmarkErrors
+from facegeo.models.ccnn import Cascade
+
+
+@dataclass(frozen=True)
+class Found:
+    """Points of a list, each relative to its box's left top corner, px.
+
+    Attributes:
+        points: After each stage, (N, T, 5, 2).
+        target: True points, (N, 5, 2).
+        size: Width and height of the boxes, (N, 2).
+        rows: Rows of the list, (N,).
+    """
+
+    points: Tensor
+    target: Tensor
+    size: Tensor
+    rows: Tensor
+
+
+@torch.inference_mode()
+def find_points(
+    cascade: Cascade, data: LFPWDataModule, split: str, device: torch.device
+) -> Found:
+    """Run the cascade on the faces of "train" (as they are), "val" or "test"."""
+    cascade = cascade.to(device).eval()
+    parts: list[tuple[Tensor, ...]] = []
+    for batch in data.in_order(split):
+        batch = {key: value.to(device) for key, value in batch.items()}
+        found = cascade(data.crops(batch, split), batch["canvas"])
+        sides = batch["size"][:, None]
+        parts.append(
+            (found * sides[:, None], batch["points"] * sides, batch["size"], batch["face"])
+        )
+    return Found(*(torch.cat(column).cpu() for column in zip(*parts, strict=True)))
+
+
+def measure(found: Found, prefix: str, mean_shape: Tensor | None = None) -> dict[str, float]:
+    """Metrics of each stage under ``prefix/stage1/...``, and of the mean shape where given.
+
+    Args:
+        found: Points of a list.
+        prefix: "val" or "test".
+        mean_shape: Mean points of the training faces, box frame, (5, 2).
+    """
+    guesses = {f"stage{i + 1}": found.points[:, i] for i in range(found.points.shape[1])}
+    if mean_shape is not None:
+        guesses["mean_shape"] = mean_shape * found.size[:, None]
+    results: dict[str, float] = {}
+    for name, guess in guesses.items():
+        metric = LandmarkErrors(prefix=f"{prefix}/{name}/")
+        metric.update(guess, found.target, found.size[:, 0])
+        results |= {key: float(value) for key, value in metric.compute().items()}
+    return results

@@ -1,0 +1,89 @@
+"""Runs a composed configuration: folder, seed, training, measuring. Knows Hydra."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from lightning import seed_everything
+from omegaconf import DictConfig, OmegaConf
+
+from facegeo.checkpoint import save_model
+from facegeo.errors import UserError
+from facegeo.procedures.report import report
+
+NOT_HASHED = ("out", "name", "trainer", "logger")
+
+
+def run(cfg: DictConfig) -> dict[str, float]:
+    """Train and measure what ``cfg`` describes, or go on with it where it was killed.
+
+    Args:
+        cfg: Composed from ``conf/train.yaml``.
+
+    Returns:
+        Metrics by name, such as ``test/stage3/error_pct``.
+
+    Raises:
+        UserError: For every mistake in configuration or data.
+    """
+    folder = run_folder(cfg)
+    plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    _claim(folder, plain)
+    seed_everything(cfg.seed, workers=True, verbose=False)
+    data, model = instantiate(cfg.data), instantiate(cfg.model)
+    data.prepare_data()
+    make_task, make_trainer = instantiate(cfg.task), instantiate(cfg.trainer)
+    make_logger = instantiate(cfg.logger)
+
+    def trainer(**options: Any) -> Any:
+        return make_trainer(
+            logger=make_logger(save_dir=folder, name="curves"),
+            default_root_dir=folder,
+            **options,
+        )
+
+    instantiate(cfg.procedure)(model, data, make_task, trainer, folder)
+    results = report(model, data, folder)
+    save_model(folder / "model.safetensors", model, plain["model"], {"results": results})
+    return results
+
+
+def run_folder(cfg: DictConfig) -> Path:
+    """Folder of this run: named by the user, or by experiment, seed and a hash of the config."""
+    if cfg.name is not None:
+        return Path(cfg.out) / str(cfg.name)
+    choice = HydraConfig.get().runtime.choices.get("experiment") if HydraConfig.initialized() else None
+    title = (choice or "train").replace("/", "-")
+    return Path(cfg.out) / f"{title}-seed{cfg.seed}-{config_hash(cfg)}"
+
+
+def config_hash(cfg: DictConfig) -> str:
+    """Eight hex digits that change when a number of the result may change."""
+    plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    kept = {key: value for key, value in plain.items() if key not in NOT_HASHED}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _claim(folder: Path, config: Mapping[str, Any]) -> None:
+    """Make the folder this configuration's, or see that it is."""
+    kept = {key: value for key, value in config.items() if key not in NOT_HASHED}
+    record = folder / "config.json"
+    if record.is_file():
+        before = json.loads(record.read_text())
+        if before != json.loads(json.dumps(kept)):
+            changed = sorted(key for key in kept if kept[key] != before.get(key))
+            raise UserError(
+                f"{folder} holds a run with another configuration (different: "
+                f"{', '.join(changed)}); choose another name= or remove the folder"
+            )
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = record.with_suffix(".partial")
+    partial.write_text(json.dumps(kept, indent=2))
+    partial.replace(record)
