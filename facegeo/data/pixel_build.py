@@ -141,8 +141,8 @@ def write_cache(
 
 def read_index(folder: Path) -> dict[str, npt.NDArray[Any]]:
     """Read the arrays that ``write_cache`` wrote beside the pixels."""
-    with np.load(folder / INDEX, allow_pickle=False) as archive:
-        return dict(archive)
+    with (folder / INDEX).open("rb") as file:  # np.load leaves a damaged file open
+        return dict(np.load(file, allow_pickle=False))
 
 
 def is_complete(folder: Path) -> bool:
