@@ -8,11 +8,6 @@ from torchmetrics import Metric
 
 from facegeo.geometry.points import POINT_NAMES, point_errors
 
-DEFINITION = (
-    "error = distance / face box width, mean over images, in %; mean = mean of the five points; "
-    "fail>t = share of images whose error of a point exceeds t, mean of the five points; "
-    "AUC = area under the curve of the image's mean error up to 10 %, 1 is perfect"
-)
 FAILURE_PCT = (5, 10)
 CURVE_END_PCT = 10.0
 CURVE_POINTS = 1001  # thresholds 0.00, 0.01, ... 10.00 %
@@ -37,7 +32,7 @@ class LandmarkErrors(Metric):
 
     A point that is not finite counts as a failure at both thresholds and puts its image beyond
     the end of the CED curve; the means it enters become NaN, so that nobody misses it. All are
-    NaN if no image was seen. Lightning logs a dict by ``self.log_dict(metric.compute())`` at the
+    NaN if no image was seen, the last one also if two true eyes coincide. Lightning logs a dict by ``self.log_dict(metric.compute())`` at the
     end of the epoch; the metric reduces itself across processes.
 
     Args:
