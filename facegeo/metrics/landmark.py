@@ -32,8 +32,10 @@ class LandmarkErrors(Metric):
 
     A point that is not finite counts as a failure at both thresholds and puts its image beyond
     the end of the CED curve; the means it enters become NaN, so that nobody misses it. All are
-    NaN if no image was seen, the last one also if two true eyes coincide. Lightning logs a dict by ``self.log_dict(metric.compute())`` at the
-    end of the epoch; the metric reduces itself across processes.
+    NaN if no image was seen, the last one also if the true eyes of a face coincide.
+
+    Lightning logs a dict by ``self.log_dict(metric.compute())`` at the end of the epoch, with
+    ``metric.reset()`` after it; the metric reduces itself across processes.
 
     Args:
         prefix: Put before each name, such as ``"test/stage1/"``.
