@@ -1,0 +1,54 @@
+"""facegeo-profile: what it prints, and what it says to a format it does not know."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from facegeo.cli.profile import main
+
+Profile = Callable[..., str]
+
+
+@pytest.fixture
+def profile(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Profile:
+    """Run the command in this process; return what it printed."""
+
+    def run(*arguments: str) -> str:
+        monkeypatch.setattr("sys.argv", ["facegeo-profile", *arguments])
+        main()
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_json_has_the_papers_count(profile: Profile) -> None:
+    totals = json.loads(profile("format=json"))
+    assert totals["weights"] == 643_920
+    assert totals["parameters"] == 647_102
+    assert totals["nets"]["EN1"]["layers"][0]["weights"] == 960
+
+
+def test_the_table_follows_the_config(profile: Profile) -> None:
+    lines = profile("model.stages.stage1.net.hidden=60").splitlines()
+    total = next(line.split() for line in lines if "all together" in line)
+    # each of three nets loses 60 * 540 weights of fc1 and 60 * (10 | 6 | 6) of fc2
+    assert total[3] == f"{643_920 - 3 * 60 * 540 - 60 * 22:,}"
+
+
+def test_an_unknown_format_is_the_users_mistake(
+    profile: Profile,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        profile("format=xml")
+    assert "format must be table or json, got xml" in capsys.readouterr().err
+
+
+def test_what_is_no_cascade_is_the_users_mistake(
+    profile: Profile,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        profile("model._target_=torch.nn.Identity")
+    assert "got Identity from model._target_=torch.nn.Identity" in capsys.readouterr().err
