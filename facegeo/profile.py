@@ -15,7 +15,8 @@ from facegeo.tables import Cell, Table
 
 MIB = 2**20
 NOTE = (
-    "weights: without biases, as the paper counts; parameters: with them. MACs: multiplications "
+    "A row has the figures of one such net. weights: without biases, as the paper counts; "
+    "parameters: with them. MACs: multiplications "
     "with a weight for one face, cutting out windows not counted; twice that in FLOPs. "
     "MB: 4 bytes a weight / 2^20, as the paper prints."
 )
@@ -111,7 +112,7 @@ def profile_tables(cascade: Cascade) -> list[Table]:
     everything = [layer for layers, names in builds.items() for layer in layers * len(names)]
     count = sum(len(names) for names in builds.values())
     rows.append(("all together", count, *_costs(everything).values()))
-    columns = ("one of", "nets", "weights", "parameters", "MACs", "MB")
+    columns = ("net", "number", "weights", "parameters", "MACs", "MB")
     tables = [Table("Cost of the cascade for one face", columns, tuple(rows), NOTE)]
     return tables + [_layer_table(_names(names), layers) for layers, names in builds.items()]
 
