@@ -55,12 +55,16 @@ def launch(
     if "--version" in sys.argv[1:]:
         print(f"facegeo {__version__} (python {platform.python_version()})")
         return
-    # Lightning adds a handler of its own unless it finds one when it is imported, and then each
-    # of its lines would be printed twice.
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    _set_up_logging()
     failure = _run_hydra(function, config)
     if failure is not None:
         _end(failure, program, config)
+
+
+def _set_up_logging() -> None:
+    """Print each line once: Hydra's handlers are off, see conf/hydra/quiet.yaml."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("lightning").propagate = False  # it adds a handler of its own on import
 
 
 def _run_hydra(function: "Job", config: Path) -> BaseException | None:
@@ -111,7 +115,7 @@ def _end(failure: BaseException, program: str, config: Path) -> NoReturn:
     if os.environ.get("FACEGEO_DEBUG") == "1":
         raise failure
     if isinstance(failure, KeyboardInterrupt):
-        print(f"{program}: {failure or 'interrupted'}", file=sys.stderr)
+        print(f"{program}: {str(failure) or 'interrupted'}", file=sys.stderr)
         sys.exit(INTERRUPTED)
     message = explain(failure, config, sys.argv[1:])
     if message is None:

@@ -1,0 +1,136 @@
+"""What every command has in common: how it starts, and how it ends."""
+
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig
+
+from facegeo import __version__
+from facegeo.errors import UserError
+
+Run = Callable[..., None]
+
+
+def fail(error: BaseException) -> Callable[[DictConfig], object]:
+    def job(cfg: DictConfig) -> object:
+        raise error
+
+    return job
+
+
+def test_the_job_gets_the_composed_config(run: Run) -> None:
+    seen: list[DictConfig] = []
+    run(seen.append, "experiment=ccnn/paper", "trainer.max_epochs=5")
+    assert [(cfg.seed, cfg.trainer.max_epochs, cfg.data.count) for cfg in seen] == [(7, 5, 8)]
+
+
+def test_a_run_stays_in_its_folder_and_writes_nothing_of_its_own(run: Run) -> None:
+    here = Path.cwd()
+    folders: list[Path] = []
+    run(lambda cfg: folders.append(Path.cwd()))
+    assert folders == [here]
+    assert list(here.iterdir()) == []
+
+
+def test_version_is_ours_not_hydras(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run(fail(AssertionError("the job ran")), "--version")
+    assert (
+        capsys.readouterr().out == f"facegeo {__version__} (python {platform.python_version()})\n"
+    )
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_is_ours_and_runs_no_job(
+    run: Run, capsys: pytest.CaptureFixture[str], flag: str
+) -> None:
+    run(fail(AssertionError("the job ran")), "data=lfpw", flag)
+    assert "Usage: facegeo-toy" in capsys.readouterr().out
+
+
+def test_a_mistake_of_the_user_is_told_in_one_line(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(fail(UserError("list.txt line 3: want 15 fields, got 14")))
+    assert ended.value.code == 2
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "facegeo-toy: error: list.txt line 3: want 15 fields, got 14\n")
+
+
+def test_debugging_keeps_the_traceback_of_a_mistake(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACEGEO_DEBUG", "1")
+    with pytest.raises(UserError, match="no such list"):
+        run(fail(UserError("no such list")))
+
+
+def test_a_bug_keeps_its_traceback(run: Run) -> None:
+    with pytest.raises(ZeroDivisionError, match="a bug") as caught:
+        run(fail(ZeroDivisionError("a bug")))
+    assert caught.traceback[-1].name == "job"
+
+
+@pytest.mark.parametrize(
+    ("interrupt", "line"),
+    [
+        (KeyboardInterrupt(), "facegeo-toy: interrupted\n"),
+        (KeyboardInterrupt("stopped; resume=runs/x"), "facegeo-toy: stopped; resume=runs/x\n"),
+    ],
+    ids=["plain", "says-how-to-resume"],
+)
+def test_an_interrupt_ends_with_130(
+    run: Run, capsys: pytest.CaptureFixture[str], interrupt: KeyboardInterrupt, line: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(fail(interrupt))
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == line
+
+
+def test_a_sweep_runs_every_job_and_leaves_one_record(run: Run) -> None:
+    seeds: list[int] = []
+    run(lambda cfg: seeds.append(cfg.seed), "--multirun", "seed=1,2")
+    assert seeds == [1, 2]
+    files = [file.name for file in Path("runs/sweeps").rglob("*") if file.is_file()]
+    assert files == ["multirun.yaml"]
+
+
+def test_a_mistake_in_one_job_of_a_sweep_does_not_stop_the_others(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seeds: list[int] = []
+
+    def job(cfg: DictConfig) -> None:
+        if cfg.seed == 1:
+            raise UserError("seed 1 is bad")
+        seeds.append(cfg.seed)
+
+    with pytest.raises(SystemExit) as ended:
+        run(job, "--multirun", "seed=1,2")
+    assert ended.value.code == 2
+    assert seeds == [2]
+    err = capsys.readouterr().err
+    assert "seed=1" in err  # which job it was
+    assert err.endswith("facegeo-toy: error: seed 1 is bad\n")
+
+
+def test_a_line_of_lightning_is_printed_once(config: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import logging\n"
+        "from pathlib import Path\n"
+        "from facegeo.cli.app import launch\n"
+        "def job(cfg):\n"
+        "    import lightning.pytorch\n"
+        "    logging.getLogger('lightning.pytorch.test').info('one line')\n"
+        f"launch(job, 'toy', 'About.', [], conf=Path({str(config.parent)!r}))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert (done.stdout + done.stderr).count("one line") == 1

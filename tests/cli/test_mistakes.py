@@ -1,0 +1,120 @@
+"""Which exceptions are the user's to mend, and whether the message says how."""
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from facegeo.errors import UserError
+
+Run = Callable[..., None]
+MODULE = sys.modules[__name__]
+
+
+class Part:
+    """Something built from a config, which fails as ``fault`` says."""
+
+    def __init__(self, fault: str) -> None:
+        if fault == "user":
+            raise UserError("width must be at least 1, got 0")
+        if fault == "refused":
+            raise ValueError("Invalid learning rate: -1")
+        if fault == "bug":
+            raise TypeError("a bug")
+
+
+@pytest.fixture(autouse=True)
+def _part_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "toy_parts", MODULE)
+
+
+def build(cfg: DictConfig) -> object:
+    return instantiate(cfg.part)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sed=1"], r"no key 'sed'; nearest: seed \(--cfg job"),
+        (["trainer.max_epoch=5"], r"no key 'trainer.max_epoch'; nearest: trainer.max_epochs "),
+        (["max_epochs=5"], r"no key 'max_epochs'; nearest: trainer.max_epochs "),
+        (["data=lfpw", "data.rot=x"], r"no key 'data.rot'; nearest: data.root"),
+        (["data=lfwp", "sed=1"], r"data must be one of generated, lfpw, got 'lfwp'"),
+        (["dta=lfpw"], r"no key 'dta'; nearest: data"),
+        (["data/size=big"], r"no key 'data/size'; nearest: data"),
+        (["~sead"], r"no key 'sead'; nearest: seed"),
+        (["zzz=1"], r"no key 'zzz'; nearest: none"),
+        (["experiment=ccnn/papr"], r"experiment must be one of ccnn/paper, got 'ccnn/papr'"),
+        (["seed=[1"], r"can not read 'seed=\[1': .*; want KEY=VALUE"),
+        (["seed"], r"can not read 'seed': .*; want KEY=VALUE"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_bad_override_is_explained(
+    run: Run, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(lambda cfg: None, *arguments)
+    assert ended.value.code == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert re.match(f"facegeo-toy: error: .*{message}", err), err
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ("{_target_: toy_parts.Part, fault: user}", r"width must be at least 1, got 0$"),
+        (
+            "{_target_: toy_parts.Part, fault: {_target_: toy_parts.Part, fault: user}}",
+            r"width must be at least 1, got 0$",
+        ),
+        (
+            "{_target_: toy_parts.Part, fault: refused}",
+            r"Part':\nValueError\('Invalid learning rate: -1'\)\nfull_key: part\n",
+        ),
+        ("{_target_: toy_parts.Part, fault: no, depth: 3}", r"unexpected keyword argument 'depth'"),
+        ("{_target_: toy_parts.Part}", r"missing 1 required positional argument: 'fault'"),
+        ("{_target_: toy_parts.Prat, fault: no}", r"locating target 'toy_parts.Prat'\nfull_key"),
+        ("{_target_: toy_parts.Part, fault: '???'}", r"part.fault has no value; add part.fault="),
+        ("{_target_: toy_parts.Part, fault: '${nobody}'}", r"Interpolation key 'nobody' not found"),
+    ],
+    ids=[
+        "user-error",
+        "user-error-deep-inside",
+        "value-refused",
+        "argument-too-many",
+        "argument-missing",
+        "no-such-class",
+        "no-value",
+        "points-nowhere",
+    ],
+)
+def test_a_bad_part_of_the_config_is_explained(
+    run: Run, config: Path, capsys: pytest.CaptureFixture[str], part: str, message: str
+) -> None:
+    config.write_text(f"{config.read_text()}part: {part}\n")
+    with pytest.raises(SystemExit) as ended:
+        run(build)
+    assert ended.value.code == 2
+    assert re.search(f"^facegeo-toy: error: (.|\n)*{message}", capsys.readouterr().err)
+
+
+def test_a_missing_value_is_explained(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(lambda cfg: cfg.points)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == (
+        "facegeo-toy: error: points has no value; add points=... to the command\n"
+    )
+
+
+def test_a_bug_inside_a_part_keeps_its_traceback(run: Run, config: Path) -> None:
+    config.write_text(f"{config.read_text()}part: {{_target_: toy_parts.Part, fault: bug}}\n")
+    with pytest.raises(InstantiationException, match="a bug"):
+        run(build)

@@ -1,0 +1,108 @@
+"""The house rules that a machine can check: who imports whom, file names and sizes."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import facegeo
+
+PACKAGE = Path(facegeo.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+# From the bottom up: a part imports from its own layer and from those before it.
+LAYERS = [
+    {"__init__", "errors", "paths", "checks", "types"},
+    {"geometry"},
+    {"models", "losses", "metrics"},
+    {"synthetic", "data", "tasks", "checkpoint"},
+    {"callbacks", "tracking", "figures", "tables"},
+    {"procedures", "profile"},
+    {"runner"},
+    {"cli"},
+]
+# What a part does not import although its layer would allow it: it gets these from outside.
+STRANGERS = {
+    "models": {"losses", "metrics"},
+    "tasks": {"models", "data", "synthetic", "checkpoint"},
+}
+# Libraries that only some parts import.
+OWNERS = {
+    "hydra": {"runner", "cli", "checkpoint"},
+    "omegaconf": {"runner", "cli"},
+    "lightning": {"runner", "procedures", "tasks", "callbacks", "tracking", "data"},
+    "wandb": {"tracking"},
+    "albumentations": {"data"},
+    "anny": {"synthetic"},
+    "warp": {"synthetic"},
+    "matplotlib": {"figures", "callbacks"},
+}
+SLOW = {"torch", "torchmetrics", "cv2", "scipy"} | set(OWNERS) - {"hydra", "omegaconf"}
+MAX_LINES = 250
+SAYS_NOTHING = {"utils", "helpers", "common", "base", "misc"}
+
+
+def test_every_part_has_its_layer() -> None:
+    assert {part_of(file) for file in FILES} - set().union(*LAYERS) == set()
+
+
+def test_imports_point_down() -> None:
+    level = {part: number for number, parts in enumerate(LAYERS) for part in parts}
+    offences = [
+        f"{file.relative_to(PACKAGE)} imports {module}"
+        for file in FILES
+        for module in imports(file)
+        if module.startswith("facegeo.")
+        for part, other in [(part_of(file), module.split(".")[1])]
+        if level[other] > level[part] or other in STRANGERS.get(part, set())
+    ]
+    assert offences == []
+
+
+def test_a_library_is_imported_by_its_owners_only() -> None:
+    offences = [
+        f"{file.relative_to(PACKAGE)} imports {module}"
+        for file in FILES
+        for module in imports(file)
+        if part_of(file) not in OWNERS.get(module.split(".")[0], {part_of(file)})
+    ]
+    assert offences == []
+
+
+def test_commands_import_nothing_slow_before_they_run() -> None:
+    offences = [
+        f"{file.relative_to(PACKAGE)} imports {module}"
+        for file in [PACKAGE / "__init__.py", *(PACKAGE / "cli").glob("*.py")]
+        for module in imports(file, inside_functions=False)
+        if module.split(".")[0] in SLOW or module.startswith("facegeo.runner")
+    ]
+    assert offences == []
+
+
+def test_files_are_short_and_named_for_what_they_hold() -> None:
+    lines = {file.relative_to(PACKAGE): len(file.read_text().splitlines()) for file in FILES}
+    assert {file: count for file, count in lines.items() if count > MAX_LINES} == {}
+    assert [file for file in lines if file.stem in SAYS_NOTHING] == []
+
+
+def part_of(file: Path) -> str:
+    """Name the folder or module right below ``facegeo`` that a file belongs to."""
+    return file.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imports(file: Path, *, inside_functions: bool = True) -> Iterator[str]:
+    """Yield the full name of each module that a file imports, but for its type checker."""
+    pending: list[ast.AST] = [ast.parse(file.read_text(encoding="utf-8"))]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module == "facegeo":
+            names = {alias.name for alias in node.names} - {"__version__"}
+            yield from (f"facegeo.{name}" for name in sorted(names))
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file} must import by full name, got a relative import"
+            yield str(node.module)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        if inside_functions or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            pending += ast.iter_child_nodes(node)
