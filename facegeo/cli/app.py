@@ -29,13 +29,14 @@ def launch(
     about: str,
     examples: Sequence[str],
     *,
+    interrupted: str = "interrupted",
     conf: Path | None = None,
 ) -> None:
     """Run a command on the arguments of the process.
 
-    A mistake of the user ends the process with one message and exit code 2, Ctrl-C with the
-    exception's text and exit code 130. With ``FACEGEO_DEBUG=1`` both keep their traceback, as
-    every other exception always does.
+    A mistake of the user ends the process with one message and exit code 2, Ctrl-C with one
+    line and exit code 130. With ``FACEGEO_DEBUG=1`` both keep their traceback, as every other
+    exception always does.
 
     Args:
         function: The command's work, called with the composed config; once for each job of a
@@ -43,6 +44,7 @@ def launch(
         config_name: Name of the top-level config; the command is called ``facegeo-<name>``.
         about: What the command does, in one paragraph, for its help.
         examples: Command lines worth copying, for its help.
+        interrupted: What to say after Ctrl-C, such as how to go on, unless the exception says it.
         conf: Folder of the configs; the package's own if None.
 
     Raises:
@@ -57,6 +59,9 @@ def launch(
         return
     _set_up_logging()
     failure = _run_hydra(function, config)
+    if isinstance(failure, KeyboardInterrupt) and not _debugging():
+        print(f"{program}: {str(failure) or interrupted}", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     if failure is not None:
         _end(failure, program, config)
 
@@ -91,6 +96,10 @@ def _run_hydra(function: "Job", config: Path) -> BaseException | None:
             main(job)()
     except (Exception, KeyboardInterrupt) as error:
         failures.append(error)
+    except SystemExit as end:
+        if not isinstance(end.__context__, KeyboardInterrupt):
+            raise
+        failures.append(end.__context__)  # Lightning's trainer turns Ctrl-C into exit code 1
     return failures[0] if failures else None
 
 
@@ -109,16 +118,15 @@ def _environment(name: str, value: str) -> Iterator[None]:
 
 
 def _end(failure: BaseException, program: str, config: Path) -> NoReturn:
-    """End the process after a mistake of the user or Ctrl-C; raise anything else again."""
+    """End the process after a mistake of the user; raise anything else again."""
     from facegeo.cli.mistakes import explain
 
-    if os.environ.get("FACEGEO_DEBUG") == "1":
-        raise failure
-    if isinstance(failure, KeyboardInterrupt):
-        print(f"{program}: {str(failure) or 'interrupted'}", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    message = explain(failure, config, sys.argv[1:])
+    message = None if _debugging() else explain(failure, config, sys.argv[1:])
     if message is None:
         raise failure
     print(f"{program}: error: {message}", file=sys.stderr)
     sys.exit(USER_ERROR)
+
+
+def _debugging() -> bool:
+    return os.environ.get("FACEGEO_DEBUG") == "1"

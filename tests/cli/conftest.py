@@ -1,5 +1,6 @@
 """A small command to run: its configs, and its job in place of a training."""
 
+import logging
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -55,6 +56,7 @@ def run(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
+    monkeypatch.setattr(logging.getLogger("lightning"), "propagate", True)  # put back at the end
 
     def run_toy(job: Callable[[DictConfig], object], *arguments: str) -> None:
         monkeypatch.setattr(sys, "argv", ["facegeo-toy", *arguments])

@@ -92,6 +92,21 @@ def test_an_interrupt_ends_with_130(
     assert capsys.readouterr().err == line
 
 
+def test_an_interrupt_that_lightning_made_an_exit_ends_with_130_too(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def job(cfg: DictConfig) -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            sys.exit(1)
+
+    with pytest.raises(SystemExit) as ended:
+        run(job)
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "facegeo-toy: interrupted\n"
+
+
 def test_a_sweep_runs_every_job_and_leaves_one_record(run: Run) -> None:
     seeds: list[int] = []
     run(lambda cfg: seeds.append(cfg.seed), "--multirun", "seed=1,2")
