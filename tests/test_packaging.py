@@ -24,9 +24,9 @@ def test_a_command_answers_without_loading_anything_slow(command: EntryPoint, fl
         f"import sys; from {command.module} import main; sys.argv[1:] = [{flag!r}]; main(); "
         f"print('loaded:', sorted(set({SLOW}) & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.endswith("loaded: []\n")
-    assert command.name in done.stdout or flag == "--version"
+    answer = output_of(sys.executable, "-c", code)
+    assert answer.endswith("loaded: []\n")
+    assert f"Usage: {command.name} " in answer or flag == "--version"
 
 
 @pytest.fixture(scope="module")
@@ -39,38 +39,36 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("folder", ["conf", "experiments"])
 def test_the_wheel_holds_every_file_of(wheel: Path, folder: str) -> None:
-    tracked = {
-        f"facegeo/{file.relative_to(ROOT).as_posix()}"
-        for file in (ROOT / folder).rglob("*")
-        if file.is_file()
-    }
-    assert tracked
-    assert tracked - set(ZipFile(wheel).namelist()) == set()
+    files = (file for file in (ROOT / folder).rglob("*") if file.is_file())
+    wanted = {f"facegeo/{file.relative_to(ROOT).as_posix()}" for file in files}
+    assert wanted
+    assert wanted - set(ZipFile(wheel).namelist()) == set()
 
 
-def test_the_installed_wheel_runs_from_any_folder(wheel: Path, tmp_path: Path) -> None:
+def test_the_installed_wheel_runs_from_any_folder(
+    wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home = tmp_path / "a venv"
     venv.create(home, symlinks=True)
-    python = home / "bin" / "python"
-    pip("--python", str(python), "install", "--no-deps", str(wheel))
+    pip("--python", str(home / "bin/python"), "install", "--no-deps", str(wheel))
     site = next((home / "lib").glob("python*")) / "site-packages"
-    # The libraries, but not this checkout: a folder named in a .pth file has its own ignored.
+    # The libraries, but not this checkout: .pth files in a folder added like this are not read.
     (site / "libraries.pth").write_text(sysconfig.get_path("purelib"))
+    monkeypatch.chdir(tmp_path)
+
     code = "from facegeo.paths import *; print(conf_dir(), experiments_dir(), sep='|', end='')"
-    done = subprocess.run(
-        [python, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    assert done.stdout == f"{site / 'facegeo/conf'}|{site / 'facegeo/experiments'}"
-    for arguments, answer in [(["--help"], "Usage: facegeo-train"), (["--cfg", "job"], "seed: 0")]:
-        done = subprocess.run(
-            [home / "bin" / "facegeo-train", *arguments],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert answer in done.stdout
+    folders = output_of(home / "bin/python", "-c", code)
+    assert folders == f"{site / 'facegeo/conf'}|{site / 'facegeo/experiments'}"
+    assert "Usage: facegeo-train" in output_of(home / "bin/facegeo-train", "--help")
+    assert "seed: 5\n" in output_of(home / "bin/facegeo-train", "--cfg", "job", "seed=5")
 
 
 def pip(*arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "pip", "--quiet", *arguments], check=True)
+    output_of(sys.executable, "-m", "pip", "--quiet", *arguments)
+
+
+def output_of(*command: str | Path) -> str:
+    """Return what a command prints; one that fails fails the test with its errors."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
