@@ -113,6 +113,21 @@ def test_bad_line_is_named(face_folder: Writer, line: str, message: str) -> None
     assert str(root) in str(got.value)
 
 
+@pytest.mark.parametrize(
+    ("point", "passes"),
+    [
+        *[("-2 16", True), ("-2.1 16", False), ("38 16", True), ("38.1 16", False)],
+        *[("13 0", True), ("13 -.1", False), ("13 40", True), ("13 40.1", False)],
+    ],
+)
+def test_points_may_lie_half_a_box_outside_the_box(
+    face_folder: Writer, point: str, passes: bool
+) -> None:
+    root = face_folder(["a.png", "b.png"])
+    write_list(root, f"a.png {FACE}", f"b.png {FACE.replace('13 16', point)}")
+    assert len(read_list(root, "list.txt", "skip")) == 1 + passes
+
+
 def test_all_faults_are_reported_at_once(face_folder: Writer) -> None:
     root = face_folder(["a.png"])
     write_list(root, f"gone.png {FACE}", f"a.png {FACE}", "a.png 1 2", f"../b.png {FACE}")

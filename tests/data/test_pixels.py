@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from facegeo.data.landmark_list import LandmarkList, read_list
+from facegeo.data.pixel_build import probe_images, read_index, write_cache
 from facegeo.data.pixels import PixelStore, build_or_open
 from facegeo.errors import UserError
 
@@ -93,8 +94,12 @@ def test_rows_stay_in_the_order_of_the_list(face_folder: Writer, tmp_path: Path)
 
 
 def test_select_and_to_move_all_parts(face_folder: Writer, tmp_path: Path) -> None:
-    store = opened(read_list(face_folder(["a.png", "b.png", "c.png"]), "list.txt"), tmp_path)
+    root = face_folder(["a.png", "b.png", "c.png"])
+    lines = [f"{name}.png {left} {FACE[2:]}" for name, left in zip("abc", (6, 7, 9), strict=True)]
+    (root / "list.txt").write_text("\n".join(lines))
+    store = opened(read_list(root, "list.txt"), tmp_path, margin=0.0)
     part = store.select([2, 0])
+    assert part.origin.tolist() == [[9, 10], [6, 10]]
     assert part.image(0)[0, 0].tolist() == [200, 0, 2]
     assert part.image(1, 3)[0, 0].tolist() == [200, 0, 0]
     assert part.digest == [store.digest[2], store.digest[0]]
@@ -199,9 +204,12 @@ def test_turned_photographs_are_read_as_stored(face_folder: Writer, tmp_path: Pa
     assert opened(read_list(root, "list.txt"), tmp_path).image_size.tolist() == [[36, 40]]
 
 
-FAR_LINES = {
-    "far-point": ("8 58 10 60 13 16 23 16 18 21 14 26 70 26", r"point 5 at most 0.5 .*\(70, 26\)"),
-    "far-box": ("98 118 10 30 100 16 110 16 105 21 100 26 110 26", "a box with its centre in the"),
+FAR_LINES = {  # the image is 40 wide and 36 high, so pixels end at 39 and 35
+    "right": ("8 58 10 60 13 16 23 16 18 21 14 26 65 26", r"point 5 at most 0.5 .*\(65, 26\)"),
+    "below": ("8 58 10 60 13 16 23 16 18 61 14 26 60 26", r"point 3 at most .*\(18, 61\)"),
+    "left": ("-18 22 10 30 -21 16 23 16 18 21 14 26 22 26", r"point 1 at most .*\(-21, 16\)"),
+    "above": ("8 28 -18 22 13 16 23 -21 18 21 14 26 22 26", r"point 2 at most .*\(23, -21\)"),
+    "box": ("98 118 10 30 100 16 110 16 105 21 100 26 110 26", "a box with its centre in the"),
 }
 
 
@@ -216,13 +224,38 @@ def test_face_outside_its_image(
         opened(read_list(root, "list.txt"), tmp_path)
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["8 58 10 60 13 16 23 16 18 60 14 26 64 26", "-18 22 -18 22 -20 16 13 -20 18 21 14 26 22 26"],
+    ids=["right-below", "left-above"],
+)
+def test_points_a_little_outside_the_image_pass(
+    face_folder: Writer, tmp_path: Path, line: str
+) -> None:
+    root = face_folder(["a.png"])
+    (root / "list.txt").write_text(f"a.png {line}\n")
+    assert len(opened(read_list(root, "list.txt"), tmp_path)) == 1
+
+
+def test_image_that_changes_while_it_is_read(face_folder: Writer, tmp_path: Path) -> None:
+    faces = read_list(face_folder(["a.png", "b.png"]), "list.txt")
+    probes = probe_images(faces, progress=False)
+    faces.path(1).write_bytes(PNG)
+    write_cache(tmp_path, faces, probes, margin=0.4, levels=4, progress=False)
+    index = read_index(tmp_path)
+    assert index["fault_row"].tolist() == [1]
+    assert index["fault_text"].tolist() == [
+        ["a readable image", "a file that changed while it was read"]
+    ]
+
+
 def faulty_folder(face_folder: Writer) -> Path:
     """Faults of the list and of the images; lines 1 and 5 are sound."""
     root = face_folder(["a.png", "torn.jpg", "text.jpg", "e.png", "far.png"])
     (root / "torn.jpg").write_bytes(JPEG[:-9])
     (root / "text.jpg").write_text("text")
     names = ("a.png", "gone.png", "torn.jpg", "text.jpg", "e.png")
-    lines = [f"{name} {FACE}" for name in names] + [f"far.png {FAR_LINES['far-point'][0]}"]
+    lines = [f"{name} {FACE}" for name in names] + [f"far.png {FAR_LINES['right'][0]}"]
     (root / "list.txt").write_text("\n".join(lines))
     return root
 

@@ -46,6 +46,10 @@ def test_identical_images_stay_together(seed: int) -> None:
     assert not {digests[row] for row in train} & {digests[row] for row in val}
 
 
+def test_small_lists_of_pairs_can_be_split() -> None:
+    assert len(validation_split(["a", "a", "b", "b"], 0.25, 0)[1]) == 2
+
+
 def test_fraction_zero_sets_nothing_aside() -> None:
     train, val = validation_split(DIGESTS, 0.0, 0)
     assert (len(train), len(val)) == (200, 0)
