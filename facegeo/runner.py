@@ -17,7 +17,7 @@ from facegeo.checkpoint import save_model
 from facegeo.errors import UserError
 from facegeo.procedures.report import report
 
-NOT_HASHED = ("out", "name", "trainer", "logger")
+NOT_HASHED = ("out", "name", "trainer", "logger", "splits")
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
@@ -49,7 +49,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
         )
 
     instantiate(cfg.procedure)(model, data, make_task, trainer, folder)
-    results = report(model, data, folder)
+    results = report(model, data, folder, cfg.splits)
     save_model(folder / "model.safetensors", model, plain["model"], {"results": results})
     return results
 

@@ -24,6 +24,8 @@ class FaceBatch(TypedDict):
     """The whole image as a window of the box frame, (B, 4)."""
     size: Tensor
     """Width and height of the face box, px, (B, 2)."""
+    anchors: Tensor
+    """Where the windows of a later stage stand, box frame, (B, 5, 2)."""
     shake: Tensor
     """Random move of each window in training, box sides, (B, W, 2)."""
 

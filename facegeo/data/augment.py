@@ -1,7 +1,7 @@
 """Random views of a face: rotation, flip, scale, shift, and the shake of the windows.
 
 What is drawn is a function of (seed, epoch, row) alone, so it is the same for any batch size and
-any number of workers, and differs from epoch to epoch.
+any number of workers.
 """
 
 from __future__ import annotations
@@ -25,30 +25,34 @@ class View:
         flip: Whether left and right are exchanged, bool, (B,).
         scale: How much larger the face is seen, (B,).
         shift: Move of the box, box sides, (B, 2).
-        shake: Move of each window, box sides, (B, W, 2).
     """
 
     angle: Tensor
     flip: Tensor
     scale: Tensor
     shift: Tensor
-    shake: Tensor
 
 
 @dataclass(frozen=True)
 class Augment:
     """What may happen to a training face.
 
+    A face has ``views`` views, one an epoch, in turn; which angle and whether flipped is spread
+    evenly over them, so that six views of three angles and flip 0.5 are the paper's 60,000
+    images (Sec. 4.1), each once. The shake is new in every epoch.
+
     Attributes:
-        rotations_deg: One of these angles is drawn, counter-clockwise as seen.
+        views: Views of a face. The previous stage's points are found once for each.
+        rotations_deg: One of these angles is taken, counter-clockwise as seen.
         rotation_spread_deg: A uniform angle of up to this size is added.
-        flip: Probability of a flip.
+        flip: Share of flipped views.
         scale_spread: Scale is exp(uniform(-s, s)).
         shift_sigma: Standard deviation of the box's move, box sides.
         shake_sigma: Standard deviation of each window's move, box sides (paper: N(0, 1e-4),
             read as a variance, so 0.01).
     """
 
+    views: int = 1
     rotations_deg: Sequence[float] = (0.0,)
     rotation_spread_deg: float = 0.0
     flip: float = 0.0
@@ -56,7 +60,7 @@ class Augment:
     shift_sigma: float = 0.0
     shake_sigma: float = 0.0
 
-    def draw(self, seed: int, epochs: Tensor, rows: Tensor, count: int, windows: int) -> View:
+    def view(self, seed: int, epochs: Tensor, rows: Tensor, count: int) -> View:
         """Views of a batch.
 
         Args:
@@ -64,28 +68,41 @@ class Augment:
             epochs: Epoch of each sample, int64, (B,).
             rows: Row of each sample, int64, (B,).
             count: Rows of the data set.
-            windows: Windows W of the stage.
         """
-        numbers = torch.empty(len(rows), 6 + 2 * windows)
-        for epoch in epochs.unique().tolist():
-            chosen = epochs == epoch
-            numbers[chosen] = _table(seed, epoch, count, windows)[rows[chosen]]
-        choice, spread, flip, scale = numbers[:, :4].unbind(1)
-        angles = torch.tensor(list(self.rotations_deg))
-        angle = angles[(choice * len(angles)).long()] + (2 * spread - 1) * self.rotation_spread_deg
+        turn = epochs % self.views
+        start = _uniform(seed, 0, count)[rows]
+        fresh = torch.empty(len(rows), 2)
+        shift = torch.empty(len(rows), 2)
+        for one in turn.unique().tolist():
+            chosen = turn == one
+            fresh[chosen] = _uniform(seed, 1 + one, count)[rows[chosen]]
+            shift[chosen] = _normal(seed, 0, one, count, 2)[rows[chosen]]
+        choice = (start[:, 0] + turn / self.views) % 1
+        flip = (start[:, 1] + turn / 2) % 1
+        spread, scale = (2 * fresh - 1).unbind(1)
+        angles = torch.tensor([float(angle) for angle in self.rotations_deg])
+        angle = angles[(choice * len(angles)).long()] + spread * self.rotation_spread_deg
         return View(
             angle=torch.deg2rad(angle),
             flip=flip < self.flip,
-            scale=torch.exp((2 * scale - 1) * self.scale_spread),
-            shift=numbers[:, 4:6] * self.shift_sigma,
-            shake=numbers[:, 6:].unflatten(1, (windows, 2)) * self.shake_sigma,
+            scale=torch.exp(scale * self.scale_spread),
+            shift=shift * self.shift_sigma,
         )
 
+    def shake(self, seed: int, epochs: Tensor, rows: Tensor, count: int, windows: int) -> Tensor:
+        """Random moves of the windows, box sides, (B, W, 2); arguments as for ``view``."""
+        moves = torch.empty(len(rows), 2 * windows)
+        for epoch in epochs.unique().tolist():
+            chosen = epochs == epoch
+            moves[chosen] = _normal(seed, 1, epoch, count, 2 * windows)[rows[chosen]]
+        return moves.unflatten(1, (windows, 2)) * self.shake_sigma
 
-@lru_cache(maxsize=2)
-def _table(seed: int, epoch: int, count: int, windows: int) -> Tensor:
-    """Four uniform, then 2 + 2 W normal numbers for every row, (count, 6 + 2 W)."""
-    generator = seeded(seed, epoch, 1)
-    uniform = torch.rand(count, 4, generator=generator)
-    normal = torch.randn(count, 2 + 2 * windows, generator=generator)
-    return torch.cat([uniform, normal], dim=1)
+
+@lru_cache(maxsize=4)
+def _uniform(seed: int, turn: int, count: int) -> Tensor:
+    return torch.rand(count, 2, generator=seeded(seed, 1, turn))
+
+
+@lru_cache(maxsize=4)
+def _normal(seed: int, purpose: int, turn: int, count: int, width: int) -> Tensor:
+    return torch.randn(count, width, generator=seeded(seed, 2 + purpose, turn))

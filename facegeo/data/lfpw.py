@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import torch
 from lightning import LightningDataModule
+from lightning.fabric.utilities import move_data_to_device
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -67,6 +68,7 @@ class FaceViews(Dataset[FaceBatch]):
     ) -> None:
         self.faces, self.rows, self.augment = faces, rows, augment
         self.seed, self.windows = seed, windows
+        self.anchors: Tensor | None = None  # box frame, (views, rows, 5, 2)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -74,20 +76,45 @@ class FaceViews(Dataset[FaceBatch]):
     def __getitems__(self, draws: Sequence[Draw | int]) -> FaceBatch:
         """A batch of (epoch, row) draws; a bare row is seen as it is."""
         pairs = [draw if isinstance(draw, tuple) else (0, draw) for draw in draws]
-        epochs, places = torch.tensor(pairs).unbind(1)
-        view = self.augment.draw(self.seed, epochs, places, len(self.rows), self.windows)
-        rows = self.rows[places]
-        boxes = self.faces.boxes[rows]
+        return self.batch(*torch.tensor(pairs).unbind(1))
+
+    def batch(self, epochs: Tensor, rows: Tensor) -> FaceBatch:
+        """The faces at ``rows`` (B,) as they are seen in ``epochs`` (B,)."""
+        count, augment = len(self.rows), self.augment
+        view = augment.view(self.seed, epochs, rows, count)
+        face = self.rows[rows]
+        boxes = self.faces.boxes[face]
         frames = view_frames(boxes, view.angle, view.flip, view.scale, view.shift)
-        points = to_frame(self.faces.points[rows], frames)
+        points = flip_names(to_frame(self.faces.points[face], frames), view.flip)
+        anchors = points if self.anchors is None else self.anchors[epochs % augment.views, rows]
         return {
-            "face": rows,
+            "face": face,
             "frame": frames,
-            "points": flip_names(points, view.flip),
-            "canvas": canvas_window(boxes, self.faces.store.image_size[rows], view.flip),
+            "points": points,
+            "canvas": canvas_window(boxes, self.faces.store.image_size[face], view.flip),
             "size": torch.stack([boxes[:, 1] - boxes[:, 0], boxes[:, 3] - boxes[:, 2]], dim=1),
-            "shake": view.shake,
+            "anchors": anchors,
+            "shake": augment.shake(self.seed, epochs, rows, count, self.windows),
         }
+
+    def find_anchors(self, find: Callable[[FaceBatch], Tensor], batch_size: int) -> None:
+        """Let ``find`` say, once for every view, where the windows of the next stage stand.
+
+        Args:
+            find: Maps a batch to points of its box frame, (B, 5, 2).
+            batch_size: Faces of a batch.
+        """
+        self.anchors = torch.stack(
+            [
+                torch.cat(
+                    [
+                        find(self.batch(torch.full_like(rows, view), rows)).cpu()
+                        for rows in torch.arange(len(self)).split(batch_size)
+                    ]
+                )
+                for view in range(self.augment.views)
+            ]
+        )
 
 
 def canvas_window(boxes: Tensor, image_size: Tensor, flip: Tensor) -> Tensor:
@@ -215,25 +242,31 @@ class LFPWDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[FaceBatch]:
         """Endless full batches, the same for every number of workers."""
-        views = self.views("train", self.augment)
+        views = self._with_anchors(self.views("train", self.augment), "train")
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         stream = BatchStream(len(views), self.batch_size, self.steps, self.seed, rank, world)
         return ResumableLoader(
-            views, batch_sampler=stream, num_workers=self.num_workers, collate_fn=_as_it_is
+            views,
+            batch_sampler=stream,
+            num_workers=self.num_workers,
+            collate_fn=_as_it_is,
+            generator=torch.Generator(),
         )
 
     def val_dataloader(self) -> DataLoader[FaceBatch]:
         """The held-out faces of the training list."""
-        return self.in_order("val")
-
-    def test_dataloader(self) -> DataLoader[FaceBatch]:
-        """The faces of the test list."""
-        return self.in_order("test")
+        return self._ordered(self._with_anchors(self.views("val"), "val"))
 
     def in_order(self, split: str) -> DataLoader[FaceBatch]:
         """Batches of "train", "val" or "test" faces as they are."""
+        return self._ordered(self.views(split))
+
+    def _ordered(self, views: FaceViews) -> DataLoader[FaceBatch]:
         return DataLoader(
-            self.views(split), batch_size=self.eval_batch_size, collate_fn=_as_it_is
+            views,
+            batch_size=self.eval_batch_size,
+            collate_fn=_as_it_is,
+            generator=torch.Generator(),  # its own: torch's global numbers stay for dropout
         )
 
     def crops(self, batch: FaceBatch, split: str) -> FaceCrops:
@@ -247,14 +280,11 @@ class LFPWDataModule(LightningDataModule):
         return FaceCrops(faces.store, batch["face"], batch["frame"])
 
     def on_after_batch_transfer(self, batch: FaceBatch, dataloader_idx: int) -> StageBatch:
-        """Cut the stage's crops: training windows are shaken, others stand as predicted."""
+        """Cut the stage's crops: windows stand on the anchors, shaken in training."""
         if self.stage is None or self.trainer is None:
             raise RuntimeError("call for_stage(...) and attach a trainer before asking for crops")
-        crop = self.crops(batch, "test" if self.trainer.testing else "train")
-        training = self.trainer.training
-        windows = self.stage.windows(self._anchor_points(crop, batch, training))
-        if training:
-            windows = shift(windows, batch["shake"])
+        crop = self.crops(batch, "train")
+        windows = shift(self.stage.windows(batch["anchors"]), batch["shake"])
         return {
             "image": crop(windows, self.stage.input_size),
             "frame": self.stage.frames(windows, batch["canvas"]),
@@ -262,12 +292,20 @@ class LFPWDataModule(LightningDataModule):
             "size": batch["size"],
         }
 
-    def _anchor_points(self, crop: FaceCrops, batch: FaceBatch, training: bool) -> Tensor:
-        if self.prior is None or (training and self.anchors == "gt"):
-            return batch["points"]
-        with torch.inference_mode():
-            found: Tensor = self.prior.to(batch["face"].device)(crop, batch["canvas"])[:, -1]
-        return found.clone()
+    def _with_anchors(self, views: FaceViews, split: str) -> FaceViews:
+        """Let the previous stages find the points of every view, on the device that trains."""
+        if self.prior is None or (split == "train" and self.anchors == "gt"):
+            return views
+        device = self.trainer.strategy.root_device
+        prior = self.prior.to(device)
+
+        @torch.inference_mode()
+        def find(batch: FaceBatch) -> Tensor:
+            batch = move_data_to_device(batch, device)
+            return prior(self.crops(batch, split), batch["canvas"])[:, -1]
+
+        views.find_anchors(find, self.eval_batch_size)
+        return views
 
 
 def _as_it_is(batch: FaceBatch) -> FaceBatch:

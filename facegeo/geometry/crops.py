@@ -78,7 +78,7 @@ class FaceCrops:
         )
         offset = self.store.offset[faces, level][..., None, None]
         colour = _bilinear(self.store.pixels, offset, bounds, x, y)
-        return colour.permute(0, 1, 4, 2, 3).contiguous()
+        return colour.permute(0, 1, 4, 2, 3)  # channels last in memory, as the nets want it
 
     def _grid(self, windows: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
         """First sample and the steps along a row and down a column, image px, (B, W, 2) each."""

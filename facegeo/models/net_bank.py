@@ -100,10 +100,12 @@ class NetBank(nn.Module):
         """Hidden features before ReLU, (B, W, hidden), one net after the other."""
         features = []
         for net in range(len(self.outputs)):
-            x = crops[:, net]
+            # channels_last: on the CPU 2x2 max pooling is ten times faster so, convolution 1.7.
+            x = crops[:, net].contiguous(memory_format=torch.channels_last)
             for weight, bias in zip(self.conv_weights, self.conv_biases, strict=True):
+                kernel = weight[net].contiguous(memory_format=torch.channels_last)
                 # ReLU and max commute; pooling first leaves a quarter of the work.
-                x = F.relu(F.max_pool2d(F.conv2d(x, weight[net], bias[net]), 2))
+                x = F.relu(F.max_pool2d(F.conv2d(x, kernel, bias[net]), 2))
             features.append(F.linear(x.flatten(1), self.fc1_weight[net], self.fc1_bias[net]))
         return torch.stack(features, dim=1)
 
