@@ -42,7 +42,9 @@ def build(cfg: DictConfig) -> object:
     [
         (["sed=1"], r"no key 'sed'; nearest: seed \(--cfg job"),
         (["trainer.max_epoch=5"], r"no key 'trainer.max_epoch'; nearest: trainer.max_epochs "),
-        (["max_epochs=5"], r"no key 'max_epochs'; nearest: trainer.max_epochs "),
+        (["lr=5"], r"no key 'lr'; nearest: trainer.lr "),
+        (["sed=1", "lr=5"], r"no key 'sed'; nearest: seed "),
+        (["experimnt=ccnn/paper"], r"no key 'experimnt'; nearest: experiment "),
         (["data=lfpw", "data.rot=x"], r"no key 'data.rot'; nearest: data.root"),
         (["data=lfwp", "sed=1"], r"data must be one of generated, lfpw, got 'lfwp'"),
         (["dta=lfpw"], r"no key 'dta'; nearest: data"),
