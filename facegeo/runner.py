@@ -38,6 +38,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     seed_everything(cfg.seed, workers=True, verbose=False)
     data, model = instantiate(cfg.data), instantiate(cfg.model)
     data.prepare_data()
+    data.keep_split(folder / "split.json")
     make_task, make_trainer = instantiate(cfg.task), instantiate(cfg.trainer)
     make_logger = instantiate(cfg.logger)
 

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from facegeo.data.augment import Augment
 from facegeo.data.landmark_list import LandmarkList, read_list
 from facegeo.data.pixels import PixelStore, build_or_open
-from facegeo.data.split import twins, validation_split
+from facegeo.data.split import Rows, saved_split, twins, validation_split
 from facegeo.data.stream import BatchStream, Draw, ResumableLoader
 from facegeo.errors import UserError
 from facegeo.geometry.crops import FaceCrops
@@ -149,6 +149,7 @@ class LFPWDataModule(LightningDataModule):
         val_fraction: Share of the training list held out for every choice.
         fit_val: Train on the held-out faces too, once all is chosen.
         split_seed: Seed of the validation split; not the run's, so that runs compare.
+        title: What the faces are, for tables and pictures.
         seed: Seed of order and augmentation.
         anchors: Where training windows of later stages stand: on the previous stage's
             predictions ("pred") or on the truth ("gt").
@@ -170,6 +171,7 @@ class LFPWDataModule(LightningDataModule):
         val_fraction: float = 0.1,
         fit_val: bool = False,
         split_seed: int = 0,
+        title: str = "LFPW (Sun et al.)",
         seed: int = 0,
         anchors: Anchors = "pred",
         on_error: Literal["raise", "skip"] = "raise",
@@ -184,7 +186,7 @@ class LFPWDataModule(LightningDataModule):
         self.augment, self.batch_size, self.eval_batch_size = augment, batch_size, eval_batch_size
         self.val_fraction, self.fit_val, self.split_seed = val_fraction, fit_val, split_seed
         self.seed, self.anchors, self.on_error = seed, anchors, on_error
-        self.num_workers, self.prepare = num_workers, prepare
+        self.num_workers, self.prepare, self.title = num_workers, prepare, title
         self._faces: dict[str, Faces] = {}
         self.stage: Stage | None = None
         self.prior: Cascade | None = None
@@ -209,10 +211,20 @@ class LFPWDataModule(LightningDataModule):
             self._faces[split] = Faces.of(kept, store)
         return self._faces[split]
 
-    def split(self) -> tuple[np.ndarray, np.ndarray]:
+    def split(self) -> tuple[Rows, Rows]:
         """Rows of the training list to train on and to validate on."""
         digests = self.faces("train").store.digest
         return validation_split(digests, self.val_fraction, self.split_seed)
+
+    def keep_split(self, path: Path) -> None:
+        """Save the split, or see that the one saved is this one.
+
+        Raises:
+            UserError: If the saved split is of other images or settings.
+        """
+        faces = self.faces("train")
+        digests = faces.store.digest
+        saved_split(path, faces.names, digests, self.val_fraction, self.split_seed)
 
     def twins(self) -> list[tuple[str, str]]:
         """Byte-identical images in the training and the test list, as pairs of names."""

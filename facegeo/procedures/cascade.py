@@ -10,6 +10,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from safetensors.torch import load_file, save_file
 
+from facegeo.callbacks.progress import StageProgress
 from facegeo.callbacks.random_state import RandomState
 from facegeo.data.lfpw import LFPWDataModule
 from facegeo.errors import UserError
@@ -30,6 +31,7 @@ def fit_cascade(
     checkpoint_every: int,
     validate_every: int,
     seed: int,
+    progress: bool = True,
 ) -> None:
     """Train the stages in order; a stage whose weights stand in ``folder`` is taken from there.
 
@@ -43,6 +45,7 @@ def fit_cascade(
         checkpoint_every: Batches between two checkpoints.
         validate_every: Batches between two looks at the held-out faces.
         seed: Seed of dropout.
+        progress: Show a progress bar.
 
     Raises:
         UserError: If a stage has no number of steps.
@@ -63,7 +66,7 @@ def fit_cascade(
             max_steps=steps[name],
             max_epochs=1,
             val_check_interval=min(validate_every, steps[name]),
-            callbacks=_callbacks(checkpoints, checkpoint_every),
+            callbacks=_callbacks(checkpoints, checkpoint_every, name if progress else None),
         )
         last = checkpoints / "last.ckpt"
         task = make_task(stage=stage, steps=steps[name])
@@ -76,14 +79,12 @@ def fit_cascade(
         partial.replace(done)
 
 
-def _callbacks(folder: Path, every: int) -> list[Callback]:
-    return [
-        RandomState(),
-        ModelCheckpoint(
-            folder,
-            filename="last",
-            every_n_train_steps=every,
-            save_top_k=1,
-            enable_version_counter=False,
-        ),
-    ]
+def _callbacks(folder: Path, every: int, title: str | None) -> list[Callback]:
+    last = ModelCheckpoint(
+        folder,
+        filename="last",
+        every_n_train_steps=every,
+        save_top_k=1,
+        enable_version_counter=False,
+    )
+    return [RandomState(), last] + ([StageProgress(title)] if title else [])

@@ -46,20 +46,27 @@ def find_points(
     return Found(*(torch.cat(column).cpu() for column in zip(*parts, strict=True)))
 
 
-def measure(found: Found, prefix: str, mean_shape: Tensor | None = None) -> dict[str, float]:
-    """Metrics of each stage under ``prefix/stage1/...``, and of the mean shape where given.
+def measure(
+    found: Found, split: str, mean_shape: Tensor | None = None
+) -> dict[str, LandmarkErrors]:
+    """Errors after each stage ("stage1", ...) and of the mean shape where that is given.
 
     Args:
         found: Points of a list.
-        prefix: "val" or "test".
+        split: First part of the metrics' names.
         mean_shape: Mean points of the training faces, box frame, (5, 2).
     """
     guesses = {f"stage{i + 1}": found.points[:, i] for i in range(found.points.shape[1])}
     if mean_shape is not None:
         guesses["mean_shape"] = mean_shape * found.size[:, None]
-    results: dict[str, float] = {}
+    measured = {}
     for name, guess in guesses.items():
-        metric = LandmarkErrors(prefix=f"{prefix}/{name}/")
-        metric.update(guess, found.target, found.size[:, 0])
-        results |= {key: float(value) for key, value in metric.compute().items()}
-    return results
+        measured[name] = LandmarkErrors(prefix=f"{split}/{name}/")
+        measured[name].update(guess, found.target, found.size[:, 0])
+    return measured
+
+
+def mean_shape(data: LFPWDataModule) -> Tensor:
+    """Mean of the training faces' points in their boxes, (5, 2): what a guess without eyes gets."""
+    views = data.views("train")
+    return views.batch(*torch.arange(len(views)).expand(2, -1))["points"].mean(dim=0)

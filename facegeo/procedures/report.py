@@ -1,26 +1,106 @@
-"""Table, numbers and pictures at the end of a training or an evaluation."""
+"""Numbers, table and pictures at the end of a training or an evaluation."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
+from rich.console import Console
+from torch import Tensor
 
 from facegeo.data.lfpw import LFPWDataModule
+from facegeo.figures.curves import ced_plot
+from facegeo.figures.faces import found_points
+from facegeo.figures.stages import stage_plot
+from facegeo.geometry.points import POINT_NAMES
+from facegeo.metrics.landmark import LandmarkErrors
 from facegeo.models.ccnn import Cascade
-from facegeo.procedures.evaluate import find_points, measure
+from facegeo.procedures.evaluate import Found, find_points, mean_shape, measure
+from facegeo.tables import stage_table
+
+SHOWN = 18
 
 
 def report(
     cascade: Cascade, data: LFPWDataModule, folder: Path, splits: Sequence[str]
 ) -> dict[str, float]:
-    """Measure a cascade on the held-out and the test faces; write and show what came out."""
+    """Measure a cascade; write numbers and pictures into ``folder`` and show the table.
+
+    Args:
+        cascade: Trained.
+        data: The faces.
+        folder: Gets ``metrics.json``, and for each split a table (Markdown, CSV), the found
+            points, the error curve and the errors by stage.
+        splits: Of "val" and "test".
+
+    Returns:
+        The metrics, such as ``test/stage1/error_pct``.
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    console = Console()
     results: dict[str, float] = {}
     for split in splits:
         found = find_points(cascade, data, split, device)
-        results |= measure(found, split)
-    (folder / "metrics.json").write_text(json.dumps(results, indent=2))
+        measured = measure(found, split, mean_shape(data))
+        for metric in measured.values():
+            results |= {name: value.item() for name, value in metric.compute().items()}
+        table = stage_table(results, split)
+        (folder / f"{split}.md").write_text(table.markdown())
+        (folder / f"{split}.csv").write_text(table.csv())
+        console.print(table.rich())
+        _draw(data, found, measured, folder, split)
+    if "test" in splits:
+        _tell_twins(data, console)
+    text = json.dumps(results, indent=2)
+    partial = folder / ".metrics.partial"
+    partial.write_text(text)
+    partial.replace(folder / "metrics.json")
+    console.print(f"Numbers, tables and pictures: {folder}")
     return results
+
+
+def _draw(
+    data: LFPWDataModule,
+    found: Found,
+    measured: Mapping[str, LandmarkErrors],
+    folder: Path,
+    split: str,
+) -> None:
+    title = f"{len(found.rows)} {split} faces of {data.title}"
+    ced_plot(folder / f"{split}_ced.png", {n: m.ced_curve() for n, m in measured.items()}, title)
+    errors = {
+        name: torch.stack([values[f"{split}/{name}/error_{point}_pct"] for point in POINT_NAMES])
+        for name, values in ((n, m.compute()) for n, m in measured.items())
+        if name != "mean_shape"
+    }
+    stage_plot(folder / f"{split}_stages.png", {n: e[None] for n, e in errors.items()}, title)
+    shown = torch.linspace(0, len(found.rows) - 1, min(SHOWN, len(found.rows))).long()
+    images, corners = zip(*(_cutout(data, split, int(found.rows[i])) for i in shown), strict=True)
+    origin = torch.stack(corners)[:, None]
+    found_points(
+        folder / f"{split}_points.png",
+        images,
+        found.target[shown] + origin,
+        found.points[shown, -1] + origin,
+        title,
+    )
+
+
+def _cutout(data: LFPWDataModule, split: str, row: int) -> tuple[np.ndarray, Tensor]:
+    """The stored region of a face, uint8 (H, W, 3), and the box's left top corner in it, px (2,)."""
+    faces = data.faces("test" if split == "test" else "train")
+    corner = faces.boxes[row, 0::2] - faces.store.origin[row].cpu()
+    return faces.store.image(row).cpu().numpy(), corner
+
+
+def _tell_twins(data: LFPWDataModule, console: Console) -> None:
+    pairs = data.twins()
+    if pairs:
+        names = ", ".join(f"{test} = {train}" for train, test in pairs)
+        console.print(
+            f"{len(pairs)} test images are byte-identical to training images and were counted: "
+            f"{names}"
+        )
