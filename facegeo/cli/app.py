@@ -5,6 +5,7 @@ import logging
 import os
 import platform
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,9 +68,13 @@ def launch(
 
 
 def _set_up_logging() -> None:
-    """Print each line once: Hydra's handlers are off, see conf/hydra/quiet.yaml."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    """Print each line once, and leave out what Lightning says that no user can act on."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")  # Hydra's: conf/hydra/quiet.yaml
     logging.getLogger("lightning").propagate = False  # it adds a handler of its own on import
+    # Which accelerators it did not find, and tips to install other products.
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    # Lightning 2.6 asks torch 2.13 in a way that the next torch will not know.
+    warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
 
 
 def _run_hydra(function: "Job", config: Path) -> BaseException | None:

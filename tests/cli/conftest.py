@@ -63,4 +63,5 @@ def run(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         launch(job, "toy", "Train a toy.", ["facegeo-toy seed=1"], conf=config.parent)
 
     yield run_toy
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.NOTSET)
     HydraConfig.instance().cfg = None  # Hydra keeps the last one for the life of a process
