@@ -1,0 +1,53 @@
+"""The layout of Sun et al. (CVPR 2013): two lists, and pictures beside them."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from facegeo.synthetic.order import SPLITS, Made, Order, Task
+from facegeo.synthetic.photo import jpeg_bytes, normal_colours, png_bytes
+from facegeo.synthetic.sample import Sample, Studio
+
+LISTS = {"train": "trainImageList.txt", "test": "testImageList.txt"}
+FRAME = "x right, y up, z to the camera; colour = (n + 1) / 2 * 255; white: no face"
+OUTSIDE = 255
+"""Colour of the normal map where no face is, as in Photoface."""
+
+
+class LandmarkFolder:
+    """Lists of ``path left right top bottom x1 y1 .. x5 y5``, CRLF, backslash in the path."""
+
+    def make(self, studio: Studio, order: Order, task: Task) -> Made:
+        """Make one picture, its line and, if ordered, its normal map and mask."""
+        key = task.key(order.seed)
+        sample = studio.photograph(key, order.size)
+        # A generator of its own, so that the option changes nothing but the compression.
+        low, high = order.quality
+        quality = int(np.random.default_rng((*key, 1)).integers(low, high + 1))
+        name = f"{task.number:06d}"
+        files = {f"{task.split}/{name}.jpg": jpeg_bytes(sample.image, quality)}
+        if order.maps:
+            colours = normal_colours(sample.render, OUTSIDE)
+            files[f"normals/{task.split}/{name}.png"] = png_bytes(colours)
+            mask = sample.render.mask.astype(np.uint8) * 255
+            files[f"masks/{task.split}/{name}.png"] = png_bytes(mask)
+        return Made(files, list_line(f"{task.split}\\{name}.jpg", sample))
+
+    def frame(self, order: Order) -> str | None:
+        """Say how normals are stored, None where there are none."""
+        return FRAME if order.maps else None
+
+    def lists(self, order: Order, records: Mapping[str, Sequence[str]]) -> Mapping[str, bytes]:
+        """Return the two lists."""
+        return {
+            LISTS[split]: "".join(line + "\r\n" for line in records[split]).encode()
+            for split in SPLITS
+        }
+
+
+def list_line(path: str, sample: Sample) -> str:
+    """Return a sample's line; the box in whole pixels, the points with six decimals."""
+    box = sample.box
+    edges = (box.left, box.left + box.side, box.top, box.top + box.side)
+    numbers = [str(round(edge)) for edge in edges]
+    return " ".join([path, *numbers, *(f"{value:.6f}" for value in sample.points.ravel())])

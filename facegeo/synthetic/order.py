@@ -1,0 +1,141 @@
+"""What a folder of generated faces shall hold, and the layouts it can have."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from facegeo.errors import UserError
+
+if TYPE_CHECKING:
+    from facegeo.synthetic.sample import Studio
+
+LAYOUTS = ("landmarks", "photoface")
+HEADS = ("anny", "ict")
+SPLITS = ("train", "test")
+LARGEST = 4096
+
+
+@dataclass(frozen=True)
+class Order:
+    """Everything that decides the bytes of a folder, and nothing else.
+
+    Attributes:
+        layout: ``landmarks`` or ``photoface``.
+        train: Number of samples (landmarks) or sessions (photoface) to train on.
+        test: The same to test on; other people.
+        size: Side of the pictures, pixels.
+        seed: Decides everything that is drawn.
+        head: ``anny`` or ``ict``.
+        head_path: Where ICT-FaceKit lies.
+        maps: Landmarks: write normal maps and masks too.
+        quality: Landmarks: worst and best JPEG quality.
+        frame: Photoface: axes of the stored normals, see ``photoface_folder.FRAMES``.
+        device: ``cpu`` or ``cuda``; rounding differs between them.
+    """
+
+    layout: str = "landmarks"
+    train: int = 1000
+    test: int = 200
+    size: int = 160
+    seed: int = 0
+    head: str = "anny"
+    head_path: Path | None = None
+    maps: bool = False
+    quality: tuple[int, int] = (70, 97)
+    frame: str = "down_right_camera"
+    device: str = "cpu"
+
+    def check(self) -> None:
+        """Look for mistakes before any work is done.
+
+        Raises:
+            UserError: If an option is out of range; the text names it.
+        """
+        _check_choice("layout", self.layout, LAYOUTS)
+        _check_choice("head", self.head, HEADS)
+        _check_choice("device", self.device, ("cpu", "cuda"))
+        for name in SPLITS:
+            _check_range(name, getattr(self, name), 0, 10**7)
+        if self.train + self.test == 0:
+            raise UserError("train and test are both 0: nothing to render; set train=100, say")
+        _check_range("size", self.size, 32, LARGEST)
+        _check_range("seed", self.seed, 0, 2**63 - 1)
+        low, high = self.quality
+        if not 1 <= low <= high <= 100:
+            raise UserError(f"quality must be [worst, best] in 1..100, got {list(self.quality)}")
+
+
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise UserError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
+
+
+def _check_range(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise UserError(f"{name} must be a whole number from {low} to {high}, got {value}")
+
+
+def check_processes(processes: int | None) -> int:
+    """Return how many processes to use; None means one for each core this process may use."""
+    if processes is None:
+        affinity = getattr(os, "sched_getaffinity", None)
+        return len(affinity(0)) if affinity else os.cpu_count() or 1
+    _check_range("processes", processes, 1, 1024)
+    return processes
+
+
+@dataclass(frozen=True)
+class Task:
+    """One piece of work: a sample, or a session of one person.
+
+    Attributes:
+        split: ``train`` or ``test``.
+        number: Counts from 0 in its split.
+    """
+
+    split: str
+    number: int
+
+    @property
+    def name(self) -> str:
+        """A file name for the task's record."""
+        return f"{self.split}-{self.number:07d}"
+
+    def key(self, seed: int) -> tuple[int, ...]:
+        """What seeds this task's draws: never shared between the splits."""
+        return (seed, SPLITS.index(self.split), self.number)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a task gives.
+
+    Attributes:
+        files: Contents by path relative to the folder.
+        record: What the lists say about it.
+        pictures: How many photographs are among the files.
+    """
+
+    files: Mapping[str, bytes]
+    record: str
+    pictures: int = 1
+
+
+class Layout(Protocol):
+    """How samples are laid out in a folder."""
+
+    def make(self, studio: "Studio", order: Order, task: Task) -> Made:
+        """Do one task."""
+
+    def frame(self, order: Order) -> str | None:
+        """Say how normals are stored, None where there are none."""
+
+    def lists(self, order: Order, records: Mapping[str, Sequence[str]]) -> Mapping[str, bytes]:
+        """Return the lists, by file name, from the records of each split."""
+
+
+def tasks(order: Order) -> list[Task]:
+    """Return all tasks of an order."""
+    return [Task(split, k) for split in SPLITS for k in range(getattr(order, split))]

@@ -1,0 +1,151 @@
+"""Fill a folder with generated faces: begin, resume, or find it done."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import rmtree
+
+from facegeo.synthetic.manifest import (
+    UNFINISHED,
+    empty_folder,
+    is_complete,
+    write_atomically,
+    write_manifest,
+)
+from facegeo.synthetic.order import SPLITS, Order, Task, check_processes, tasks
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was done.
+
+    Attributes:
+        made: Samples or sessions made now.
+        pictures: Photographs made now.
+        seconds: Time that took, starting included.
+        processes: How many shared the work.
+    """
+
+    made: int
+    pictures: int
+    seconds: float
+    processes: int
+
+
+def ensure_landmarks(
+    root: Path,
+    *,
+    train: int,
+    test: int,
+    size: int,
+    seed: int,
+    head: str = "anny",
+    head_path: Path | None = None,
+    processes: int | None = None,
+) -> Path:
+    """Return a folder with the lists and pictures of generated faces, making it if need be.
+
+    Returns at once where the folder is complete; finishes a half-written one.
+
+    Args:
+        root: The folder.
+        train: Faces to train on.
+        test: Faces to test on; other people.
+        size: Side of the pictures, pixels.
+        seed: Decides every face.
+        head: ``anny`` or ``ict``.
+        head_path: Where ICT-FaceKit lies, for ``ict``.
+        processes: Processes to share the work; None for one a core.
+
+    Returns:
+        ``root``.
+
+    Raises:
+        UserError: If an option is out of range, or the folder holds something else.
+    """
+    order = Order(
+        train=train, test=test, size=size, seed=seed, head=head, head_path=head_path
+    )
+    fill(root, order, processes=processes)
+    return root
+
+
+def fill(
+    root: Path, order: Order, *, processes: int | None = None, overwrite: bool = False
+) -> Report:
+    """Make what an order asks for and the folder lacks.
+
+    Args:
+        root: The folder.
+        order: What it shall hold.
+        processes: Processes to share the work; None for one a core.
+        overwrite: Remove faces made with other options first.
+
+    Raises:
+        UserError: If an option is out of range, or the folder holds something else.
+    """
+    order.check()
+    count = check_processes(processes)
+    start = time.perf_counter()
+    if overwrite:
+        empty_folder(root)
+    if is_complete(root, order):
+        return Report(0, 0, time.perf_counter() - start, count)
+    root.mkdir(parents=True, exist_ok=True)
+    with _alone(root):
+        if is_complete(root, order):  # another process was faster
+            return Report(0, 0, time.perf_counter() - start, count)
+        made, pictures = _make_missing(root, order, count)
+    return Report(made, pictures, time.perf_counter() - start, count)
+
+
+def _make_missing(root: Path, order: Order, processes: int) -> tuple[int, int]:
+    from facegeo.synthetic.workers import LAYOUT_MAKERS, do_tasks
+
+    layout = LAYOUT_MAKERS[order.layout]()
+    write_manifest(root, order, complete=False, frame=layout.frame(order))
+    everything = tasks(order)
+    todo = [task for task in everything if not _record(root, task).is_file()]
+    pictures = 0
+    with _progress(len(everything), len(everything) - len(todo)) as advance:
+        for count in do_tasks(root, order, todo, processes):
+            pictures += count
+            advance()
+    records = {
+        split: [_record(root, t).read_text() for t in everything if t.split == split]
+        for split in SPLITS
+    }
+    for name, data in layout.lists(order, records).items():
+        write_atomically(root / name, data)
+    write_manifest(root, order, complete=True, frame=layout.frame(order))
+    rmtree(root / UNFINISHED)
+    return len(todo), pictures
+
+
+def _record(root: Path, task: Task) -> Path:
+    return root / UNFINISHED / task.name
+
+
+@contextmanager
+def _progress(total: int, done: int) -> Iterator[Callable[[], None]]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = ("rendering faces", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns) as progress:
+        bar = progress.add_task("", total=total, completed=done)
+        yield lambda: progress.advance(bar)
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Let one process at a time write to a folder; the others wait."""
+    try:
+        import fcntl
+    except ImportError:  # not on Windows: there two writers cost time, but write the same bytes
+        yield
+        return
+    with (root / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
