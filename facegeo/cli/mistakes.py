@@ -21,7 +21,7 @@ from facegeo.errors import UserError
 UNKNOWN_KEY = re.compile(
     r"Could not override '(?P<key>[^']+)|Could not delete from config. '(?P<deleted>[^']+)"
 )
-UNKNOWN_OPTION = re.compile(r"Could not find '(?P<path>[^']+)'")
+UNKNOWN_OPTION = re.compile(r"Could not (?:find|load) '(?P<path>[^']+)'")
 NOISE = re.compile(
     r"\n\s*(object_type=.*|reference_type=.*|Config search path:(.|\n)*)|, set env var HYDRA.*"
 )
@@ -51,7 +51,8 @@ def explain(error: BaseException, config: Path, arguments: Sequence[str]) -> str
         return _explain_composition(error, config, arguments)
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key} has no value; add {error.full_key}=... to the command"
-    if isinstance(error, HydraException | OmegaConfBaseException):
+    of_hydra = isinstance(error, ValueError) and _raised_in_hydra(error)
+    if of_hydra or isinstance(error, HydraException | OmegaConfBaseException):
         return _clean(str(error))
     return None
 
@@ -70,18 +71,18 @@ def _explain_instantiation(error: InstantiationException) -> str | None:
 def _explain_composition(error: Exception, config: Path, arguments: Sequence[str]) -> str:
     """Name the nearest keys or options for a key or option that does not exist."""
     text = str(error)
+    options = {group.name: group.options for group in groups(config)}
     if unknown := UNKNOWN_KEY.search(text):
         key = unknown["key"] or unknown["deleted"]
-        choices = [group.name for group in groups(config)] + _all_keys(config, key, arguments)
-        return (
-            f"there is no key {key!r}; nearest: {_nearest(key, choices)} "
-            "(--cfg job prints every key)"
-        )
+        if key in options:
+            return f"{key} must be one of {', '.join(options[key])}"
+        nearest = _nearest(key, [*options, *_all_keys(config, key, arguments)])
+        return f"there is no key {key!r}; nearest: {nearest} (--cfg job prints every key)"
     if unknown := UNKNOWN_OPTION.search(text):
-        for group in groups(config):
-            if unknown["path"].startswith(f"{group.name}/") and group.options:
-                option = unknown["path"].removeprefix(f"{group.name}/")
-                return f"{group.name} must be one of {', '.join(group.options)}, got {option!r}"
+        for group in options:
+            if unknown["path"].startswith(f"{group}/"):
+                option = unknown["path"].removeprefix(f"{group}/")
+                return f"{group} must be one of {', '.join(options[group])}, got {option!r}"
     return _clean("\n".join(str(cause) for cause in _chain(error)))
 
 

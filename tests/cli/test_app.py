@@ -107,6 +107,12 @@ def test_an_interrupt_that_lightning_made_an_exit_ends_with_130_too(
     assert capsys.readouterr().err == "facegeo-toy: interrupted\n"
 
 
+def test_an_exit_code_of_the_job_is_kept(run: Run) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(lambda cfg: sys.exit(3))
+    assert ended.value.code == 3
+
+
 def test_a_sweep_runs_every_job_and_leaves_one_record(run: Run) -> None:
     seeds: list[int] = []
     run(lambda cfg: seeds.append(cfg.seed), "--multirun", "seed=1,2")

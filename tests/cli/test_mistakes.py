@@ -52,6 +52,9 @@ def build(cfg: DictConfig) -> object:
         (["~sead"], r"no key 'sead'; nearest: seed"),
         (["zzz=1"], r"no key 'zzz'; nearest: none"),
         (["experiment=ccnn/papr"], r"experiment must be one of ccnn/paper, got 'ccnn/papr'"),
+        (["data=[lfpw,x]"], r"data must be one of generated, lfpw, got 'x'"),
+        (["data={rot: 3}"], r"data must be one of generated, lfpw$"),
+        (["data=null"], r"override must be a string or a list"),
         (["seed=[1"], r"can not read 'seed=\[1': .*; want KEY=VALUE"),
         (["seed"], r"can not read 'seed': .*; want KEY=VALUE"),
     ],
@@ -105,6 +108,17 @@ def test_a_bad_part_of_the_config_is_explained(
         run(build)
     assert ended.value.code == 2
     assert re.search(f"^facegeo-toy: error: (.|\n)*{message}", capsys.readouterr().err)
+
+
+def test_what_hydra_explains_well_is_passed_on(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(lambda cfg: None, "hydra/launcher=x")
+    assert ended.value.code == 2
+    err = capsys.readouterr().err
+    assert "Available options in 'hydra/launcher':\n\tbasic\n" in err
+    assert "search path" not in err
 
 
 def test_a_missing_value_is_explained(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
