@@ -21,6 +21,7 @@ from facegeo import __version__
 from facegeo.errors import UserError
 
 FORMAT = "facegeo-model-1"
+MODEL = "model.safetensors"
 RELEASED = Path(__file__).parent / "released"
 
 
@@ -94,13 +95,13 @@ def find_model(name: str | Path) -> Path:
         UserError: If there is none; says where it was looked for and what is released.
     """
     path = Path(name).expanduser()
-    for candidate in (path, path / "model.safetensors", RELEASED / f"{name}.safetensors"):
+    for candidate in (path, path / MODEL, RELEASED / f"{name}.safetensors"):
         if candidate.is_file():
             return candidate
     released = sorted(file.stem for file in RELEASED.glob("*.safetensors"))
     raise UserError(
-        f"no model called {name}: there is no such file, no model.safetensors in a folder of that "
-        f"name, and released are {', '.join(released) or 'none'}; "
+        f"no model called {name}: there is no such file, no {MODEL} in a folder of that name, "
+        f"and released are {', '.join(released) or 'none'}; "
         "give checkpoint=FILE, a run's folder or a released name"
     )
 

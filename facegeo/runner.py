@@ -13,7 +13,7 @@ from hydra.utils import instantiate
 from lightning import seed_everything
 from omegaconf import DictConfig, OmegaConf
 
-from facegeo.checkpoint import save_model
+from facegeo.checkpoint import MODEL, find_model, load_model, save_model
 from facegeo.errors import UserError
 from facegeo.procedures.report import report
 
@@ -51,8 +51,28 @@ def run(cfg: DictConfig) -> dict[str, float]:
 
     instantiate(cfg.procedure)(model, data, make_task, trainer, folder)
     results = report(model, data, folder, cfg.splits)
-    save_model(folder / "model.safetensors", model, plain["model"], {"results": results})
+    save_model(folder / MODEL, model, plain["model"], {"results": results})
     return results
+
+
+def evaluate(cfg: DictConfig) -> dict[str, float]:
+    """Measure a trained model as ``cfg``, composed from ``conf/eval.yaml``, says.
+
+    Returns:
+        Metrics by name, as in ``metrics.json`` of the run's folder.
+
+    Raises:
+        UserError: For every mistake in configuration, checkpoint or data.
+    """
+    model, _ = load_model(cfg.checkpoint)
+    data = instantiate(cfg.data)
+    data.prepare_data()
+    choice = HydraConfig.get().runtime.choices["data"] if HydraConfig.initialized() else "data"
+    path = find_model(cfg.checkpoint)
+    title = f"eval-{path.parent.name if path.name == MODEL else path.stem}-{choice}"
+    folder = Path(cfg.out) / (cfg.name or title)
+    folder.mkdir(parents=True, exist_ok=True)
+    return report(model, data, folder, cfg.splits)
 
 
 def run_folder(cfg: DictConfig) -> Path:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -12,124 +12,23 @@ import torch
 from lightning import LightningDataModule
 from lightning.fabric.utilities import move_data_to_device
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from facegeo.data.augment import Augment
+from facegeo.data.face_views import Faces, FaceViews
 from facegeo.data.landmark_list import LandmarkList, read_list
 from facegeo.data.pixels import PixelStore, build_or_open
 from facegeo.data.split import Rows, saved_split, twins, validation_split
-from facegeo.data.stream import BatchStream, Draw, ResumableLoader
+from facegeo.data.stream import BatchStream, ResumableLoader
 from facegeo.errors import UserError
 from facegeo.geometry.crops import FaceCrops
-from facegeo.geometry.views import flip_names, to_frame, view_frames
 from facegeo.geometry.windows import shift
 from facegeo.models.ccnn import Cascade, Stage
 from facegeo.types import FaceBatch, StageBatch
 
 Anchors = Literal["pred", "gt"]
 
-
-@dataclass(frozen=True)
-class Faces:
-    """One list with its pixels.
-
-    Attributes:
-        boxes: left, right, top, bottom, px, (N, 4).
-        points: px, (N, 5, 2).
-        store: Pixels of the same N faces.
-        names: Image paths relative to the data folder.
-    """
-
-    boxes: Tensor
-    points: Tensor
-    store: PixelStore
-    names: tuple[str, ...]
-
-    @classmethod
-    def of(cls, faces: LandmarkList, store: PixelStore) -> Faces:
-        """Tensors of a list that was read and decoded."""
-        boxes, points = (torch.from_numpy(a).float() for a in (faces.boxes, faces.points))
-        return cls(boxes, points, store, faces.names)
-
-
-class FaceViews(Dataset[FaceBatch]):
-    """Geometry of whole batches of augmented faces; pixels are cut later, on the device.
-
-    Args:
-        faces: The list.
-        rows: Which of its faces take part.
-        augment: What may happen to them.
-        seed: Seed of the augmentation.
-        windows: Windows W of the stage that is trained.
-    """
-
-    def __init__(
-        self, faces: Faces, rows: Tensor, augment: Augment, seed: int, windows: int
-    ) -> None:
-        self.faces, self.rows, self.augment = faces, rows, augment
-        self.seed, self.windows = seed, windows
-        self.anchors: Tensor | None = None  # box frame, (views, rows, 5, 2)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitems__(self, draws: Sequence[Draw | int]) -> FaceBatch:
-        """A batch of (epoch, row) draws; a bare row is seen as it is."""
-        pairs = [draw if isinstance(draw, tuple) else (0, draw) for draw in draws]
-        return self.batch(*torch.tensor(pairs).unbind(1))
-
-    def batch(self, epochs: Tensor, rows: Tensor) -> FaceBatch:
-        """The faces at ``rows`` (B,) as they are seen in ``epochs`` (B,)."""
-        count, augment = len(self.rows), self.augment
-        view = augment.view(self.seed, epochs, rows, count)
-        face = self.rows[rows]
-        boxes = self.faces.boxes[face]
-        frames = view_frames(boxes, view.angle, view.flip, view.scale, view.shift)
-        points = flip_names(to_frame(self.faces.points[face], frames), view.flip)
-        anchors = points if self.anchors is None else self.anchors[epochs % augment.views, rows]
-        return {
-            "face": face,
-            "frame": frames,
-            "points": points,
-            "canvas": canvas_window(boxes, self.faces.store.image_size[face], view.flip),
-            "size": torch.stack([boxes[:, 1] - boxes[:, 0], boxes[:, 3] - boxes[:, 2]], dim=1),
-            "anchors": anchors,
-            "shake": augment.shake(self.seed, epochs, rows, count, self.windows),
-        }
-
-    def find_anchors(self, find: Callable[[FaceBatch], Tensor], batch_size: int) -> None:
-        """Let ``find`` say, once for every view, where the windows of the next stage stand.
-
-        Args:
-            find: Maps a batch to points of its box frame, (B, 5, 2).
-            batch_size: Faces of a batch.
-        """
-        self.anchors = torch.stack(
-            [
-                torch.cat(
-                    [
-                        find(self.batch(torch.full_like(rows, view), rows)).cpu()
-                        for rows in torch.arange(len(self)).split(batch_size)
-                    ]
-                )
-                for view in range(self.augment.views)
-            ]
-        )
-
-
-def canvas_window(boxes: Tensor, image_size: Tensor, flip: Tensor) -> Tensor:
-    """Each whole image as a window of its box frame, mirrored where ``flip``; (B, 4).
-
-    Args:
-        boxes: left, right, top, bottom, px, (B, 4).
-        image_size: Height and width, px, (B, 2).
-        flip: Bool, (B,).
-    """
-    size = image_size.flip(1).to(boxes.dtype)
-    low, sides = boxes[:, 0::2], boxes[:, 1::2] - boxes[:, 0::2]
-    centre = ((size - 1) / 2 - low) / sides
-    x = torch.where(flip, 1 - centre[:, 0], centre[:, 0])
-    return torch.cat([x[:, None], centre[:, 1:], size / 2 / sides], dim=1)
+log = logging.getLogger(__name__)
 
 
 class LFPWDataModule(LightningDataModule):
@@ -188,13 +87,14 @@ class LFPWDataModule(LightningDataModule):
         self.seed, self.anchors, self.on_error = seed, anchors, on_error
         self.num_workers, self.prepare, self.title = num_workers, prepare, title
         self._faces: dict[str, Faces] = {}
+        self._stores: dict[str, PixelStore] = {}  # each list's pixels on the device last used
         self.stage: Stage | None = None
         self.prior: Cascade | None = None
         self.steps = 1
 
     def prepare_data(self) -> None:
         """Generate the data if that is asked for, and fill the cache: once, by one process."""
-        if self.prepare is not None:
+        if self.prepare is not None and not self._faces:  # Lightning calls this for every stage
             self.prepare()
         self.faces("train")
 
@@ -208,6 +108,7 @@ class LFPWDataModule(LightningDataModule):
             # Faults of the lines wait for those of the images, so that all are told at once.
             listed = read_list(self.root, self.lists[split], "skip")
             store, kept = build_or_open(listed, self.cache_dir, on_error=self.on_error)
+            _tell_skipped(kept)
             self._faces[split] = Faces.of(kept, store)
         return self._faces[split]
 
@@ -255,7 +156,9 @@ class LFPWDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[FaceBatch]:
         """Endless full batches, the same for every number of workers."""
         views = self._with_anchors(self.views("train", self.augment), "train")
-        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        rank, world = (
+            (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        )
         stream = BatchStream(len(views), self.batch_size, self.steps, self.seed, rank, world)
         return ResumableLoader(
             views,
@@ -285,11 +188,11 @@ class LFPWDataModule(LightningDataModule):
         """The cutter of a batch's windows, on the batch's device."""
         device = batch["face"].device
         key = "test" if split == "test" else "train"
-        faces = self._faces[key]
-        if faces.store.pixels.device != device:
-            store = faces.store.to(device)
-            faces = self._faces[key] = Faces(faces.boxes, faces.points, store, faces.names)
-        return FaceCrops(faces.store, batch["face"], batch["frame"])
+        store = self._stores.get(key, self.faces(key).store)
+        if store.pixels.device != device:
+            store = store.to(device)
+        self._stores[key] = store
+        return FaceCrops(store, batch["face"], batch["frame"])
 
     def on_after_batch_transfer(self, batch: FaceBatch, dataloader_idx: int) -> StageBatch:
         """Cut the stage's crops: windows stand on the anchors, shaken in training."""
@@ -322,3 +225,12 @@ class LFPWDataModule(LightningDataModule):
 
 def _as_it_is(batch: FaceBatch) -> FaceBatch:
     return batch
+
+
+def _tell_skipped(faces: LandmarkList) -> None:
+    """Count and list what ``on_error="skip"`` left out."""
+    if faces.skipped:
+        skipped = sorted(faces.skipped, key=lambda fault: fault.line)
+        lines = "".join(f"\n  {fault}" for fault in skipped)
+        total = len(faces) + len(skipped)
+        log.warning("%s: skipped %d of %d faces:%s", faces.list_name, len(skipped), total, lines)

@@ -31,6 +31,7 @@ def fit_cascade(
     checkpoint_every: int,
     validate_every: int,
     seed: int,
+    max_steps: int | None = None,
     progress: bool = True,
 ) -> None:
     """Train the stages in order; a stage whose weights stand in ``folder`` is taken from there.
@@ -45,6 +46,7 @@ def fit_cascade(
         checkpoint_every: Batches between two checkpoints.
         validate_every: Batches between two looks at the held-out faces.
         seed: Seed of dropout.
+        max_steps: No stage takes more batches than this.
         progress: Show a progress bar.
 
     Raises:
@@ -59,17 +61,18 @@ def fit_cascade(
             stage.load_state_dict(load_file(done))
             continue
         prior = cascade.first(number) if number else None
-        data.for_stage(stage, prior, steps[name])
+        length = min(steps[name], max_steps or steps[name])
+        data.for_stage(stage, prior, length)
         torch.manual_seed(seed + number)
         checkpoints = folder / "checkpoints" / name
         trainer = make_trainer(
-            max_steps=steps[name],
+            max_steps=length,
             max_epochs=1,
-            val_check_interval=min(validate_every, steps[name]),
+            val_check_interval=min(validate_every, length),
             callbacks=_callbacks(checkpoints, checkpoint_every, name if progress else None),
         )
         last = checkpoints / "last.ckpt"
-        task = make_task(stage=stage, steps=steps[name])
+        task = make_task(stage=stage, steps=length)
         trainer.fit(task, datamodule=data, ckpt_path=last if last.is_file() else None)
         if trainer.interrupted:
             raise KeyboardInterrupt

@@ -1,0 +1,29 @@
+"""``facegeo-eval``."""
+
+from typing import TYPE_CHECKING
+
+from facegeo.cli.app import launch
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def _evaluate(cfg: "DictConfig") -> object:
+    from facegeo.runner import evaluate
+
+    return evaluate(cfg)
+
+
+def main() -> None:
+    """Measure a trained model from the command line."""
+    launch(
+        _evaluate,
+        "eval",
+        "Measure a trained model on the test faces of a data set: a table on the terminal, and "
+        "metrics.json, table and pictures in the run's folder.",
+        [
+            "facegeo-eval checkpoint=ccnn-lfpw data=lfpw data.root=DIR",
+            "facegeo-eval checkpoint=runs/ccnn-tuned-seed0-1a2b3c4d",
+            "facegeo-eval checkpoint=model.safetensors splits=[val,test]",
+        ],
+    )

@@ -1,0 +1,42 @@
+"""Every experiment, whole: fit, test, checkpoint, reload, on the faces that stand in the repository."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from facegeo.paths import conf_dir
+
+ROOT = Path(__file__).parents[2]
+EXPERIMENTS = sorted(
+    str(path.relative_to(conf_dir() / "experiment").with_suffix(""))
+    for path in (conf_dir() / "experiment").rglob("*.yaml")
+)
+
+
+def command(name: str, *arguments: str) -> None:
+    """Run a command as a user types it, from the repository's folder."""
+    call = f"from facegeo.cli.{name} import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", call, *arguments], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_experiment_fits_tests_and_reloads_to_the_same_numbers(
+    experiment: str, tmp_path: Path
+) -> None:
+    common = ["data=fixture", f"data.cache_dir={tmp_path / 'cache'}", f"out={tmp_path}"]
+    command("train", f"experiment={experiment}", "trainer=smoke", *common, "name=trained")
+    command("eval", f"checkpoint={tmp_path / 'trained'}", *common, "name=reloaded")
+    trained, reloaded = (
+        json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("trained", "reloaded")
+    )
+    tested = {key: value for key, value in trained.items() if key.startswith("test/")}
+    assert reloaded == tested
+    assert 0 < tested["test/stage3/error_pct"] < 100
+    checkpoints = list((tmp_path / "trained" / "checkpoints").glob("*/last.ckpt"))
+    assert len(checkpoints) == 3
