@@ -12,9 +12,9 @@ from facegeo.synthetic.scene import Camera, Lights
 from facegeo.synthetic.shading import Look
 from facegeo.synthetic.tracing import View, trace
 
-SUBPIXELS = np.array([(-0.375, -0.125), (0.125, -0.375), (0.375, 0.125), (-0.125, 0.375)])
-"""Rays of a pixel where one is not enough: at outlines, hairs and the rims of soft shadows."""
-FINE_SHADOW_RAYS = 3
+SUBPIXELS = np.array([(-0.3, -0.4), (0.4, -0.1), (-0.1, 0.4)])
+"""Rays besides the middle one where one is not enough: at outlines and rims of soft shadows."""
+FINE_SHADOW_RAYS = 2
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,9 @@ class Renderer:
             rays = (middles[edges, None] + SUBPIXELS).reshape(-1, 2).astype(np.float32)
             view.shadow_rays = FINE_SHADOW_RAYS
             finer, *_ = self._trace(rays, view, camera, lights, look)
-            colours.reshape(-1, 4)[edges] = finer.reshape(-1, len(SUBPIXELS), 4).mean(axis=1)
+            flat = colours.reshape(-1, 4)
+            flat[edges] += finer.reshape(-1, len(SUBPIXELS), 4).sum(axis=1)
+            flat[edges] /= 1 + len(SUBPIXELS)
         return Render(
             colour=colours[..., :3],
             cover=colours[..., 3],
@@ -128,11 +130,12 @@ class Renderer:
 
 
 def _edges(colours: Floats, parts: Ints) -> NDArray[np.bool_]:
-    """Find pixels whose neighbours differ in part or much in brightness, shape (H, W)."""
-    tone = np.sqrt(np.clip(colours[..., :3].mean(axis=-1), 0, None))
+    """Find pixels whose neighbours differ in part or, but for hair, in brightness; (H, W)."""
+    tone = np.sqrt(np.clip(colours[..., 1], 0, None))
+    tone[parts == Part.HAIR] = np.nan  # compares as equal to everything
     found = np.zeros(parts.shape, dtype=bool)
     for axis in (0, 1):
-        jump = (np.abs(np.diff(tone, axis=axis)) > 0.06) | (np.diff(parts, axis=axis) != 0)
+        jump = (np.abs(np.diff(tone, axis=axis)) > 0.07) | (np.diff(parts, axis=axis) != 0)
         before, after = [slice(None)] * 2, [slice(None)] * 2
         before[axis], after[axis] = slice(0, -1), slice(1, None)
         found[tuple(before)] |= jump

@@ -33,6 +33,16 @@ class Report:
     seconds: float
     processes: int
 
+    def text(self, root: Path) -> str:
+        """Say it in one line."""
+        if not self.made:
+            return f"{root} is complete, nothing to do"
+        rate = self.pictures / self.seconds
+        return (
+            f"{self.pictures} samples in {self.seconds:.1f} s, {rate:.1f} samples/s, "
+            f"{self.processes} processes: {root}"
+        )
+
 
 def ensure_landmarks(
     root: Path,

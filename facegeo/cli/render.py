@@ -1,0 +1,73 @@
+"""``facegeo-render``."""
+
+from typing import TYPE_CHECKING
+
+from facegeo.cli.app import launch
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from facegeo.synthetic.order import Order
+
+
+def _render(cfg: "DictConfig") -> None:
+    from pathlib import Path
+
+    from omegaconf import OmegaConf
+
+    from facegeo.errors import UserError
+
+    order = _order(cfg)
+    if cfg.sheet is not None:
+        from facegeo.synthetic.sheet import write_sheet
+
+        rows, columns = cfg.sheet_grid
+        write_sheet(Path(cfg.sheet), order, rows, columns, maps=cfg.sheet_maps)
+        print(f"wrote {cfg.sheet}")
+        return
+    if OmegaConf.is_missing(cfg, "out"):
+        raise UserError("out must be the folder to write to; set out=DIR")
+    from facegeo.synthetic.write import fill
+
+    root = Path(cfg.out)
+    report = fill(root, order, processes=cfg.processes, overwrite=cfg.overwrite)
+    print(report.text(root))
+
+
+def _order(cfg: "DictConfig") -> "Order":
+    from pathlib import Path
+
+    from facegeo.synthetic.order import Order
+
+    order = Order(
+        layout=cfg.layout,
+        train=cfg.train,
+        test=cfg.test,
+        size=cfg.size,
+        seed=cfg.seed,
+        head=cfg.head.kind,
+        head_path=None if cfg.head.path is None else Path(cfg.head.path),
+        maps=cfg.maps,
+        quality=(cfg.quality[0], cfg.quality[-1]),
+        frame=cfg.frame,
+        device=cfg.device,
+    )
+    order.check()
+    return order
+
+
+def main() -> None:
+    """Generate faces from the command line."""
+    launch(
+        _render,
+        "render",
+        "Generate faces and write them in the layouts of the real data sets: lists of Sun et al. "
+        "with five points and a box a face, or Photoface sessions with normals. The same seed "
+        "gives the same files for any number of processes; a half-written folder is finished.",
+        [
+            "facegeo-render out=data/faces train=3000 test=500 size=160",
+            "facegeo-render out=data/sessions layout=photoface train=100 test=20",
+            "facegeo-render out=data/fine head=ict head.path=ICT-FaceKit/FaceXModel",
+            "facegeo-render sheet=faces.jpg size=128",
+        ],
+    )

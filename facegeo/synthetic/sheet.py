@@ -1,0 +1,48 @@
+"""A contact sheet of generated faces."""
+
+from pathlib import Path
+
+import numpy as np
+
+from facegeo.errors import UserError
+from facegeo.synthetic.manifest import write_atomically
+from facegeo.synthetic.order import Order
+from facegeo.synthetic.photo import Bytes, jpeg_bytes, png_bytes
+from facegeo.synthetic.sample import Sample, Studio
+
+QUALITY = 85
+
+
+def write_sheet(path: Path, order: Order, rows: int, columns: int, *, maps: bool = False) -> None:
+    """Write the first faces of an order's training list side by side.
+
+    Args:
+        path: A ``.jpg`` or ``.png`` file.
+        order: Decides faces and size.
+        rows: Of the sheet.
+        columns: Of the sheet; counted in faces.
+        maps: Put the normal map and the mask of each face beside it.
+
+    Raises:
+        UserError: If the path has another ending or the grid is empty.
+    """
+    if path.suffix not in (".jpg", ".png"):
+        raise UserError(f"sheet must end in .jpg or .png, got {path.name}")
+    if min(rows, columns) < 1:
+        raise UserError(f"sheet_grid must be two numbers from 1 up, got [{rows}, {columns}]")
+    studio = Studio(order.head, order.head_path, order.device)
+    tiles = [
+        _tile(studio.photograph((order.seed, 0, k), order.size), maps=maps)
+        for k in range(rows * columns)
+    ]
+    strips = [np.hstack(tiles[row * columns : (row + 1) * columns]) for row in range(rows)]
+    sheet = np.vstack(strips)
+    write_atomically(path, jpeg_bytes(sheet, QUALITY) if path.suffix == ".jpg" else png_bytes(sheet))
+
+
+def _tile(sample: Sample, *, maps: bool) -> Bytes:
+    if not maps:
+        return sample.image
+    normals = ((sample.render.normals + 1) * 127.5).astype(np.uint8)
+    mask = np.repeat(sample.render.mask[..., None].astype(np.uint8) * 255, 3, axis=-1)
+    return np.hstack([sample.image, normals, mask])
