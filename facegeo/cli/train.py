@@ -27,4 +27,5 @@ def main() -> None:
             "facegeo-train experiment=ccnn/tuned data=lfpw data.root=DIR",
             "facegeo-train -m experiment=ccnn/paper data=lfpw data.root=DIR seed=0,1,2",
         ],
+        interrupted="interrupted; the same command goes on where it stopped",
     )
