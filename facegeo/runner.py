@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from facegeo.checkpoint import MODEL, find_model, load_model, save_model
 from facegeo.errors import UserError
+from facegeo.paths import experiments_dir
 from facegeo.procedures.report import report
 
 NOT_HASHED = ("out", "name", "trainer", "logger", "splits")
@@ -50,7 +51,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
         )
 
     instantiate(cfg.procedure)(model, data, make_task, trainer, folder)
-    results = report(model, data, folder, cfg.splits)
+    results = report(model, data, folder, cfg.splits, paper_averages(data.paper))
     save_model(folder / MODEL, model, plain["model"], {"results": results})
     return results
 
@@ -72,7 +73,15 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     title = f"eval-{path.parent.name if path.name == MODEL else path.stem}-{choice}"
     folder = Path(cfg.out) / (cfg.name or title)
     folder.mkdir(parents=True, exist_ok=True)
-    return report(model, data, folder, cfg.splits)
+    return report(model, data, folder, cfg.splits, paper_averages(data.paper))
+
+
+def paper_averages(section: str | None) -> dict[str, float] | None:
+    """The paper's average error by stage, in %, from a section of the file of its numbers."""
+    if section is None:
+        return None
+    values = OmegaConf.load(experiments_dir() / "paper_values.yaml")
+    return {stage: float(cell.value) for stage, cell in OmegaConf.select(values, section).items()}
 
 
 def run_folder(cfg: DictConfig) -> Path:

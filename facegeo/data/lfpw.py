@@ -49,6 +49,8 @@ class LFPWDataModule(LightningDataModule):
         fit_val: Train on the held-out faces too, once all is chosen.
         split_seed: Seed of the validation split; not the run's, so that runs compare.
         title: What the faces are, for tables and pictures.
+        paper: Section of ``experiments/paper_values.yaml`` with the paper's averages by stage on
+            these faces.
         seed: Seed of order and augmentation.
         anchors: Where training windows of later stages stand: on the previous stage's
             predictions ("pred") or on the truth ("gt").
@@ -71,6 +73,7 @@ class LFPWDataModule(LightningDataModule):
         fit_val: bool = False,
         split_seed: int = 0,
         title: str = "LFPW (Sun et al.)",
+        paper: str | None = None,
         seed: int = 0,
         anchors: Anchors = "pred",
         on_error: Literal["raise", "skip"] = "raise",
@@ -86,6 +89,7 @@ class LFPWDataModule(LightningDataModule):
         self.val_fraction, self.fit_val, self.split_seed = val_fraction, fit_val, split_seed
         self.seed, self.anchors, self.on_error = seed, anchors, on_error
         self.num_workers, self.prepare, self.title = num_workers, prepare, title
+        self.paper = paper
         self._faces: dict[str, Faces] = {}
         self._stores: dict[str, PixelStore] = {}  # each list's pixels on the device last used
         self.stage: Stage | None = None

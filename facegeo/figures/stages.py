@@ -55,7 +55,7 @@ def stage_plot(
     axes.set_xticks(range(average + 1), [*POINT_NAMES, "average"])
     axes.set_xlim(-0.4, average + 0.5)
     axes.set_ylim(bottom=0)
-    axes.set(title=title, ylabel="test error (% of face box width)")
+    axes.set(title=title, ylabel="error (% of face box width)")
     axes.grid(axis="y", color="0.85")
     columns = min(len(errors), 4)
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)

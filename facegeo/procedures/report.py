@@ -25,7 +25,11 @@ SHOWN = 18
 
 
 def report(
-    cascade: Cascade, data: LFPWDataModule, folder: Path, splits: Sequence[str]
+    cascade: Cascade,
+    data: LFPWDataModule,
+    folder: Path,
+    splits: Sequence[str],
+    paper: Mapping[str, float] | None = None,
 ) -> dict[str, float]:
     """Measure a cascade; write numbers and pictures into ``folder`` and show the table.
 
@@ -35,6 +39,7 @@ def report(
         folder: Gets ``metrics.json``, and for each split a table (Markdown, CSV), the found
             points, the error curve and the errors by stage.
         splits: Of "val" and "test".
+        paper: The paper's average error by stage, in %, drawn beside ours.
 
     Returns:
         The metrics, such as ``test/stage1/error_pct``.
@@ -51,7 +56,7 @@ def report(
         (folder / f"{split}.md").write_text(table.markdown())
         (folder / f"{split}.csv").write_text(table.csv())
         console.print(table.rich())
-        _draw(data, found, measured, folder, split)
+        _draw(data, found, measured, folder, split, paper)
     if "test" in splits:
         _tell_twins(data, console)
     text = json.dumps(results, indent=2)
@@ -68,6 +73,7 @@ def _draw(
     measured: Mapping[str, LandmarkErrors],
     folder: Path,
     split: str,
+    paper: Mapping[str, float] | None,
 ) -> None:
     title = f"{len(found.rows)} {split} faces of {data.title}"
     ced_plot(folder / f"{split}_ced.png", {n: m.ced_curve() for n, m in measured.items()}, title)
@@ -76,7 +82,9 @@ def _draw(
         for name, values in ((n, m.compute()) for n, m in measured.items())
         if name != "mean_shape"
     }
-    stage_plot(folder / f"{split}_stages.png", {n: e[None] for n, e in errors.items()}, title)
+    ours = {name: error[None] for name, error in errors.items()}
+    beside = {name: value for name, value in (paper or {}).items() if name in ours}
+    stage_plot(folder / f"{split}_stages.png", ours, title, beside)
     shown = torch.linspace(0, len(found.rows) - 1, min(SHOWN, len(found.rows))).long()
     images, corners = zip(*(_cutout(data, split, int(found.rows[i])) for i in shown), strict=True)
     origin = torch.stack(corners)[:, None]
