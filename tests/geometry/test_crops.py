@@ -64,7 +64,7 @@ def window(cx: float, cy: float, hx: float, hy: float) -> Tensor:
 
 
 def test_a_ramp_is_sampled_where_the_grid_says() -> None:
-    # Box of 40 x 20 px at (10, 30); window from x = 18 to 42, y = 35 to 47 px; 1.5 and .75 px apart.
+    # Box of 40 x 20 px at (10, 30); window x 18 .. 42, y 35 .. 47 px; samples 1.5 and .75 px apart.
     got = crops_of([ramp()], (10, 50, 30, 50))(window(0.5, 0.55, 0.3, 0.3), 16)[0, 0] * 255
     ticks = np.arange(16) + 0.5
     wanted = torch.from_numpy(np.broadcast_to(3 * (18 + 1.5 * ticks), (16, 16)).copy()).float()
