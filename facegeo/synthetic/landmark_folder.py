@@ -9,7 +9,8 @@ from facegeo.synthetic.photo import jpeg_bytes, normal_colours, png_bytes
 from facegeo.synthetic.sample import Sample, Studio
 
 LISTS = {"train": "trainImageList.txt", "test": "testImageList.txt"}
-FRAME = "x right, y up, z to the camera; colour = (n + 1) / 2 * 255; white: no face"
+NORMALS = "x right, y up, z to the camera; colour = (n + 1) / 2 * 255; white: no face"
+POINTS = "left eye, right eye, nose tip, mouth corners; 0-based pixels, x right, y down"
 OUTSIDE = 255
 """Colour of the normal map where no face is, as in Photoface."""
 
@@ -33,9 +34,9 @@ class LandmarkFolder:
             files[f"masks/{task.split}/{name}.png"] = png_bytes(mask)
         return Made(files, list_line(f"{task.split}\\{name}.jpg", sample))
 
-    def frame(self, order: Order) -> str | None:
-        """Say how normals are stored, None where there are none."""
-        return FRAME if order.maps else None
+    def notes(self, order: Order) -> Mapping[str, str]:
+        """Say how points and normals are stored."""
+        return {"points": POINTS, **({"normals": NORMALS} if order.maps else {})}
 
     def lists(self, order: Order, records: Mapping[str, Sequence[str]]) -> Mapping[str, bytes]:
         """Return the two lists."""

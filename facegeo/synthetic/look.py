@@ -23,7 +23,7 @@ BALD = 90.0
 def draw_hair(rng: np.random.Generator) -> Hair:
     """Draw a hair cut."""
     kind = rng.choice(["short", "full", "long", "bald"], p=[0.42, 0.22, 0.28, 0.08])
-    hairline = float(np.clip(rng.normal(0, 4), -8, 14))
+    hairline = float(np.clip(rng.normal(-4, 4.5), -13, 12))
     if kind == "bald":
         return Hair(0.0, BALD, 0.0, 0.0, 0.0)
     thickness = {"short": (0.3, 1.2), "full": (1.2, 2.8), "long": (0.8, 1.8)}[str(kind)]
@@ -45,7 +45,7 @@ def draw_expression(rng: np.random.Generator) -> dict[str, float]:
         pose[f"{name}Left"] = float(np.clip(value * (1 + rng.normal(0, tilt)), 0, 1))
         pose[f"{name}Right"] = float(np.clip(value * (1 + rng.normal(0, tilt)), 0, 1))
 
-    kind = rng.choice(["calm", "smile", "grin", "talk", "frown"], p=[0.33, 0.25, 0.2, 0.14, 0.08])
+    kind = rng.choice(["calm", "smile", "grin", "talk", "frown"], p=[0.26, 0.27, 0.27, 0.13, 0.07])
     if kind in ("smile", "grin"):
         strength = rng.uniform(0.3, 0.9)
         both("mouthSmile", strength)
@@ -75,12 +75,12 @@ def draw_look(rng: np.random.Generator, hair: Hair) -> Look:
     look = Look()
     look.seed = wp.uint32(int(rng.integers(1 << 20)))
     melanin = rng.beta(1.1, 1.6) * 1.9
-    tone = np.array([0.72, 0.50, 0.42]) * np.exp(-melanin * np.array([0.85, 1.12, 1.3]))
+    tone = np.array([0.72, 0.52, 0.44]) * np.exp(-melanin * np.array([0.85, 1.03, 1.17]))
     tone *= 1 + rng.normal(0, (0.03, 0.03, 0.05))
     look.tone = wp.vec3(*tone.tolist())
     look.blush = rng.uniform(0.2, 1.0)
-    look.mottling = rng.uniform(0.03, 0.11)
-    look.pores = rng.uniform(0.03, 0.12)
+    look.mottling = rng.uniform(0.02, 0.07)
+    look.pores = rng.uniform(0.03, 0.08)
     look.freckles = float(rng.choice([0.0, rng.uniform(0.3, 1)], p=[0.85, 0.15]))
     look.tired = rng.uniform(0.1, 0.9)
     _paint_face(rng, look, hair, tone, melanin)
@@ -107,10 +107,10 @@ def _paint_face(
     look.lips = wp.vec3(*lips.tolist())
     look.lip_strength = rng.uniform(0.5, 0.95)
     look.lash = rng.uniform(0.8, 0.97) if made_up else rng.uniform(0.45, 0.85)
-    look.brow = rng.uniform(0.55, 1.0)
+    look.brow = rng.uniform(0.75, 1.1)
     look.brow_height = rng.uniform(0.20, 0.27)
     look.brow_arch = rng.uniform(0.02, 0.08)
-    look.brow_width = rng.uniform(0.028, 0.045) if hair.length else rng.uniform(0.038, 0.065)
+    look.brow_width = rng.uniform(0.032, 0.05) if hair.length else rng.uniform(0.042, 0.07)
     shaven = bool(hair.length) or rng.uniform() < 0.45
     look.stubble = 0.0 if shaven else float(rng.uniform(0.1, 0.75))
     look.beard = float(not shaven and rng.uniform() < 0.25)

@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import uuid
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -48,7 +49,7 @@ def is_complete(root: Path, order: Order) -> bool:
     return bool(manifest.get("complete"))
 
 
-def write_manifest(root: Path, order: Order, *, complete: bool, frame: str | None = None) -> None:
+def write_manifest(root: Path, order: Order, *, complete: bool, notes: Mapping[str, str]) -> None:
     """Write the record, before the first sample and after the last."""
     manifest = {
         "made_by": f"facegeo {__version__}",
@@ -56,8 +57,7 @@ def write_manifest(root: Path, order: Order, *, complete: bool, frame: str | Non
         "hash": options_hash(order),
         "options": options_of(order),
         "counts": {"train": order.train, "test": order.test},
-        "normals": frame,
-        "points": "left eye, right eye, nose tip, mouth corners; 0-based pixels, x right, y down",
+        "notes": dict(notes),
         "versions": {"python": platform.python_version(), **_versions()},
     }
     write_atomically(root / FILE, (json.dumps(manifest, indent=2) + "\n").encode())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from facegeo.errors import UserError
+from facegeo.synthetic.ict_files import find_ict
 
 if TYPE_CHECKING:
     from facegeo.synthetic.sample import Studio
@@ -15,6 +16,10 @@ LAYOUTS = ("landmarks", "photoface")
 HEADS = ("anny", "ict")
 SPLITS = ("train", "test")
 LARGEST = 4096
+FRAMES = {
+    "down_right_camera": "channels: down, right, to the camera (as Photoface, it seems)",
+    "right_up_camera": "channels: right, up, to the camera",
+}
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class Order:
         head_path: Where ICT-FaceKit lies.
         maps: Landmarks: write normal maps and masks too.
         quality: Landmarks: worst and best JPEG quality.
-        frame: Photoface: axes of the stored normals, see ``photoface_folder.FRAMES``.
+        frame: Photoface: axes of the stored normals, a key of ``FRAMES``.
         device: ``cpu`` or ``cuda``; rounding differs between them.
     """
 
@@ -55,6 +60,9 @@ class Order:
         """
         _check_choice("layout", self.layout, LAYOUTS)
         _check_choice("head", self.head, HEADS)
+        if self.head == "ict":
+            find_ict(self.head_path)
+        _check_choice("frame", self.frame, tuple(FRAMES))
         _check_choice("device", self.device, ("cpu", "cuda"))
         for name in SPLITS:
             _check_range(name, getattr(self, name), 0, 10**7)
@@ -73,8 +81,8 @@ def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
 
 
 def _check_range(name: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise UserError(f"{name} must be a whole number from {low} to {high}, got {value}")
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise UserError(f"{name} must be a whole number from {low} to {high}, got {value!r}")
 
 
 def check_processes(processes: int | None) -> int:
@@ -129,8 +137,8 @@ class Layout(Protocol):
     def make(self, studio: "Studio", order: Order, task: Task) -> Made:
         """Do one task."""
 
-    def frame(self, order: Order) -> str | None:
-        """Say how normals are stored, None where there are none."""
+    def notes(self, order: Order) -> Mapping[str, str]:
+        """Say in words what numbers in the files mean, for the manifest."""
 
     def lists(self, order: Order, records: Mapping[str, Sequence[str]]) -> Mapping[str, bytes]:
         """Return the lists, by file name, from the records of each split."""

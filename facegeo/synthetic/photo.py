@@ -12,8 +12,8 @@ Bytes = NDArray[np.uint8]
 
 def draw_background(rng: np.random.Generator, size: int) -> Floats:
     """Draw something out of focus: a gradient, blobs, edges of a room; linear, (H, W, 3)."""
-    low = rng.uniform(0.02, 0.7) * (0.55 + 0.45 * rng.uniform(size=3))
-    high = rng.uniform(0.02, 0.9) * (0.55 + 0.45 * rng.uniform(size=3))
+    low = rng.uniform(0.02, 0.7) * (0.7 + 0.3 * rng.uniform(size=3))
+    high = rng.uniform(0.02, 0.9) * (0.7 + 0.3 * rng.uniform(size=3))
     y, x = np.mgrid[:size, :size].astype(np.float32) / size - 0.5
     angle = rng.uniform(0, 2 * np.pi)
     mix = (0.5 + np.cos(angle) * x + np.sin(angle) * y).clip(0, 1)[..., None]

@@ -2,21 +2,69 @@
 
 from collections.abc import Mapping, Sequence
 
-from facegeo.synthetic.order import SPLITS, Made, Order, Task
+import numpy as np
+
+from facegeo.synthetic.order import FRAMES, SPLITS, Made, Order, Task
+from facegeo.synthetic.photo import Bytes, png_bytes
 from facegeo.synthetic.sample import Studio
+from facegeo.synthetic.session import Session, photograph_session
+
+SESSIONS = 2
+"""Sessions of each subject."""
+AXES = {
+    "down_right_camera": ((1, -1), (0, 1), (2, 1)),
+    "right_up_camera": ((0, 1), (1, 1), (2, 1)),
+}
+"""Axis and sign that each stored channel takes from x right, y up, z to the camera."""
+LIGHT_NOTE = "% zenith: angle from the camera axis; azimuth: from image right towards up; degrees"
+CSV = {split: f"{split}.csv" for split in SPLITS}
 
 
 class PhotofaceFolder:
-    """Folders ``<subject>/<session>``; the csv files have one column, ``face``."""
+    """Folders ``<subject>/<session>``; ``train.csv`` and ``test.csv`` have one column, ``face``."""
 
     def make(self, studio: Studio, order: Order, task: Task) -> Made:
-        """Make one session."""
-        raise NotImplementedError
+        """Make one session; subjects have ``SESSIONS`` each and never change split."""
+        subject, number = divmod(task.number, SESSIONS)
+        split = SPLITS.index(task.split)
+        person = (order.seed, split, subject)
+        session = photograph_session(studio, (*person, 0), (*person, 1 + number), order.size)
+        folder = f"{split + 1}{subject:05d}/session{number + 1}"
+        files = {f"{folder}/im{k}_c.png": png_bytes(im) for k, im in enumerate(session.images)}
+        record = "\n".join(files)
+        files[f"{folder}/sn_c.png"] = png_bytes(stored_normals(session, order.frame))
+        files[f"{folder}/mask_c.png"] = png_bytes(session.render.mask.astype(np.uint8) * 255)
+        files[f"{folder}/LightSource.m"] = light_source(session)
+        return Made(files, record, pictures=len(session.images))
 
-    def frame(self, order: Order) -> str | None:
-        """Say how normals are stored."""
-        return None
+    def notes(self, order: Order) -> Mapping[str, str]:
+        """Say how normals, pixels and lights are stored."""
+        return {
+            "normals": f"{FRAMES[order.frame]}; colour = (n + 1) / 2 * 255; white: no face",
+            "pixels": "linear in light; the four photographs of a session share one exposure",
+            "lights": "towards the light, x right, y up, z to the camera: "
+            "(sin zenith cos azimuth, sin zenith sin azimuth, cos zenith)",
+        }
 
     def lists(self, order: Order, records: Mapping[str, Sequence[str]]) -> Mapping[str, bytes]:
         """Return train.csv and test.csv."""
-        return {f"{s}.csv": "\n".join(["face", *records[s], ""]).encode() for s in SPLITS}
+        return {
+            CSV[split]: "".join(f"{line}\n" for line in ["face", *records[split]]).encode()
+            for split in SPLITS
+        }
+
+
+def stored_normals(session: Session, frame: str) -> Bytes:
+    """Return the normal map as colours in a frame of ``AXES``, white where no face is."""
+    channels = [session.render.normals[..., axis] * sign for axis, sign in AXES[frame]]
+    colours = ((np.stack(channels, axis=-1) + 1) * 127.5 + 0.5).astype(np.uint8)
+    colours[~session.render.mask] = 255
+    return colours
+
+
+def light_source(session: Session) -> bytes:
+    """Return MATLAB source with zenith and azimuth of each light."""
+    lines = [LIGHT_NOTE]
+    for number, (zenith, azimuth) in enumerate(session.angles_deg, start=1):
+        lines += [f"zenith{number} = [{zenith:.4f}];", f"azimuth{number} = [{azimuth:.4f}];"]
+    return "".join(f"{line}\n" for line in lines).encode()

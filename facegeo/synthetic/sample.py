@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import warp as wp
 
 from facegeo.synthetic.boxes import Box, frame_head
 from facegeo.synthetic.bust import BustBuilder, Hair
@@ -43,6 +44,7 @@ class Studio:
     """
 
     def __init__(self, kind: str, path: Path | None = None, device: str = "cpu") -> None:
+        wp.config.quiet = True
         self.model = load_head_model(kind, path)
         self.builder = BustBuilder(self.model.surface)
         calm = self.model.sample(np.random.default_rng(0), {})

@@ -136,15 +136,12 @@ def brow_cover(c: wp.vec3, look: Look, state: wp.uint32) -> float:
 
 
 @wp.func
-def beard_cover(c: wp.vec3, lips: float) -> float:
-    """Return where a beard would grow, 0 to 1."""
+def beard_cover(c: wp.vec3, lips: float, ragged: float) -> float:
+    """Return where a beard would grow, 0 to 1; noise makes its edge ragged."""
     s = wp.abs(c[0])
-    edge = -0.70 + 1.15 * wp.max(s - 0.42, 0.0) - 0.28 * ramp(0.12, 0.0, s)
-    cheek = ramp(0.10, -0.10, c[1] - wp.min(edge, 0.05))
-    neck = ramp(-2.0, -1.7, c[1])
-    below_lip = 1.0 - 0.6 * bump(c[0], c[1], 0.22, -1.26, 0.16, 0.07)
-    below_lip = below_lip - 0.6 * bump(c[0], c[1], -0.22, -1.26, 0.16, 0.07)
-    return cheek * neck * below_lip * (1.0 - lips)
+    edge = -0.70 - 0.16 * ramp(0.22, 0.5, s) + 0.95 * ramp(0.58, 1.05, s)
+    edge = edge - 0.12 * ramp(0.1, 0.0, s)
+    return ramp(0.14, -0.14, c[1] - edge + 0.09 * ragged) * ramp(-2.0, -1.6, c[1]) * (1.0 - lips)
 
 
 @wp.func
@@ -219,11 +216,11 @@ def skin_spot(c: wp.vec3, p: wp.vec3, paint: wp.vec3, scalp: float, face: float,
         spots = ramp(0.30, 0.5, noise(state + wp.uint32(3), c * 19.0))
         spots = spots * look.freckles * bump(s, c[1], 0.35, -0.45, 0.5, 0.4)
         tone = wp.cw_mul(tone, wp.vec3(1.0 - 0.3 * spots, 1.0 - 0.42 * spots, 1.0 - 0.5 * spots))
-    dark = look.hair * 0.8 + look.tone * 0.05
-    beard = beard_cover(c, paint[0])
+    dark = look.hair * 0.7 + look.tone * 0.04
+    beard = beard_cover(c, paint[0], mid + 0.5 * fine)
     grain = 0.75 + 0.45 * fine + 0.25 * mid
     tone = blend(tone, dark, wp.clamp(look.stubble * beard * grain, 0.0, 0.85))
-    long_beard = ramp(0.42, 0.6, beard + 0.25 * mid) * look.beard
+    long_beard = ramp(0.3, 0.8, beard + 0.15 * fine) * look.beard
     if paint[0] > 0.0:
         creases = 1.0 + 0.08 * noise(state, wp.vec3(c[0] * 45.0, c[1] * 6.0, 3.0))
         tone = blend(tone, look.lips * creases, look.lip_strength * paint[0])
@@ -265,7 +262,7 @@ def eye_spot(p: wp.vec3, look: Look) -> Spot:
     iris = iris * (1.0 - 0.35 * ramp(-0.2, 0.9, wp.dot(out - gaze, over) * look.eye_radius))
     iris = blend(iris, wp.vec3(0.004, 0.004, 0.004), ramp(look.pupil + 0.07, look.pupil - 0.03, r))
     veins = ramp(0.1, 0.6, noise(look.seed, p * 3.0)) * ramp(1.0, 2.2, r)
-    white = wp.vec3(0.66, 0.62, 0.59) - wp.vec3(0.06, 0.16, 0.16) * veins
+    white = wp.vec3(0.52, 0.49, 0.47) - wp.vec3(0.06, 0.16, 0.16) * veins
     white = white * (1.0 - 0.35 * ramp(1.3, 2.4, r))
     spot = Spot()
     spot.colour = blend(iris, white, ramp(0.92, 1.08, r))

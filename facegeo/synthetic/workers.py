@@ -45,9 +45,6 @@ _WORKER: list[Worker] = []
 
 
 def _start(root: Path, order: Order) -> None:
-    import warp
-
-    warp.config.quiet = True
     _WORKER[:] = [Worker(root, order)]
 
 

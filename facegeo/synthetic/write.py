@@ -115,7 +115,7 @@ def _make_missing(root: Path, order: Order, processes: int) -> tuple[int, int]:
     from facegeo.synthetic.workers import LAYOUT_MAKERS, do_tasks
 
     layout = LAYOUT_MAKERS[order.layout]()
-    write_manifest(root, order, complete=False, frame=layout.frame(order))
+    write_manifest(root, order, complete=False, notes=layout.notes(order))
     everything = tasks(order)
     todo = [task for task in everything if not _record(root, task).is_file()]
     pictures = 0
@@ -129,7 +129,7 @@ def _make_missing(root: Path, order: Order, processes: int) -> tuple[int, int]:
     }
     for name, data in layout.lists(order, records).items():
         write_atomically(root / name, data)
-    write_manifest(root, order, complete=True, frame=layout.frame(order))
+    write_manifest(root, order, complete=True, notes=layout.notes(order))
     rmtree(root / UNFINISHED)
     return len(todo), pictures
 
