@@ -8,8 +8,14 @@ import pytest
 os.environ["MPLBACKEND"] = "Agg"
 os.environ["WANDB_MODE"] = "disabled"
 
-# pytest counts tests in it; Lightning keeps the seed there for the workers it starts.
-OFTEN_CHANGED = {"PYTEST_CURRENT_TEST", "PL_GLOBAL_SEED", "PL_SEED_WORKERS"}
+# pytest counts tests in it; Lightning keeps the seed there for the workers it starts; torch
+# chooses a folder when an optimizer first steps.
+OFTEN_CHANGED = {
+    "PYTEST_CURRENT_TEST",
+    "PL_GLOBAL_SEED",
+    "PL_SEED_WORKERS",
+    "TORCHINDUCTOR_CACHE_DIR",
+}
 
 
 @pytest.fixture(autouse=True)

@@ -44,6 +44,9 @@ class Stage(nn.Module):
             raise ValueError(f"label must be window or image, got {label}")
         self.label = label
         self.bank = NetBank([2 * len(points) for points in sees], **net)
+        unknown = [p for points in sees for p in points if p not in POINT_NAMES]
+        if unknown:
+            raise ValueError(f"points must be among {list(POINT_NAMES)}, got {unknown[0]}")
         votes = [(i, POINT_NAMES.index(p)) for i, points in enumerate(sees) for p in points]
         missing = set(range(POINTS)) - {point for _, point in votes}
         if missing:

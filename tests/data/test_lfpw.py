@@ -266,7 +266,7 @@ class FixedStage(_Fixed, BoxStage):
 
 @pytest.mark.parametrize(("anchors", "predicted"), [("pred", True), ("gt", False)])
 def test_windows_stand_on_the_points_of_the_stage_before(
-    root: Path, tmp_path: Path, anchors: Any, predicted: bool
+    root: Path, tmp_path: Path, anchors: str, predicted: bool
 ) -> None:
     data = module(root, tmp_path, PAPER, anchors=anchors, val_fraction=0.25)
     region = {"region": [0, 1, 0, 1], "points": ["LE", "RE", "N", "LM", "RM"]}
@@ -325,7 +325,7 @@ def test_data_is_generated_once(root: Path, tmp_path: Path) -> None:
 def test_split_is_saved_and_another_is_refused(root: Path, tmp_path: Path) -> None:
     module(root, tmp_path, val_fraction=0.25).keep_split(tmp_path / "split.json")
     module(root, tmp_path, val_fraction=0.25).keep_split(tmp_path / "split.json")
-    with pytest.raises(UserError, match="wanted fraction 0.5, got fraction 0.25"):
+    with pytest.raises(UserError, match=r"wanted fraction 0.5, got fraction 0.25"):
         module(root, tmp_path, val_fraction=0.5).keep_split(tmp_path / "split.json")
 
 
@@ -335,7 +335,7 @@ def test_twins_of_the_two_lists_are_named(root: Path, tmp_path: Path) -> None:
 
 
 def test_unknown_anchors_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="data.anchors must be pred or gt, got truth"):
+    with pytest.raises(UserError, match=r"data.anchors must be pred or gt, got truth"):
         module(tmp_path, tmp_path, anchors="truth")
 
 
