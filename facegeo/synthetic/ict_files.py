@@ -82,7 +82,9 @@ def find_ict(path: Path | None) -> Path:
     for folder in (path, path / "FaceXModel"):
         if (folder / NEUTRAL).is_file():
             return folder
-    raise UserError(f"head.path={path} must hold {NEUTRAL} or be an .npz file, found neither; {ask}")
+    raise UserError(
+        f"head.path={path} must hold {NEUTRAL} or be an .npz file, found neither; {ask}"
+    )
 
 
 def _read_compact(path: Path) -> IctArrays:
@@ -110,15 +112,21 @@ def _read_folder(folder: Path) -> IctArrays:
     count = LAST_VERTEX["iris_right"] + 1
     neutral, polygons = _read_obj(folder / NEUTRAL)
     if len(neutral) < count:
-        raise UserError(f"{folder / NEUTRAL} must have {count} vertices or more, got {len(neutral)}")
-    fans = [(p[0], p[k], p[k + 1]) for p in polygons if max(p) < count for k in range(1, len(p) - 1)]
+        raise UserError(
+            f"{folder / NEUTRAL} must have {count} vertices or more, got {len(neutral)}"
+        )
+    fans = [
+        (p[0], p[k], p[k + 1]) for p in polygons if max(p) < count for k in range(1, len(p) - 1)
+    ]
     triangles = np.array(fans, dtype=np.int32)
     ends = np.array(list(LAST_VERTEX.values()))
     parts = np.array(list(LAST_VERTEX))[np.searchsorted(ends, triangles.max(axis=1))]
     people = sorted(folder.glob("identity[0-9][0-9][0-9].obj"))
     faces = sorted(set(folder.glob("*.obj")) - set(people) - {folder / NEUTRAL})
     if not people or not faces:
-        raise UserError(f"{folder} must hold identityNNN.obj and expression .obj files; copy it anew")
+        raise UserError(
+            f"{folder} must hold identityNNN.obj and expression .obj files; copy it anew"
+        )
     offsets = [_read_obj(file, faces=False)[0][:count] - neutral[:count] for file in people + faces]
     return IctArrays(
         vertices=neutral[:count],

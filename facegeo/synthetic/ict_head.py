@@ -16,7 +16,8 @@ from facegeo.synthetic.linear_head import (
     read_linear_head,
     save_linear_head,
 )
-from facegeo.synthetic.paint import SKULL, dilate, open_sky, scalp_angle
+from facegeo.synthetic.open_sky import open_sky
+from facegeo.synthetic.paint import SKULL, dilate, scalp_angle
 
 PEOPLE = 256
 SPREAD = 1.1
@@ -28,7 +29,7 @@ JAW, MOUTH = slice(0, 17), slice(48, 60)
 NOSE_TIP, CORNERS = 30, (48, 54)
 BOTH_SIDES = ("browInnerUp", "cheekPuff")
 """Actions that ARKit has once and ICT-FaceKit once a side."""
-CODE = ("ict_head.py", "ict_files.py", "linear_head.py", "paint.py")
+CODE = ("ict_head.py", "ict_files.py", "linear_head.py", "paint.py", "open_sky.py")
 
 
 def load_ict(path: Path | None) -> LinearHeadModel:
@@ -144,5 +145,7 @@ def _inside(points: Floats, polygon: Floats) -> np.ndarray[tuple[int], np.dtype[
     spans = (start[:, 1] > y) != (end[:, 1] > y)
     rise = np.where(end[:, 1] == start[:, 1], 1.0, end[:, 1] - start[:, 1])
     crossing = start[:, 0] + (y - start[:, 1]) / rise * (end[:, 0] - start[:, 0])
-    odd: np.ndarray[tuple[int], np.dtype[np.bool_]] = ((spans & (x < crossing)).sum(axis=1) % 2) == 1
+    odd: np.ndarray[tuple[int], np.dtype[np.bool_]] = (
+        (spans & (x < crossing)).sum(axis=1) % 2
+    ) == 1
     return odd

@@ -120,7 +120,8 @@ def _weighted(weights: Floats, modes: Floats) -> Floats:
     used = np.flatnonzero(weights)
     if not used.size:
         return np.zeros(modes.shape[1], dtype=np.float32)
-    return np.einsum("k,kn->n", weights[used].astype(np.float32), modes[used])
+    total: Floats = np.einsum("k,kn->n", weights[used].astype(np.float32), modes[used])
+    return total
 
 
 def save_linear_head(model: LinearHeadModel, path: Path) -> None:

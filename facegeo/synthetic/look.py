@@ -64,7 +64,11 @@ def draw_expression(rng: np.random.Generator) -> dict[str, float]:
         both("browDown", rng.uniform(0.2, 0.8))
     pose["browInnerUp"] = float(rng.choice([0, rng.uniform(0, 0.6)], p=[0.7, 0.3]))
     both("browOuterUp", float(rng.choice([0, rng.uniform(0, 0.6)], p=[0.7, 0.3])))
-    both("eyeBlink", float(rng.choice([rng.uniform(0, 0.25), rng.uniform(0.3, 1)], p=[0.93, 0.07])), 0)
+    both(
+        "eyeBlink",
+        float(rng.choice([rng.uniform(0, 0.25), rng.uniform(0.3, 1)], p=[0.93, 0.07])),
+        0,
+    )
     both("eyeWide", float(rng.choice([0, rng.uniform(0, 0.5)], p=[0.85, 0.15])))
     pose["mouthPucker"] = float(rng.choice([0, rng.uniform(0, 0.4)], p=[0.9, 0.1]))
     return pose
@@ -84,10 +88,14 @@ def draw_look(rng: np.random.Generator, hair: Hair) -> Look:
     look.freckles = float(rng.choice([0.0, rng.uniform(0.3, 1)], p=[0.85, 0.15]))
     look.tired = rng.uniform(0.1, 0.9)
     _paint_face(rng, look, hair, tone, melanin)
-    weights = np.array([4, 4, 3, 2, 2, 1, 2]) * (1 if melanin < 0.8 else (1, 0.5, 0.1, 0, 0, 0, 0.15))
+    weights = np.array([4, 4, 3, 2, 2, 1, 2]) * (
+        1 if melanin < 0.8 else (1, 0.5, 0.1, 0, 0, 0, 0.15)
+    )
     colour = np.array(HAIR_COLOURS[rng.choice(len(HAIR_COLOURS), p=weights / weights.sum())])
     look.hair = wp.vec3(*(colour * rng.uniform(0.8, 1.25)).tolist())
-    look.curl = float(rng.uniform(0.6, 1) if melanin > 1.0 else rng.choice([0.1, 0.5], p=[0.75, 0.25]))
+    look.curl = float(
+        rng.uniform(0.6, 1) if melanin > 1.0 else rng.choice([0.1, 0.5], p=[0.75, 0.25])
+    )
     iris = np.array(IRIS_COLOURS[rng.choice(4, p=[0.45, 0.25, 0.12, 0.18]) if melanin < 0.7 else 0])
     look.iris = wp.vec3(*(iris * rng.uniform(0.8, 1.3)).tolist())
     look.pupil = rng.uniform(0.28, 0.5)
@@ -103,7 +111,9 @@ def _paint_face(
     made_up = rng.uniform() < (0.6 if hair.length else 0.12)
     lips = tone * (0.92, 0.66, 0.68) + (0.02, 0.0, 0.005)
     if made_up:
-        lips = rng.uniform(0.4, 1) * np.array([0.45, rng.uniform(0.05, 0.16), rng.uniform(0.06, 0.16)])
+        lips = rng.uniform(0.4, 1) * np.array(
+            [0.45, rng.uniform(0.05, 0.16), rng.uniform(0.06, 0.16)]
+        )
     look.lips = wp.vec3(*lips.tolist())
     look.lip_strength = rng.uniform(0.5, 0.95)
     look.lash = rng.uniform(0.8, 0.97) if made_up else rng.uniform(0.45, 0.85)
@@ -136,7 +146,7 @@ def fit_eyes(rng: np.random.Generator, look: Look, head: Head, to_camera: Floats
     """
     follow = rng.uniform(0.2, 1.0)
     gaze = follow * to_camera + (1 - follow) * np.array([0, 0, 1])
-    gaze = gaze + (rng.normal(0, 0.09), rng.normal(-0.03, 0.06), 0)
+    gaze = gaze + np.array([rng.normal(0, 0.09), rng.normal(-0.03, 0.06), 0])
     gaze[0], gaze[1] = np.clip(gaze[0], -0.5, 0.5), np.clip(gaze[1], -0.25, 0.25)
     gaze /= np.linalg.norm(gaze)
     look.gaze_left = wp.vec3(*gaze.tolist())

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import platform
 import shutil
 import uuid
@@ -69,7 +68,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
         part.write_bytes(data)
-        os.replace(part, path)
+        part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
@@ -92,7 +91,9 @@ def _read(root: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{root / FILE} is no JSON ({error}); remove {root} or set another out") from error
+        raise UserError(
+            f"{root / FILE} is no JSON ({error}); remove {root} or set another out"
+        ) from error
     if not isinstance(manifest, dict) or "options" not in manifest:
         raise UserError(f"{root / FILE} was not written by facegeo-render; set another out")
     return manifest

@@ -1,5 +1,7 @@
 """What happens to a picture after the light: background, exposure, lens, sensor, file."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +34,9 @@ def _add_object(rng: np.random.Generator, picture: Floats) -> None:
     x, y = (int(v) for v in rng.integers(0, size, 2))
     wide, high = (int(v) for v in rng.integers(size // 12, size // 2, 2))
     if rng.uniform() < 0.5:
-        cv2.ellipse(picture, (x, y), (wide // 2, high // 2), rng.uniform(0, 180), 0, 360, colour, -1)
+        cv2.ellipse(
+            picture, (x, y), (wide // 2, high // 2), rng.uniform(0, 180), 0, 360, colour, -1
+        )
     else:
         cv2.rectangle(picture, (x, y), (x + wide, y + 2 * high), colour, -1)
 
@@ -50,13 +54,14 @@ def develop(rng: np.random.Generator, render: Render, background: Floats) -> Byt
     return encode_tone(scene)
 
 
-def encode_tone(linear: Floats) -> Bytes:
+def encode_tone(linear: NDArray[Any]) -> Bytes:
     """Take linear light to 8-bit values (sRGB curve with a soft shoulder above 0.8)."""
     light = np.clip(linear, 0, None)
     over = np.maximum(light - 0.75, 0)
     light = np.minimum(light, 0.75) + 0.25 * (1 - np.exp(-over / 0.25))
     curve = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    return (curve * 255 + 0.5).clip(0, 255).astype(np.uint8)
+    coded: Bytes = (curve * 255 + 0.5).clip(0, 255).astype(np.uint8)
+    return coded
 
 
 def jpeg_bytes(image: Bytes, quality: int) -> bytes:
@@ -83,10 +88,10 @@ def _exposure(rng: np.random.Generator, render: Render) -> float:
     face = render.colour[render.mask]
     level = float(np.sqrt(np.mean(np.square(face)))) if face.size else 0.4
     wanted = 0.33 * (level / 0.33) ** 0.45
-    return wanted / max(level, 1e-3) * float(np.exp(rng.normal(0, 0.22)))
+    return float(wanted / max(level, 1e-3) * np.exp(rng.normal(0, 0.22)))
 
 
-def _blur(image: Floats, sigma: float) -> Floats:
+def _blur(image: NDArray[Any], sigma: float) -> Floats:
     if sigma < 0.2:
         return image
     return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE))

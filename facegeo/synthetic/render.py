@@ -1,6 +1,7 @@
 """Cast rays at a bust and return what a camera records, with its ground truth."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import warp as wp
@@ -51,15 +52,15 @@ class Renderer:
 
     def __init__(self, builder: BustBuilder, reference: Bust, device: str = "cpu") -> None:
         self._device = device
-        self._triangles = wp.array(builder.triangles, dtype=int, device=device)
-        self._parts = wp.array(builder.parts, dtype=int, device=device)
-        self._skin = wp.array(builder.skin, dtype=wp.vec3, device=device)
-        self._paint = wp.array(builder.paint, dtype=float, device=device)
+        self._triangles: Any = wp.array(builder.triangles, dtype=wp.vec3i, device=device)
+        self._parts: Any = wp.array(builder.parts, dtype=int, device=device)
+        self._skin: Any = wp.array(builder.skin, dtype=wp.vec3, device=device)
+        self._paint: Any = wp.array(builder.paint, dtype=float, device=device)
         self._mesh = wp.Mesh(
             points=wp.array(reference.vertices, dtype=wp.vec3, device=device),
             indices=wp.array(builder.triangles.ravel(), dtype=int, device=device),
         )
-        self._normals = wp.array(reference.normals, dtype=wp.vec3, device=device)
+        self._normals: Any = wp.array(reference.normals, dtype=wp.vec3, device=device)
 
     def load(self, bust: Bust) -> None:
         """Take a new bust; several pictures may follow."""
@@ -111,16 +112,16 @@ class Renderer:
 
     def _trace(
         self, pixels: Floats, view: View, camera: Camera, lights: Lights, look: Look
-    ) -> tuple[NDArray[np.float32], ...]:
+    ) -> tuple[Any, ...]:
         count, device = len(pixels), self._device
         towards = np.einsum("ij,li->lj", camera.rotation, lights.towards)
-        inputs = [
+        inputs: list[Any] = [
             wp.array(towards.astype(np.float32), dtype=wp.vec3, device=device),
             wp.array(lights.colours.astype(np.float32), dtype=wp.vec3, device=device),
             wp.array(lights.softness.astype(np.float32), dtype=float, device=device),
             wp.array(pixels, dtype=wp.vec2, device=device),
         ]
-        outputs = [
+        outputs: list[Any] = [
             wp.zeros(count, dtype=kind, device=device)
             for kind in (wp.vec4, wp.vec3, int, float, wp.vec3)
         ]

@@ -26,7 +26,7 @@ class Camera:
 
     def to_camera(self, vertices: Floats) -> Floats:
         """Take head frame points, shape (N, 3), to the camera's frame; the pinhole is at 0."""
-        turned = np.einsum("ij,nj->ni", self.rotation, vertices)
+        turned: Floats = np.einsum("ij,nj->ni", self.rotation, vertices)
         turned[:, 2] -= np.float32(self.distance)
         return turned
 
@@ -72,7 +72,8 @@ def rotation_matrix(yaw_deg: float, pitch_deg: float, roll_deg: float) -> Floats
     about_x = np.array([[1, 0, 0], [0, c, s], [0, -s, c]])
     c, s = np.cos(roll), np.sin(roll)
     about_z = np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])
-    return (about_z @ about_x @ about_y).astype(np.float32)
+    rotation: Floats = (about_z @ about_x @ about_y).astype(np.float32)
+    return rotation
 
 
 def direction(azimuth_deg: float, elevation_deg: float) -> Floats:

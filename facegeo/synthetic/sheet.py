@@ -37,7 +37,9 @@ def write_sheet(path: Path, order: Order, rows: int, columns: int, *, maps: bool
     ]
     strips = [np.hstack(tiles[row * columns : (row + 1) * columns]) for row in range(rows)]
     sheet = np.vstack(strips)
-    write_atomically(path, jpeg_bytes(sheet, QUALITY) if path.suffix == ".jpg" else png_bytes(sheet))
+    write_atomically(
+        path, jpeg_bytes(sheet, QUALITY) if path.suffix == ".jpg" else png_bytes(sheet)
+    )
 
 
 def _tile(sample: Sample, *, maps: bool) -> Bytes:

@@ -1,23 +1,22 @@
-# mypy: disable-error-code="valid-type,no-any-return,no-untyped-call,type-arg,misc,arg-type"
+# mypy: ignore-errors
+# ruff: noqa: UP018 (warp: float(0.0) is a variable, 0.0 a constant)
 """The ray caster's kernel: camera ray, surface, light with cast shadows."""
 
 import warp as wp
 
+from facegeo.synthetic.noise import blend, ramp
 from facegeo.synthetic.shading import (
-    CLOTH,
     EYE,
-    HAIR,
     SKIN,
     Look,
     Spot,
-    blend,
     eye_spot,
     other_spot,
-    ramp,
     skin_spot,
 )
 
 wp.set_module_options({"enable_backward": False})
+
 
 @wp.struct
 class View:
@@ -62,10 +61,63 @@ def lit_share(
     return free / float(rays)
 
 
+@wp.func
+def mixed(table: wp.array2d(dtype=float), corners: wp.vec3i, weights: wp.vec3, k: int) -> float:
+    """Return column ``k`` of a table over the vertices, at a point of a triangle."""
+    mix = table[corners[0], k] * weights[0] + table[corners[1], k] * weights[1]
+    return mix + table[corners[2], k] * weights[2]
+
+
+@wp.func
+def spot_at(
+    part: int,
+    p: wp.vec3,
+    c: wp.vec3,
+    paint: wp.array2d(dtype=float),
+    corners: wp.vec3i,
+    weights: wp.vec3,
+    look: Look,
+) -> Spot:
+    """Return the surface at head frame position ``p``, skin position ``c``."""
+    open_sky = mixed(paint, corners, weights, 5)
+    if part == EYE:
+        return eye_spot(p, look)
+    if part != SKIN:
+        return other_spot(part, p, look, open_sky)
+    lips = mixed(paint, corners, weights, 0)
+    lash = mixed(paint, corners, weights, 1)
+    ear = mixed(paint, corners, weights, 2)
+    face = mixed(paint, corners, weights, 3)
+    scalp = mixed(paint, corners, weights, 4)
+    spot = skin_spot(c, p, wp.vec3(lips, lash, ear), scalp, face, look)
+    spot.open_sky = open_sky
+    return spot
+
+
+@wp.func
+def wrapped(cosine: float, scatter: float) -> wp.vec3:
+    """Return Lambert's cosine, softened more for red, which travels farther under the skin."""
+    wrap = wp.vec3(0.3, 0.12, 0.08) * scatter
+    return wp.vec3(
+        wp.max((cosine + wrap[0]) / (1.0 + wrap[0]), 0.0),
+        wp.max((cosine + wrap[1]) / (1.0 + wrap[1]), 0.0),
+        wp.max((cosine + wrap[2]) / (1.0 + wrap[2]), 0.0),
+    )
+
+
+@wp.func
+def sky_light(spot: Spot, normal: wp.vec3, ray: wp.vec3, view: View) -> wp.vec3:
+    """Return what a spot sends back of the light from all sides."""
+    up = (view.rotation * normal)[1]
+    ambient = blend(view.ground, view.sky, 0.5 + 0.5 * up) * spot.open_sky
+    rim = wp.pow(wp.max(1.0 + wp.dot(normal, ray), 0.0), 3.0)
+    return wp.cw_mul(spot.colour, ambient) + ambient * (0.05 * spot.shine * rim)
+
+
 @wp.kernel
 def trace(
     mesh: wp.uint64,
-    triangles: wp.array2d(dtype=int),
+    triangles: wp.array(dtype=wp.vec3i),
     parts: wp.array(dtype=int),
     normals: wp.array(dtype=wp.vec3),
     skin: wp.array(dtype=wp.vec3),
@@ -85,71 +137,34 @@ def trace(
     """Shade the surface seen through each of ``pixels``; nothing hit leaves zeros and part -1."""
     i = wp.tid()
     pixel = pixels[i]
-    seen = wp.vec3(
-        (pixel[0] - view.centre[0]) / view.focal_px,
-        (view.centre[1] - pixel[1]) / view.focal_px,
-        -1.0,
-    )
-    to_head = wp.transpose(view.rotation)
-    ray = wp.normalize(to_head * seen)
+    x = (pixel[0] - view.centre[0]) / view.focal_px
+    y = (view.centre[1] - pixel[1]) / view.focal_px
+    ray = wp.normalize(wp.transpose(view.rotation) * wp.vec3(x, y, -1.0))
     out_parts[i] = -1
     hit = wp.mesh_query_ray(mesh, view.eye, ray, 1.0e4)
     if not hit.result:
         return
-    a = triangles[hit.face, 0]
-    b = triangles[hit.face, 1]
-    c = triangles[hit.face, 2]
-    wa = hit.u
-    wb = hit.v
-    wc = 1.0 - wa - wb
-    normal = wp.normalize(normals[a] * wa + normals[b] * wb + normals[c] * wc)
-    if hit.sign < 0.0:
-        normal = -normal
-    flat = hit.normal
-    if wp.dot(flat, ray) > 0.0:
-        flat = -flat
+    t = triangles[hit.face]
+    w = wp.vec3(hit.u, hit.v, 1.0 - hit.u - hit.v)
+    # Sheets such as hair are seen from both sides.
+    outwards = -wp.sign(wp.dot(hit.normal, ray))
+    flat = outwards * hit.normal
+    normal = normals[t[0]] * w[0] + normals[t[1]] * w[1] + normals[t[2]] * w[2]
+    normal = outwards * wp.normalize(normal)
     p = view.eye + hit.t * ray
-    part = parts[hit.face]
+    c = skin[t[0]] * w[0] + skin[t[1]] * w[1] + skin[t[2]] * w[2]
+    spot = spot_at(parts[hit.face], p, c, paint, t, w, look)
+    colour = sky_light(spot, normal, ray, view)
     state = wp.rand_init(int(look.seed), int(pixel[0] * 8.0) * 65536 + int(pixel[1] * 8.0))
-    open_sky = paint[a, 5] * wa + paint[b, 5] * wb + paint[c, 5] * wc
-    spot = Spot()
-    if part == SKIN:
-        position = skin[a] * wa + skin[b] * wb + skin[c] * wc
-        painted = wp.vec3(
-            paint[a, 0] * wa + paint[b, 0] * wb + paint[c, 0] * wc,
-            paint[a, 1] * wa + paint[b, 1] * wb + paint[c, 1] * wc,
-            paint[a, 2] * wa + paint[b, 2] * wb + paint[c, 2] * wc,
-        )
-        face = paint[a, 3] * wa + paint[b, 3] * wb + paint[c, 3] * wc
-        scalp = paint[a, 4] * wa + paint[b, 4] * wb + paint[c, 4] * wc
-        spot = skin_spot(position, p, painted, scalp, face, look)
-        spot.open_sky = open_sky
-    elif part == EYE:
-        spot = eye_spot(p, look)
-    else:
-        spot = other_spot(part, p, look, open_sky)
-    up = (view.rotation * normal)[1]
-    ambient = blend(view.ground, view.sky, 0.5 + 0.5 * up) * spot.open_sky
-    colour = wp.cw_mul(spot.colour, ambient)
-    shine = spot.shine * 0.05 * ambient * wp.pow(1.0 + wp.dot(normal, ray), 3.0)
+    start = p + 0.06 * flat + 0.05 * normal
     for k in range(lights.shape[0]):
-        towards = lights[k]
-        cosine = wp.dot(normal, towards)
-        wrap = wp.vec3(0.3, 0.12, 0.08) * spot.scatter
-        diffuse = wp.vec3(
-            wp.max((cosine + wrap[0]) / (1.0 + wrap[0]), 0.0),
-            wp.max((cosine + wrap[1]) / (1.0 + wrap[1]), 0.0),
-            wp.max((cosine + wrap[2]) / (1.0 + wrap[2]), 0.0),
-        )
+        cosine = wp.dot(normal, lights[k])
         if cosine > 0.0:
-            start = p + 0.06 * flat + 0.05 * normal
-            free = lit_share(mesh, start, towards, softness[k], view.shadow_rays, state)
-            if free > 0.0:
-                light = light_colours[k] * free
-                colour += wp.cw_mul(wp.cw_mul(spot.colour, diffuse), light)
-                gloss = glossy(normal, -ray, towards, spot.roughness) * ramp(0.0, 0.2, cosine)
-                shine += light * (gloss * spot.shine)
-    colour += shine
+            free = lit_share(mesh, start, lights[k], softness[k], view.shadow_rays, state)
+            gloss = glossy(normal, -ray, lights[k], spot.roughness) * ramp(0.0, 0.2, cosine)
+            sent = wp.cw_mul(spot.colour, wrapped(cosine, spot.scatter))
+            sent += wp.vec3(1.0, 1.0, 1.0) * (gloss * spot.shine)
+            colour += wp.cw_mul(light_colours[k], sent) * free
     colours[i] = wp.vec4(colour[0], colour[1], colour[2], 1.0)
     out_normals[i] = view.rotation * normal
     out_parts[i] = spot.part

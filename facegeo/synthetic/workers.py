@@ -12,7 +12,7 @@ from facegeo.synthetic.order import Layout, Order, Task
 from facegeo.synthetic.photoface_folder import PhotofaceFolder
 from facegeo.synthetic.sample import Studio
 
-LAYOUT_MAKERS = {"landmarks": LandmarkFolder, "photoface": PhotofaceFolder}
+LAYOUT_MAKERS: dict[str, type[Layout]] = {"landmarks": LandmarkFolder, "photoface": PhotofaceFolder}
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 

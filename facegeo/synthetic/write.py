@@ -75,9 +75,7 @@ def ensure_landmarks(
     Raises:
         UserError: If an option is out of range, or the folder holds something else.
     """
-    order = Order(
-        train=train, test=test, size=size, seed=seed, head=head, head_path=head_path
-    )
+    order = Order(train=train, test=test, size=size, seed=seed, head=head, head_path=head_path)
     fill(root, order, processes=processes)
     return root
 
