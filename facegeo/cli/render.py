@@ -21,8 +21,8 @@ def _render(cfg: "DictConfig") -> None:
     if cfg.sheet is not None:
         from facegeo.synthetic.sheet import write_sheet
 
-        rows, columns = cfg.sheet_grid
-        write_sheet(Path(cfg.sheet), order, rows, columns, maps=cfg.sheet_maps)
+        grid = _pair(cfg.sheet_grid, "sheet_grid must be two whole numbers, rows and columns")
+        write_sheet(Path(cfg.sheet), order, *grid, maps=cfg.sheet_maps)
         print(f"wrote {cfg.sheet}")
         return
     if OmegaConf.is_missing(cfg, "out"):
@@ -48,12 +48,23 @@ def _order(cfg: "DictConfig") -> "Order":
         head=cfg.head.kind,
         head_path=None if cfg.head.path is None else Path(cfg.head.path),
         maps=cfg.maps,
-        quality=(cfg.quality[0], cfg.quality[-1]),
+        quality=_pair(cfg.quality, "quality must be [worst, best] in 1..100"),
         frame=cfg.frame,
         device=cfg.device,
     )
     order.check()
     return order
+
+
+def _pair(value: object, wanted: str) -> tuple[int, int]:
+    from collections.abc import Sequence
+
+    from facegeo.errors import UserError
+
+    match value:
+        case Sequence() if len(value) == 2 and all(type(number) is int for number in value):
+            return value[0], value[1]
+    raise UserError(f"{wanted}, got {value}")
 
 
 def main() -> None:

@@ -129,6 +129,8 @@ def _make_missing(root: Path, order: Order, processes: int) -> tuple[int, int]:
         write_atomically(root / name, data)
     write_manifest(root, order, complete=True, notes=layout.notes(order))
     rmtree(root / UNFINISHED)
+    for leftover in root.rglob(".*.part"):  # of a process that was killed while writing
+        leftover.unlink()
     return len(todo), pictures
 
 

@@ -1,0 +1,41 @@
+"""Mistakes in options are found before any work."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facegeo.errors import UserError
+from facegeo.synthetic.order import Order, Task, check_processes
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"train": -1}, r"train must be a whole number from 0 to 10000000, got -1"),
+        ({"test": "many"}, r"test must be a whole number .*, got 'many'"),
+        ({"train": 0, "test": 0}, r"nothing to render"),
+        ({"size": 8}, r"size must be a whole number from 32 to 4096, got 8"),
+        ({"layout": "coco"}, r"layout must be one of landmarks, photoface; got 'coco'"),
+        ({"head": "flame"}, r"head must be one of anny, ict; got 'flame'"),
+        ({"head": "ict"}, r"head=ict needs its files; set head\.path"),
+        ({"head": "ict", "head_path": Path("nowhere")}, r"head\.path=nowhere must hold"),
+        ({"quality": (90, 80)}, r"quality must be \[worst, best\] in 1\.\.100, got \[90, 80\]"),
+        ({"frame": "up"}, r"frame must be one of down_right_camera, right_up_camera"),
+        ({"device": "tpu"}, r"device must be one of cpu, cuda"),
+    ],
+)
+def test_a_mistake_is_named(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        Order(**options).check()
+
+
+def test_zero_processes_are_refused() -> None:
+    with pytest.raises(UserError, match=r"processes must be a whole number from 1 to 1024, got 0"):
+        check_processes(0)
+    assert check_processes(None) >= 1
+
+
+def test_keys_of_the_splits_never_meet() -> None:
+    keys = [Task(split, number).key(7) for split in ("train", "test") for number in range(50)]
+    assert len(set(keys)) == 100

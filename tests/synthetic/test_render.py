@@ -1,0 +1,114 @@
+"""The ray caster against shapes whose picture can be worked out by hand."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import warp as wp
+
+from facegeo.synthetic.head_model import Floats, Ints, Part
+from facegeo.synthetic.mesh import sphere
+from facegeo.synthetic.render import Render, Renderer
+from facegeo.synthetic.scene import Camera, Lights, direction, rotation_matrix
+from facegeo.synthetic.shading import Look
+
+SIZE = 64
+SQUARE = np.array([(-1, -1, 0), (1, -1, 0), (1, 1, 0), (-1, 1, 0)], dtype=np.float32)
+
+
+def picture(
+    vertices: Floats, normals: Floats, triangles: Ints, camera: Camera, towards: Floats
+) -> Render:
+    """Render cloth of one colour under one hard light and no sky."""
+    count = len(vertices)
+    shape = SimpleNamespace(
+        triangles=np.asarray(triangles, dtype=np.int32),
+        parts=np.full(len(triangles), Part.CLOTH, dtype=np.int32),
+        skin=np.zeros((count, 3), dtype=np.float32),
+        paint=np.zeros((count, 6), dtype=np.float32),
+    )
+    bust: Any = SimpleNamespace(vertices=np.float32(vertices), normals=np.float32(normals))
+    lights = Lights(
+        towards=np.float32(towards)[None],
+        colours=np.ones((1, 3), dtype=np.float32),
+        softness=np.zeros(1, dtype=np.float32),
+        sky=np.zeros(3, dtype=np.float32),
+        ground=np.zeros(3, dtype=np.float32),
+    )
+    look = Look()
+    look.cloth = look.cloth_dark = wp.vec3(0.5, 0.5, 0.5)
+    builder: Any = shape
+    return Renderer(builder, bust).render(camera, lights, look, (SIZE, SIZE))
+
+
+@pytest.fixture
+def ball() -> tuple[Floats, Ints]:
+    return sphere(96)
+
+
+def camera(rotation: Floats, focal_px: float = 400.0) -> Camera:
+    return Camera(focal_px, ((SIZE - 1) / 2, (SIZE - 1) / 2), 100.0, rotation)
+
+
+@pytest.mark.parametrize("angles", [(0, 0, 0), (30, -20, 10)], ids=["frontal", "turned"])
+def test_normals_of_a_ball_point_away_from_its_middle(
+    ball: tuple[Floats, Ints], angles: tuple[float, float, float]
+) -> None:
+    points, triangles = ball
+    radius = 6.0
+    seen = picture(
+        radius * points, points, triangles, camera(rotation_matrix(*angles)), direction(0, 0)
+    )
+    # Where the ray through each pixel meets the ball, in the camera's frame.
+    y, x = np.mgrid[:SIZE, :SIZE]
+    middle = (SIZE - 1) / 2
+    rays = np.stack([(x - middle) / 400, (middle - y) / 400, -np.ones((SIZE, SIZE))], axis=-1)
+    rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
+    centre = np.array([0, 0, -100.0])
+    along = rays @ centre
+    inside = radius**2 - (centre @ centre - along**2)
+    hit = inside > 1.0  # the rim of a ball of flat triangles lies a little further in
+    normals = (rays * (along - np.sqrt(np.maximum(inside, 0)))[..., None] - centre) / radius
+    assert hit.sum() > 1000
+    cosine = (normals[hit] * seen.normals[hit]).sum(axis=-1)
+    assert np.degrees(np.arccos(cosine.clip(-1, 1))).max() < 1.5  # triangles span 3.75 deg
+    np.testing.assert_allclose(np.linalg.norm(seen.normals[hit], axis=-1), 1, atol=1e-5)
+
+
+def test_positions_and_pixels_agree(ball: tuple[Floats, Ints]) -> None:
+    points, triangles = ball
+    view = camera(rotation_matrix(25, 10, -5))
+    seen = picture(6 * points, points, triangles, view, direction(0, 0))
+    rows, columns = np.nonzero(seen.parts == Part.CLOTH)
+    pixels = view.project(seen.where[rows, columns])
+    np.testing.assert_allclose(pixels, np.stack([columns, rows], axis=1), atol=1e-2)
+
+
+def test_a_tilted_plane_darkens_with_the_cosine() -> None:
+    facing = np.tile(np.float32([0, 0, 1]), (4, 1))
+    triangles = np.array([(0, 1, 2), (0, 2, 3)], dtype=np.int32)
+    looks = []
+    for angle in (0, 60):
+        seen = picture(
+            8 * SQUARE, facing, triangles, camera(np.eye(3, dtype=np.float32)), direction(angle, 0)
+        )
+        looks.append(seen)
+    # The same spot under both lights: cloth shines a little, hence the tolerance.
+    ratio = looks[1].colour[30:34, 30:34].mean() / looks[0].colour[30:34, 30:34].mean()
+    assert ratio == pytest.approx(0.5, abs=0.04)
+
+
+def test_a_shadow_falls_where_the_light_is_hidden() -> None:
+    # A wall at z = 0 and a small square 4 cm before it; light from the right at 45 degrees
+    # throws the square's shadow 4 cm to the left.
+    small = SQUARE + np.float32([0, 0, 4])
+    vertices = np.concatenate([8 * SQUARE, small])
+    facing = np.tile(np.float32([0, 0, 1]), (8, 1))
+    triangles = np.array([(0, 1, 2), (0, 2, 3), (4, 5, 6), (4, 6, 7)], dtype=np.int32)
+    view = camera(np.eye(3, dtype=np.float32))
+    seen = picture(vertices, facing, triangles, view, direction(45, 0))
+    spots = np.float32([(-4, 0, 0), (4, 0, 0), (-4, 4, 0), (-6.5, 0, 0)])
+    hidden, *lit = [seen.colour[round(y), round(x), 1] for x, y in view.project(spots).tolist()]
+    assert hidden == 0
+    assert min(lit) > 0.1 * seen.colour[..., 1].max()

@@ -1,0 +1,114 @@
+"""Folders of generated faces: the same for any number of processes, resumed, never mixed."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facegeo.data.image_file import decode
+from facegeo.data.landmark_list import read_list
+from facegeo.errors import UserError
+from facegeo.synthetic.manifest import UNFINISHED, write_manifest
+from facegeo.synthetic.order import Order, Task
+from facegeo.synthetic.workers import Worker
+from facegeo.synthetic.write import ensure_landmarks, fill
+
+ORDER = Order(train=5, test=2, size=48, seed=4, maps=True)
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    files = (path for path in root.rglob("*") if path.is_file())
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a folder with one process."""
+    root = tmp_path_factory.mktemp("made") / "faces"
+    fill(root, ORDER, processes=1)
+    return root
+
+
+def test_two_processes_write_what_one_writes(made: Path, tmp_path: Path) -> None:
+    fill(tmp_path / "faces", ORDER, processes=2)
+    assert contents(tmp_path / "faces") == contents(made)
+    assert len(contents(made)) == 7 * 3 + 2 + 1 + 1  # pictures and maps, lists, manifest, lock
+
+
+def test_lists_have_the_layout_of_sun_et_al(made: Path) -> None:
+    text = (made / "trainImageList.txt").read_bytes().decode()
+    assert text.count("\r\n") == ORDER.train == text.count("\n")
+    path, *numbers = text.split("\r\n")[0].split(" ")
+    assert path == "train\\000000.jpg"
+    assert all(number.isdigit() for number in numbers[:4])
+    assert [len(number.partition(".")[2]) for number in numbers[4:]] == [6] * 10
+
+
+def test_the_reader_of_real_lists_reads_them(made: Path) -> None:
+    faces = read_list(made, "testImageList.txt")
+    assert list(faces.names) == ["test/000000.jpg", "test/000001.jpg"]
+    assert decode((made / faces.names[0]).read_bytes()).shape == (48, 48, 3)
+    left, right, top, bottom = faces.boxes.T
+    inside = (faces.points > np.stack([left, top], 1)[:, None]) & (
+        faces.points < np.stack([right, bottom], 1)[:, None]
+    )
+    assert inside.all()
+
+
+def test_train_and_test_show_other_people(made: Path) -> None:
+    pictures = [data for name, data in contents(made).items() if name.endswith(".jpg")]
+    assert len(set(pictures)) == ORDER.train + ORDER.test
+
+
+def test_a_half_written_folder_is_finished(made: Path, tmp_path: Path) -> None:
+    root = tmp_path / "faces"
+    root.mkdir()
+    write_manifest(root, ORDER, complete=False, notes={})
+    worker = Worker(root, ORDER)
+    for number in (0, 3):
+        worker.do(Task("train", number))
+    (root / "train" / ".000001.jpg.4711.part").write_bytes(b"half")
+    kept = (root / "train" / "000003.jpg").stat().st_mtime_ns
+
+    report = fill(root, ORDER, processes=1)
+
+    assert report.made == ORDER.train + ORDER.test - 2
+    assert (root / "train" / "000003.jpg").stat().st_mtime_ns == kept
+    assert contents(root) == contents(made)
+    assert not (root / UNFINISHED).exists()
+
+
+def test_a_complete_folder_is_left_alone(made: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in made.rglob("*")}
+    assert fill(made, ORDER).made == 0
+    assert {path: path.stat().st_mtime_ns for path in made.rglob("*")} == before
+
+
+def test_other_options_are_refused(made: Path) -> None:
+    with pytest.raises(UserError, match=r"seed: 4 there, 5 asked for\); set overwrite=true"):
+        fill(made, replace(ORDER, seed=5))
+
+
+def test_a_folder_of_something_else_is_never_touched(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    for overwrite in (False, True):
+        with pytest.raises(UserError, match=r"holds thesis\.tex and no manifest\.json"):
+            fill(tmp_path, ORDER, overwrite=overwrite)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_overwrite_replaces_faces(tmp_path: Path) -> None:
+    root, order = tmp_path / "faces", Order(train=1, test=0, size=32)
+    fill(root, order, processes=1)
+    old = (root / "train" / "000000.jpg").read_bytes()
+    fill(root, replace(order, seed=1), processes=1, overwrite=True)
+    assert (root / "train" / "000000.jpg").read_bytes() != old
+    assert json.loads((root / "manifest.json").read_text())["options"]["seed"] == 1
+
+
+def test_maps_do_not_change_the_pictures(made: Path, tmp_path: Path) -> None:
+    root = ensure_landmarks(tmp_path, train=1, test=0, size=48, seed=4, processes=1)
+    assert (root / "train/000000.jpg").read_bytes() == (made / "train/000000.jpg").read_bytes()
+    assert not (root / "normals").exists()
