@@ -1,13 +1,15 @@
 """Trained cascades as one file: weights and the configuration that builds their model.
 
 A file is safetensors: tensors and text, nothing that could run code. The configuration may only
-name classes of ``facegeo.models``.
+name networks that ``facegeo.models`` defines.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -76,16 +78,18 @@ def load_model(name: str | Path) -> tuple[nn.Module, dict[str, Any]]:
             f"{path} is not a model of facegeo: its format is {metadata.get('format')!r}, "
             f"wanted {FORMAT!r}; use a model.safetensors that facegeo-train wrote"
         )
-    config = json.loads(metadata["model"])
-    for target in _targets(config):
-        if not target.startswith("facegeo.models."):
-            raise UserError(f"{path} wants to build {target}; only facegeo.models.* is allowed")
-    model: nn.Module = instantiate(config)
+    try:
+        config, notes = json.loads(metadata["model"]), json.loads(metadata["notes"])
+    except (KeyError, ValueError) as error:
+        raise UserError(
+            f"{path} does not say what model it holds ({error!r}); train it again or copy it again"
+        ) from error
+    model = _build(path, config)
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         raise UserError(f"the weights in {path} do not fit its own model: {error}") from error
-    return model.eval(), json.loads(metadata["notes"])
+    return model.eval(), notes
 
 
 def find_model(name: str | Path) -> Path:
@@ -110,7 +114,40 @@ def _state(model: nn.Module) -> Iterator[tuple[str, Any]]:
     yield from model.state_dict().items()
 
 
-def _targets(node: Any) -> Iterator[str]:
+def _build(path: Path, config: object) -> nn.Module:
+    """The model that a file asks for, if it asks for nothing else."""
+    if "${" in json.dumps(config):  # OmegaConf would look up what it names: files, environment
+        raise UserError(f"{path} has an interpolation in its model; wanted plain values")
+    for target in _targets(config):
+        if not _is_network(target):
+            raise UserError(
+                f"{path} wants to build {target}; only networks of facegeo.models are allowed"
+            )
+    try:
+        model = instantiate(config)
+    except Exception as error:  # whatever a constructor finds wrong with values from a file
+        raise UserError(
+            f"facegeo {__version__} can not build the model in {path}: {error}"
+        ) from error
+    if not isinstance(model, nn.Module):
+        raise UserError(f"{path} holds a {type(model).__name__}, wanted a network")
+    return model
+
+
+def _is_network(target: str) -> bool:
+    """Whether a dotted name is a network's own; ``facegeo.models.ccnn.torch.os`` is not."""
+    module, _, name = target.rpartition(".")
+    if re.fullmatch(r"facegeo\.models\.\w+", module) is None:
+        return False
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except ImportError:
+        return False
+    is_class = isinstance(found, type) and issubclass(found, nn.Module)
+    return is_class and found.__module__ == module
+
+
+def _targets(node: object) -> Iterator[str]:
     if isinstance(node, Mapping):
         if "_target_" in node:
             yield str(node["_target_"])

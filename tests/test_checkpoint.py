@@ -1,0 +1,191 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from facegeo.checkpoint import load_model, save_model
+from facegeo.errors import UserError
+from facegeo.models.ccnn import Cascade
+
+NET = {"input_size": 15, "channels": [2, 2], "kernels": [4, 3], "hidden": 3}
+CONFIG: dict[str, Any] = {
+    "_target_": "facegeo.models.ccnn.Cascade",
+    "stages": {
+        "stage1": {
+            "_target_": "facegeo.models.ccnn.BoxStage",
+            "nets": {"F1": {"region": [0, 1, 0, 1], "points": ["LE", "RE", "N", "LM", "RM"]}},
+            "net": NET | {"dropout": 0.5},
+        },
+        "stage2": {"_target_": "facegeo.models.ccnn.PointStage", "sizes": [0.2], "net": NET},
+    },
+}
+Edit = Callable[[dict[str, str]], object]
+
+
+def crop(windows: Tensor, size: int) -> Tensor:
+    """Crops that depend on where a net looks."""
+    ticks = torch.arange(size) / size
+    return torch.sin(windows.sum(dim=-1)[..., None, None, None] * (1 + ticks)).expand(
+        -1, -1, 3, size, size
+    )
+
+
+def found(model: torch.nn.Module) -> Tensor:
+    with torch.no_grad():
+        return model(crop, torch.tensor([[0.5, 0.5, 0.7, 0.8]] * 3))  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path / "run" / "model.safetensors"
+    save_model(path, instantiate(CONFIG), CONFIG, {"seed": 3, "results": {"a": 0.5}})
+    return path
+
+
+def edited(file: Path, edit: Edit) -> Path:
+    """The same file with other metadata."""
+    with safe_open(file, framework="pt") as opened:
+        metadata = opened.metadata()
+        tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+    edit(metadata)
+    save_file(tensors, file, metadata)
+    return file
+
+
+def test_a_model_comes_back_bit_by_bit(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = instantiate(CONFIG).eval()
+    save_model(tmp_path / "model.safetensors", model, CONFIG, {"seed": 3})
+    torch.manual_seed(1)
+    loaded, notes = load_model(tmp_path / "model.safetensors")
+    assert isinstance(loaded, Cascade)
+    assert not loaded.training
+    assert notes == {"seed": 3}
+    assert torch.equal(found(loaded), found(model))
+    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_a_model_is_found_by_folder_file_and_released_name(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = found(load_model(file)[0])
+    assert torch.equal(found(load_model(file.parent)[0]), wanted)
+    monkeypatch.setattr("facegeo.checkpoint.RELEASED", tmp_path)
+    file.rename(tmp_path / "ccnn-toy.safetensors")
+    assert torch.equal(found(load_model("ccnn-toy")[0]), wanted)
+    with pytest.raises(UserError, match=r"no model called ccnn-tory: .* released are ccnn-toy;"):
+        load_model("ccnn-tory")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[:-5],
+        lambda data: data[:100],
+        lambda data: b"",
+        lambda data: b"\x80\x04\x95 a pickle",
+        lambda data: b"\xff" * 8 + data[8:],
+    ],
+    ids=["short", "header-cut", "empty", "other-format", "wild-length"],
+)
+def test_a_damaged_file_is_refused(file: Path, damage: Callable[[bytes], bytes]) -> None:
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(UserError, match=r"model.safetensors is not a whole safetensors file \("):
+        load_model(file)
+
+
+def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
+    save_file({"weight": torch.zeros(3)}, tmp_path / "other.safetensors")
+    message = "is not a model of facegeo: its format is None, wanted 'facegeo-model-1'"
+    with pytest.raises(UserError, match=message):
+        load_model(tmp_path / "other.safetensors")
+
+
+def _with_config(change: Callable[[dict[str, Any]], object]) -> Edit:
+    def edit(metadata: dict[str, str]) -> None:
+        config = json.loads(metadata["model"])
+        change(config)
+        metadata["model"] = json.dumps(config)
+
+    return edit
+
+
+def _target(name: str) -> Edit:
+    return _with_config(lambda config: config["stages"]["stage2"].update(_target_=name))
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "os.system",
+        "facegeo.models.ccnn.torch.os.system",
+        "facegeo.models.ccnn.torch.nn.Linear",
+        "facegeo.models.net_bank.nn.Linear",
+        "facegeo.models.ccnn.to_window",
+        "facegeo.models.ccnn.Sequence",
+        "facegeo.models.nothing.Here",
+        "facegeo.checkpoint.save_model",
+        "facegeo.models.ccnn",
+    ],
+)
+def test_only_networks_of_the_package_are_built(file: Path, target: str) -> None:
+    with pytest.raises(
+        UserError, match=f"wants to build {target}; only networks of"
+    ):
+        load_model(edited(file, _target(target)))
+
+
+def test_targets_in_lists_are_seen_too(file: Path) -> None:
+    def hide(config: dict[str, Any]) -> None:
+        config["stages"]["stage2"]["sizes"] = [[{"_target_": "os.getcwd"}]]
+
+    with pytest.raises(UserError, match=r"wants to build os.getcwd"):
+        load_model(edited(file, _with_config(hide)))
+
+
+@pytest.mark.parametrize("value", ["${oc.env:HOME}", "${oc.create:{_target_:os.getcwd}}"])
+def test_nothing_is_looked_up_for_a_file(file: Path, value: str) -> None:
+    edit = _with_config(lambda config: config["stages"]["stage2"].update(mode=value))
+    with pytest.raises(UserError, match="has an interpolation in its model"):
+        load_model(edited(file, edit))
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda m: m.pop("model"), "does not say what model it holds"),
+        (lambda m: m.update(model="{"), "does not say what model it holds"),
+        (lambda m: m.update(notes="no"), "does not say what model it holds"),
+        (lambda m: m.update(model="[]"), "holds a ListConfig, wanted a network"),
+        (_with_config(lambda c: c.update(depth=3)), r"can not build the model in (.|\n)*depth"),
+        (
+            _with_config(lambda c: c["stages"]["stage2"].update(sizes=[0.1, 0.2])),
+            "the weights in .* do not fit its own model",
+        ),
+    ],
+    ids=["no-model", "torn", "torn-notes", "no-network", "unknown-key", "other-shape"],
+)
+def test_a_file_that_contradicts_itself_is_refused(file: Path, edit: Edit, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_model(edited(file, edit))
+
+
+def test_a_killed_save_leaves_the_old_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = file.read_bytes()
+
+    def killed(_tensors: object, path: Path, _metadata: object) -> None:
+        path.write_bytes(before[:50])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("facegeo.checkpoint.save_file", killed)
+    with pytest.raises(KeyboardInterrupt):
+        save_model(file, instantiate(CONFIG), CONFIG, {})
+    assert file.read_bytes() == before
