@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from facegeo.callbacks.progress import StageProgress
 from facegeo.callbacks.random_state import RandomState
+from facegeo.callbacks.whole_checkpoints import WholeCheckpoints
 from facegeo.data.lfpw import LFPWDataModule
 from facegeo.errors import UserError
 from facegeo.models.ccnn import Cascade
@@ -69,7 +70,11 @@ def fit_cascade(
             max_steps=length,
             max_epochs=1,
             val_check_interval=min(validate_every, length),
-            callbacks=_callbacks(checkpoints, checkpoint_every, name if progress else None),
+            limit_val_batches=1.0 if data.val_fraction else 0,
+            plugins=[WholeCheckpoints()],
+            callbacks=_callbacks(
+                checkpoints, min(checkpoint_every, length), name if progress else None
+            ),
         )
         last = checkpoints / "last.ckpt"
         task = make_task(stage=stage, steps=length)
@@ -77,9 +82,10 @@ def fit_cascade(
         if trainer.interrupted:
             raise KeyboardInterrupt
         stage.cpu().eval()
-        partial = done.with_suffix(".partial")
-        save_file(stage.state_dict(), partial)
-        partial.replace(done)
+        if trainer.is_global_zero:
+            partial = done.with_suffix(".partial")
+            save_file(stage.state_dict(), partial)
+            partial.replace(done)
 
 
 def _callbacks(folder: Path, every: int, title: str | None) -> list[Callback]:
