@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,17 @@ from facegeo.errors import UserError
 from facegeo.paths import experiments_dir
 from facegeo.procedures.report import report
 
-NOT_HASHED = ("out", "name", "trainer", "logger", "splits")
+WITHOUT_EFFECT = (
+    "out",
+    "name",
+    "trainer",
+    "logger",
+    "splits",
+    "procedure.progress",
+    "data.cache_dir",
+    "data.num_workers",
+)
+"""Keys that change no weight: a run may go on with others."""
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
@@ -39,6 +50,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     seed_everything(cfg.seed, workers=True, verbose=False)
     data, model = instantiate(cfg.data), instantiate(cfg.model)
     data.prepare_data()
+    data.check(cfg.splits)
     data.keep_split(folder / "split.json")
     make_task, make_trainer = instantiate(cfg.task), instantiate(cfg.trainer)
     make_logger = instantiate(cfg.logger)
@@ -68,6 +80,7 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     model, _ = load_model(cfg.checkpoint)
     data = instantiate(cfg.data)
     data.prepare_data()
+    data.check(cfg.splits)
     choice = HydraConfig.get().runtime.choices["data"] if HydraConfig.initialized() else "data"
     path = find_model(cfg.checkpoint)
     title = f"eval-{path.parent.name if path.name == MODEL else path.stem}-{choice}"
@@ -88,7 +101,9 @@ def run_folder(cfg: DictConfig) -> Path:
     """Folder of this run: named by the user, or by experiment, seed and a hash of the config."""
     if cfg.name is not None:
         return Path(cfg.out) / str(cfg.name)
-    choice = HydraConfig.get().runtime.choices.get("experiment") if HydraConfig.initialized() else None
+    choice = (
+        HydraConfig.get().runtime.choices.get("experiment") if HydraConfig.initialized() else None
+    )
     title = (choice or "train").replace("/", "-")
     return Path(cfg.out) / f"{title}-seed{cfg.seed}-{config_hash(cfg)}"
 
@@ -96,24 +111,43 @@ def run_folder(cfg: DictConfig) -> Path:
 def config_hash(cfg: DictConfig) -> str:
     """Eight hex digits that change when a number of the result may change."""
     plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    kept = {key: value for key, value in plain.items() if key not in NOT_HASHED}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
+    text = json.dumps(_with_effect(plain), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _with_effect(config: object, prefix: str = "") -> dict[str, Any]:
+    """Dotted keys and values of a plain configuration, less those ``WITHOUT_EFFECT``."""
+    if not isinstance(config, Mapping) or not config:
+        return {prefix: config}
+    return {
+        key: value
+        for name, node in config.items()
+        for path in [f"{prefix}.{name}" if prefix else str(name)]
+        if path not in WITHOUT_EFFECT
+        for key, value in _with_effect(node, path).items()
+    }
 
 
 def _claim(folder: Path, config: Mapping[str, Any]) -> None:
     """Make the folder this configuration's, or see that it is."""
-    kept = {key: value for key, value in config.items() if key not in NOT_HASHED}
     record = folder / "config.json"
     if record.is_file():
-        before = json.loads(record.read_text())
-        if before != json.loads(json.dumps(kept)):
-            changed = sorted(key for key in kept if kept[key] != before.get(key))
+        before, now = (
+            _with_effect(json.loads(text)) for text in (record.read_text(), json.dumps(config))
+        )
+        changed = [
+            f"{key}: {before.get(key, 'none')} there, {now.get(key, 'none')} now"
+            for key in sorted(before.keys() | now.keys())
+            if before.get(key, record) != now.get(key, record)
+        ]
+        if changed:
+            more = f"; and {len(changed) - 5} more" if len(changed) > 5 else ""
             raise UserError(
-                f"{folder} holds a run with another configuration (different: "
-                f"{', '.join(changed)}); choose another name= or remove the folder"
+                f"{folder} holds a run with another configuration "
+                f"({'; '.join(changed[:5])}{more}); choose another name= or remove the folder"
             )
         return
     folder.mkdir(parents=True, exist_ok=True)
-    partial = record.with_suffix(".partial")
-    partial.write_text(json.dumps(kept, indent=2))
+    partial = record.with_name(f".{record.name}.{os.getpid()}")
+    partial.write_text(json.dumps(config, indent=2))
     partial.replace(record)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -102,6 +102,21 @@ class LFPWDataModule(LightningDataModule):
             self.prepare()
         self.faces("train")
 
+    def check(self, splits: Sequence[str]) -> None:
+        """Read and decode what measuring ``splits`` needs: before a training, not after it.
+
+        Raises:
+            UserError: If a list has faults, or there is no such split or no face in it.
+        """
+        for split in splits:
+            if split not in ("train", "val", "test"):
+                raise UserError(f"splits must be among train, val and test, got {split}")
+            if not len(self.views(split)):
+                raise UserError(
+                    f"there is no {split} face to measure: set data.val_fraction above 0, "
+                    "or splits=[test]"
+                )
+
     def faces(self, split: str) -> Faces:
         """The faces of list "train" or "test", read and decoded when first asked for.
 
@@ -138,32 +153,24 @@ class LFPWDataModule(LightningDataModule):
         return [(train.names[a], test.names[b]) for a, b in pairs]
 
     def for_stage(self, stage: Stage, prior: Cascade | None, steps: int) -> None:
-        """Serve crops for ``stage``, about the points that ``prior`` finds, for ``steps`` batches."""
+        """Serve ``steps`` batches of crops for ``stage``, about the points that ``prior`` finds."""
         self.stage, self.steps = stage, steps
         self.prior = prior.eval().requires_grad_(False) if prior is not None else None
 
     def views(self, split: str, augment: Augment | None = None) -> FaceViews:
         """Faces of "train", "val" or "test"; as they are unless ``augment`` is given."""
         windows = 0 if self.stage is None else len(self.stage.names)
-        if split == "test":
-            faces = self.faces("test")
-            rows = np.arange(len(faces.boxes))
-        else:
-            faces = self.faces("train")
-            train, val = self.split()
-            if split == "train":
-                rows = np.arange(len(faces.boxes)) if self.fit_val else train
-            else:
-                rows = val
+        faces = self.faces("test" if split == "test" else "train")
+        rows = np.arange(len(faces.boxes))
+        if split == "val" or (split == "train" and not self.fit_val):
+            rows = self.split()[split == "val"]
         return FaceViews(faces, torch.from_numpy(rows), augment or Augment(), self.seed, windows)
 
     def train_dataloader(self) -> DataLoader[FaceBatch]:
         """Endless full batches, the same for every number of workers."""
         views = self._with_anchors(self.views("train", self.augment), "train")
-        rank, world = (
-            (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        )
-        stream = BatchStream(len(views), self.batch_size, self.steps, self.seed, rank, world)
+        share = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        stream = BatchStream(len(views), self.batch_size, self.steps, self.seed, *share)
         return ResumableLoader(
             views,
             batch_sampler=stream,

@@ -1,0 +1,148 @@
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import DictConfig
+
+from facegeo.checkpoint import load_model
+from facegeo.errors import UserError
+from facegeo.runner import config_hash, run, run_folder
+
+Compose = Callable[..., DictConfig]
+SHORT = "procedure.steps={stage1:4,stage2:3,stage3:2}"
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
+    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty"),
+]
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_config: Compose, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a whole run."""
+    out = tmp_path_factory.mktemp("runs")
+    run(tiny_config(SHORT, f"out={out}", "name=run"))
+    return out / "run"
+
+
+def test_a_run_leaves_numbers_tables_pictures_and_a_model(trained: Path) -> None:
+    names = {path.name for path in trained.iterdir()}
+    assert names >= {"config.json", "split.json", "metrics.json", "model.safetensors"}
+    for split in ("val", "test"):
+        assert names >= {f"{split}.md", f"{split}.csv", f"{split}_ced.png", f"{split}_points.png"}
+    metrics = json.loads((trained / "metrics.json").read_text())
+    for split in ("val", "test"):
+        for stage in ("stage1", "stage2", "stage3", "mean_shape"):
+            assert 0 < metrics[f"{split}/{stage}/error_pct"] < 1000
+    _, notes = load_model(trained)
+    assert notes["results"] == metrics
+
+
+def test_the_same_command_again_gives_the_same_numbers(
+    trained: Path, tiny_config: Compose, tmp_path: Path
+) -> None:
+    wanted = json.loads((trained / "metrics.json").read_text())
+    assert run(tiny_config(SHORT, f"out={trained.parent}", "name=run")) == wanted
+    assert run(tiny_config(SHORT, f"out={tmp_path}", "name=other")) == wanted
+
+
+def test_the_mean_shape_is_that_of_the_training_faces(trained: Path, tiny_faces: Path) -> None:
+    """Worked out from the lists alone."""
+    held_out = set(json.loads((trained / "split.json").read_text())["val"])
+
+    def faces(name: str) -> tuple[list[str], torch.Tensor, torch.Tensor]:
+        lines = [line.split() for line in (tiny_faces / name).read_text().splitlines()]
+        numbers = torch.tensor([[float(v) for v in line[1:]] for line in lines])
+        low, high = numbers[:, 0:4:2], numbers[:, 1:4:2]
+        return [line[0] for line in lines], numbers[:, 4:].view(-1, 5, 2) - low[:, None], high - low
+
+    names, points, sides = faces("trainImageList.txt")
+    train = torch.tensor([name not in held_out for name in names])
+    mean = (points[train] / sides[train][:, None]).mean(dim=0)
+    assert train.sum() == 18
+    _, points, sides = faces("testImageList.txt")
+    errors = (mean * sides[:, None] - points).norm(dim=2) / sides[:, :1]
+    got = json.loads((trained / "metrics.json").read_text())["test/mean_shape/error_pct"]
+    assert got == pytest.approx(100 * errors.mean().item(), rel=1e-4)
+
+
+def test_a_folder_of_another_configuration_is_refused(trained: Path, tiny_config: Compose) -> None:
+    cfg = tiny_config(
+        SHORT, f"out={trained.parent}", "name=run", "task.optimizer.lr=0.5", "data.batch_size=7"
+    )
+    message = (
+        f"{trained} holds a run with another configuration (data.batch_size: 5 there, 7 now; "
+        "task.optimizer.lr: 0.001 there, 0.5 now); choose another name= or remove the folder"
+    )
+    with pytest.raises(UserError, match=re.escape(message)):
+        run(cfg)
+
+
+def test_keys_that_come_or_go_are_named(trained: Path, tiny_config: Compose) -> None:
+    cfg = tiny_config(
+        SHORT, f"out={trained.parent}", "name=run", "~data.fit_val", "+task.optimizer.eps=0.1"
+    )
+    message = "data.fit_val: False there, none now; task.optimizer.eps: none there, 0.1 now"
+    with pytest.raises(UserError, match=re.escape(message)):
+        run(cfg)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "out=elsewhere",
+        "name=other",
+        "splits=[val]",
+        "trainer.enable_progress_bar=true",
+        "trainer.accelerator=gpu",
+        "logger._target_=other",
+        "data.cache_dir=elsewhere",
+        "data.num_workers=2",
+    ],
+)
+def test_hash_ignores_what_changes_no_weight(tiny_config: Compose, override: str) -> None:
+    assert config_hash(tiny_config(override)) == config_hash(tiny_config())
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "seed=1",
+        "data.batch_size=6",
+        "data.val_fraction=0.26",
+        "data.augment.shake_sigma=0.02",
+        "model.stages.stage3.sizes=[0.08,0.1]",
+        "model.stages.stage2.mode=full",
+        "task.optimizer.lr=0.002",
+        "task.loss._target_=facegeo.losses.landmark.WingLoss",
+        "procedure.steps.stage3=9",
+    ],
+)
+def test_hash_changes_with_every_number_of_the_result(tiny_config: Compose, override: str) -> None:
+    assert config_hash(tiny_config(override)) != config_hash(tiny_config())
+
+
+def test_a_run_without_a_name_is_called_after_seed_and_hash(tiny_config: Compose) -> None:
+    cfg = tiny_config("out=there", "seed=3")
+    assert run_folder(cfg) == Path("there") / f"train-seed3-{config_hash(cfg)}"
+    assert run_folder(tiny_config("out=there", "name=mine")) == Path("there/mine")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["splits=[tests]"], "splits must be among train, val and test, got tests"),
+        (["data.val_fraction=0"], "there is no val face to measure: set data.val_fraction above 0"),
+        (["data.test_list=none.txt"], r"none\.txt: wanted a list of faces"),
+    ],
+    ids=["unknown-split", "no-validation", "no-test-list"],
+)
+def test_what_can_not_be_measured_is_told_before_training(
+    tiny_config: Compose, tmp_path: Path, overrides: list[str], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        run(tiny_config(f"out={tmp_path}", "name=run", *overrides))
+    assert not (tmp_path / "run" / "checkpoints").exists()
