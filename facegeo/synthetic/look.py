@@ -66,7 +66,7 @@ def draw_expression(rng: np.random.Generator) -> dict[str, float]:
     both("browOuterUp", float(rng.choice([0, rng.uniform(0, 0.6)], p=[0.7, 0.3])))
     both(
         "eyeBlink",
-        float(rng.choice([rng.uniform(0, 0.25), rng.uniform(0.3, 1)], p=[0.93, 0.07])),
+        float(rng.choice([rng.uniform(0, 0.2), rng.uniform(0.7, 1)], p=[0.95, 0.05])),
         0,
     )
     both("eyeWide", float(rng.choice([0, rng.uniform(0, 0.5)], p=[0.85, 0.15])))
@@ -144,10 +144,10 @@ def fit_eyes(rng: np.random.Generator, look: Look, head: Head, to_camera: Floats
         head: Whose eyeballs.
         to_camera: Unit vector from the head to the camera in the head frame, shape (3,).
     """
-    follow = rng.uniform(0.2, 1.0)
+    follow = rng.uniform(0.55, 1.0)
     gaze = follow * to_camera + (1 - follow) * np.array([0, 0, 1])
-    gaze = gaze + np.array([rng.normal(0, 0.09), rng.normal(-0.03, 0.06), 0])
-    gaze[0], gaze[1] = np.clip(gaze[0], -0.5, 0.5), np.clip(gaze[1], -0.25, 0.25)
+    gaze = gaze + np.array([rng.normal(0, 0.09), rng.normal(-0.03, 0.04), 0])
+    gaze[0], gaze[1] = np.clip(gaze[0], -0.5, 0.5), np.clip(gaze[1], -0.28, 0.1)
     gaze /= np.linalg.norm(gaze)
     look.gaze_left = wp.vec3(*gaze.tolist())
     look.gaze_right = wp.vec3(*gaze.tolist())

@@ -104,7 +104,7 @@ def _refuse_strange_folder(root: Path) -> None:
         return
     if not root.is_dir():
         raise UserError(f"out={root} must be a folder, found a file; set another out")
-    strange = sorted(p.name for p in root.iterdir() if p.name != ".lock")
+    strange = sorted(path.name for path in root.iterdir())
     if strange:
         raise UserError(
             f"out={root} must be new, empty or made by facegeo-render, but it holds "

@@ -15,7 +15,6 @@ from facegeo.synthetic.tracing import View, trace
 
 SUBPIXELS = np.array([(-0.3, -0.4), (0.4, -0.1), (-0.1, 0.4)])
 """Rays besides the middle one where one is not enough: at outlines and rims of soft shadows."""
-FINE_SHADOW_RAYS = 2
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,6 @@ class Renderer:
         edges = np.flatnonzero(_edges(colours, parts))
         if edges.size:
             rays = (middles[edges, None] + SUBPIXELS).reshape(-1, 2).astype(np.float32)
-            view.shadow_rays = FINE_SHADOW_RAYS
             finer, *_ = self._trace(rays, view, camera, lights, look)
             flat = colours.reshape(-1, 4)
             flat[edges] += finer.reshape(-1, len(SUBPIXELS), 4).sum(axis=1)
@@ -107,7 +105,6 @@ class Renderer:
         view.rotation = wp.mat33(*camera.rotation.ravel().tolist())
         view.focal_px, view.centre = camera.focal_px, wp.vec2(*camera.centre)
         view.sky, view.ground = wp.vec3(*lights.sky.tolist()), wp.vec3(*lights.ground.tolist())
-        view.shadow_rays = 1
         return view
 
     def _trace(
@@ -136,7 +133,7 @@ def _edges(colours: Floats, parts: Ints) -> NDArray[np.bool_]:
     tone[parts == Part.HAIR] = np.nan  # compares as equal to everything
     found = np.zeros(parts.shape, dtype=bool)
     for axis in (0, 1):
-        jump = (np.abs(np.diff(tone, axis=axis)) > 0.07) | (np.diff(parts, axis=axis) != 0)
+        jump = (np.abs(np.diff(tone, axis=axis)) > 0.08) | (np.diff(parts, axis=axis) != 0)
         before, after = [slice(None)] * 2, [slice(None)] * 2
         before[axis], after[axis] = slice(0, -1), slice(1, None)
         found[tuple(before)] |= jump

@@ -48,7 +48,7 @@ class Studio:
     """
 
     def __init__(self, kind: str, path: Path | None = None, device: str = "cpu") -> None:
-        wp.config.quiet = True  # type: ignore[attr-defined]
+        wp.config.log_level = getattr(wp, "LOG_ERROR", 40)  # no word on missing GPUs
         self.model = load_head_model(kind, path)
         self.builder = BustBuilder(self.model.surface)
         calm = self.model.sample(np.random.default_rng(0), {})

@@ -1,5 +1,4 @@
 # mypy: ignore-errors
-# ruff: noqa: UP018 (warp: float(0.0) is a variable, 0.0 a constant)
 """The ray caster's kernel: camera ray, surface, light with cast shadows."""
 
 import warp as wp
@@ -17,6 +16,8 @@ from facegeo.synthetic.shading import (
 
 wp.set_module_options({"enable_backward": False})
 
+SHADOW_CM = wp.constant(80.0)
+
 
 @wp.struct
 class View:
@@ -28,7 +29,6 @@ class View:
     centre: wp.vec2
     sky: wp.vec3
     ground: wp.vec3
-    shadow_rays: int
 
 
 @wp.func
@@ -36,29 +36,24 @@ def glossy(normal: wp.vec3, to_eye: wp.vec3, to_light: wp.vec3, roughness: float
     """Return the specular term D F / 4 (GGX, Schlick with 2.8 % at normal incidence)."""
     half = wp.normalize(to_eye + to_light)
     cosine = wp.max(wp.dot(normal, half), 0.0)
-    a2 = wp.pow(roughness, 4.0)
+    a2 = roughness * roughness * roughness * roughness
     d = cosine * cosine * (a2 - 1.0) + 1.0
-    fresnel = 0.028 + 0.972 * wp.pow(1.0 - wp.max(wp.dot(to_eye, half), 0.0), 5.0)
+    graze = 1.0 - wp.max(wp.dot(to_eye, half), 0.0)
+    fresnel = 0.028 + 0.972 * graze * graze * graze * graze * graze
     return 0.25 * a2 / (3.14159 * d * d) * fresnel
 
 
 @wp.func
-def lit_share(
-    mesh: wp.uint64, start: wp.vec3, towards: wp.vec3, softness: float, rays: int, state: wp.uint32
-) -> float:
-    """Return the share of a round light that is not hidden from a point."""
+def is_lit(
+    mesh: wp.uint64, start: wp.vec3, towards: wp.vec3, softness: float, state: wp.uint32
+) -> bool:
+    """Tell whether a point sees one random place on a round light."""
     across = wp.normalize(wp.cross(towards, wp.vec3(0.31, 0.87, 0.38)))
     along = wp.cross(towards, across)
-    first = wp.randf(state)
-    free = float(0.0)
-    for k in range(rays):
-        # A spiral of equal areas, turned at random for each pixel.
-        radius = softness * wp.sqrt((float(k) + 0.5) / float(rays))
-        angle = 6.2831853 * first + 2.3999632 * float(k)
-        ray = towards + radius * (wp.cos(angle) * across + wp.sin(angle) * along)
-        if not wp.mesh_query_ray_anyhit(mesh, start, wp.normalize(ray), 80.0):
-            free += 1.0
-    return free / float(rays)
+    radius = softness * wp.sqrt(wp.randf(state))
+    angle = 6.2831853 * wp.randf(state)
+    ray = towards + radius * (wp.cos(angle) * across + wp.sin(angle) * along)
+    return not wp.mesh_query_ray_anyhit(mesh, start, wp.normalize(ray), SHADOW_CM)
 
 
 @wp.func
@@ -97,7 +92,8 @@ def spot_at(
 @wp.func
 def wrapped(cosine: float, scatter: float) -> wp.vec3:
     """Return Lambert's cosine, softened more for red, which travels farther under the skin."""
-    wrap = wp.vec3(0.3, 0.12, 0.08) * scatter
+    # Fades out at the terminator, behind which no shadow rays are cast.
+    wrap = wp.vec3(0.3, 0.12, 0.08) * (scatter * ramp(0.0, 0.4, cosine))
     return wp.vec3(
         wp.max((cosine + wrap[0]) / (1.0 + wrap[0]), 0.0),
         wp.max((cosine + wrap[1]) / (1.0 + wrap[1]), 0.0),
@@ -110,8 +106,8 @@ def sky_light(spot: Spot, normal: wp.vec3, ray: wp.vec3, view: View) -> wp.vec3:
     """Return what a spot sends back of the light from all sides."""
     up = (view.rotation * normal)[1]
     ambient = blend(view.ground, view.sky, 0.5 + 0.5 * up) * spot.open_sky
-    rim = wp.pow(wp.max(1.0 + wp.dot(normal, ray), 0.0), 3.0)
-    return wp.cw_mul(spot.colour, ambient) + ambient * (0.05 * spot.shine * rim)
+    rim = wp.max(1.0 + wp.dot(normal, ray), 0.0)
+    return wp.cw_mul(spot.colour, ambient) + ambient * (0.05 * spot.shine * rim * rim * rim)
 
 
 @wp.kernel
@@ -159,12 +155,12 @@ def trace(
     start = p + 0.06 * flat + 0.05 * normal
     for k in range(lights.shape[0]):
         cosine = wp.dot(normal, lights[k])
-        if cosine > 0.0:
-            free = lit_share(mesh, start, lights[k], softness[k], view.shadow_rays, state)
-            gloss = glossy(normal, -ray, lights[k], spot.roughness) * ramp(0.0, 0.2, cosine)
-            sent = wp.cw_mul(spot.colour, wrapped(cosine, spot.scatter))
-            sent += wp.vec3(1.0, 1.0, 1.0) * (gloss * spot.shine)
-            colour += wp.cw_mul(light_colours[k], sent) * free
+        if cosine > 0.0:  # noqa: SIM102 (warp evaluates both sides of `and`)
+            if is_lit(mesh, start, lights[k], softness[k], state + wp.uint32(k)):
+                gloss = glossy(normal, -ray, lights[k], spot.roughness) * ramp(0.0, 0.2, cosine)
+                sent = wp.cw_mul(spot.colour, wrapped(cosine, spot.scatter))
+                sent += wp.vec3(1.0, 1.0, 1.0) * (gloss * spot.shine)
+                colour += wp.cw_mul(light_colours[k], sent)
     colours[i] = wp.vec4(colour[0], colour[1], colour[2], 1.0)
     out_normals[i] = view.rotation * normal
     out_parts[i] = spot.part

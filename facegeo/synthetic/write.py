@@ -1,5 +1,8 @@
 """Fill a folder with generated faces: begin, resume, or find it done."""
 
+import hashlib
+import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,7 +48,7 @@ class Report:
 
 
 def ensure_landmarks(
-    root: Path,
+    root: Path | str,
     *,
     train: int,
     test: int,
@@ -76,6 +79,7 @@ def ensure_landmarks(
         UserError: If an option is out of range, or the folder holds something else.
     """
     order = Order(train=train, test=test, size=size, seed=seed, head=head, head_path=head_path)
+    root = Path(root).expanduser()
     fill(root, order, processes=processes)
     return root
 
@@ -156,6 +160,7 @@ def _alone(root: Path) -> Iterator[None]:
     except ImportError:  # not on Windows: there two writers cost time, but write the same bytes
         yield
         return
-    with (root / ".lock").open("w") as lock:
+    name = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
+    with (Path(tempfile.gettempdir()) / f"facegeo-{os.getuid()}-{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -34,7 +34,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_two_processes_write_what_one_writes(made: Path, tmp_path: Path) -> None:
     fill(tmp_path / "faces", ORDER, processes=2)
     assert contents(tmp_path / "faces") == contents(made)
-    assert len(contents(made)) == 7 * 3 + 2 + 1 + 1  # pictures and maps, lists, manifest, lock
+    assert len(contents(made)) == 7 * 3 + 2 + 1  # pictures and maps, lists, manifest
 
 
 def test_lists_have_the_layout_of_sun_et_al(made: Path) -> None:
