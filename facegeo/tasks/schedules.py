@@ -20,7 +20,7 @@ def exponential(optimizer: Optimizer, *, steps: int, rate: float, every: int) ->
     return LambdaLR(optimizer, lambda step: rate ** (step / every))
 
 
-def cosine(optimizer: Optimizer, *, steps: int, warmup: int = 0, final: float = 0.0) -> LambdaLR:
+def cosine(optimizer: Optimizer, *, steps: int, warmup: int = 200, final: float = 0.0) -> LambdaLR:
     """Rise over ``warmup`` steps, then fall along half a cosine to ``final`` of the rate.
 
     Args:
