@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import warp as wp
 
 from facegeo.synthetic.boxes import Box, frame_head
 from facegeo.synthetic.bust import BustBuilder, Hair
@@ -13,6 +12,7 @@ from facegeo.synthetic.look import draw_expression, draw_hair, draw_look, fit_ey
 from facegeo.synthetic.photo import Bytes, develop, draw_background
 from facegeo.synthetic.render import Render, Renderer
 from facegeo.synthetic.scene import Camera, draw_lights, draw_pose
+from facegeo.synthetic.start import start_warp
 
 LONG_HAIR = Hair(thickness=1.0, hairline_deg=0.0, length=12.0, spread=1.5, parting=65.0)
 
@@ -48,7 +48,7 @@ class Studio:
     """
 
     def __init__(self, kind: str, path: Path | None = None, device: str = "cpu") -> None:
-        wp.config.log_level = getattr(wp, "LOG_ERROR", 40)  # no word on missing GPUs
+        start_warp(device)
         self.model = load_head_model(kind, path)
         self.builder = BustBuilder(self.model.surface)
         calm = self.model.sample(np.random.default_rng(0), {})

@@ -29,6 +29,7 @@ def test_heads_have_human_measures(studio: Studio) -> None:
     assert 5.0 < min(eyes) < max(eyes) < 8.5  # cm
     assert np.std(eyes) > 0.05
     for head in heads:
+        np.testing.assert_allclose(head.eyes.mean(axis=0), 0, atol=1e-5)  # the frame's origin
         assert head.points[2, 2] > head.points[[0, 1, 3, 4], 2].max()  # the nose stands out
 
 

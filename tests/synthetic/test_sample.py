@@ -1,7 +1,10 @@
 """One generated face: its points, mask and normals belong to the pixels."""
 
 import numpy as np
+import pytest
+import warp as wp
 
+from facegeo.errors import UserError
 from facegeo.synthetic.head_model import Part
 from facegeo.synthetic.sample import Sample, Studio
 
@@ -75,6 +78,21 @@ def test_a_sample_does_not_depend_on_those_before_it(studio: Studio) -> None:
     again = studio.photograph((9, 1, 5), 64)
     np.testing.assert_array_equal(first.image, again.image)
     np.testing.assert_array_equal(first.points, again.points)
+
+
+@pytest.mark.skipif(wp.is_cuda_available(), reason="there is a GPU")
+def test_a_missing_gpu_is_the_users_mistake() -> None:
+    with pytest.raises(UserError, match="device=cuda needs an NVIDIA GPU"):
+        Studio("anny", device="cuda")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not wp.is_cuda_available(), reason="no GPU")
+def test_a_gpu_sees_what_the_cpu_sees(studio: Studio) -> None:
+    key = (3, 0, 0)
+    there, here = Studio("anny", device="cuda").photograph(key, 96), studio.photograph(key, 96)
+    assert (there.render.parts == here.render.parts).mean() > 0.99
+    np.testing.assert_allclose(there.points, here.points, atol=1e-3)
 
 
 def test_samples_differ(studio: Studio) -> None:
