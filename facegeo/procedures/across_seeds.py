@@ -58,7 +58,8 @@ def seeds_table(
         split: "val" or "test".
         paper: The paper's average by stage, in %.
     """
-    stages = sorted({name.split("/")[1] for name in metrics[0] if name.startswith(f"{split}/stage")})
+    measured = (name.split("/") for name in metrics[0])
+    stages = sorted({part[1] for part in measured if part[0] == split and "stage" in part[1]})
     rows = []
     for stage in stages:
         values = torch.tensor(

@@ -18,6 +18,7 @@ from facegeo.figures.stages import stage_plot
 from facegeo.geometry.points import POINT_NAMES
 from facegeo.metrics.landmark import LandmarkErrors
 from facegeo.models.ccnn import Cascade
+from facegeo.procedures.diagnose import label_noise, window_misses
 from facegeo.procedures.evaluate import Found, find_points, mean_shape, measure
 from facegeo.tables import stage_table
 
@@ -52,10 +53,14 @@ def report(
         measured = measure(found, split, mean_shape(data))
         for metric in measured.values():
             results |= {name: value.item() for name, value in metric.compute().items()}
-        table = stage_table(results, split)
+        misses = window_misses(cascade, found, split)
+        results |= misses
+        table = stage_table(results, split, f"{data.title}: {len(found.rows)} {split} faces")
         (folder / f"{split}.md").write_text(table.markdown())
         (folder / f"{split}.csv").write_text(table.csv())
         console.print(table.rich())
+        shares = ", ".join(f"{name.split('/')[1]} {share:.2f} %" for name, share in misses.items())
+        console.print(f"True points outside the window that should hold them: {shares}")
         _draw(data, found, measured, folder, split, paper)
     if "test" in splits:
         _tell_twins(data, console)
@@ -98,17 +103,19 @@ def _draw(
 
 
 def _cutout(data: LFPWDataModule, split: str, row: int) -> tuple[np.ndarray, Tensor]:
-    """The stored region of a face, uint8 (H, W, 3), and the box's left top corner in it, px (2,)."""
+    """The stored region of a face, uint8 (H, W, 3), and the box's corner in it, px (2,)."""
     faces = data.faces("test" if split == "test" else "train")
     corner = faces.boxes[row, 0::2] - faces.store.origin[row].cpu()
     return faces.store.image(row).cpu().numpy(), corner
 
 
 def _tell_twins(data: LFPWDataModule, console: Console) -> None:
-    pairs = data.twins()
-    if pairs:
-        names = ", ".join(f"{test} = {train}" for train, test in pairs)
+    """Name test images that were trained on, and what labelling a photograph twice tells."""
+    noise = label_noise(data)
+    if len(noise):
         console.print(
-            f"{len(pairs)} test images are byte-identical to training images and were counted: "
-            f"{names}"
+            f"{len(noise)} pairs of byte-identical images were labelled apart: their points differ "
+            f"by {100 * noise.mean():.2f} % of the box width on average"
         )
+    for train, test in data.twins():
+        console.print(f"Test image {test} is byte-identical to training image {train}; it counts")
