@@ -7,17 +7,21 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
-from lightning import seed_everything
+from lightning import Trainer, seed_everything
 from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
 
 from facegeo.checkpoint import MODEL, find_model, load_model, save_model
 from facegeo.errors import UserError
+from facegeo.models.ccnn import Cascade
 from facegeo.paths import experiments_dir
+from facegeo.procedures.across_seeds import compare_seeds
 from facegeo.procedures.report import report
+from facegeo.tables import Table
 
 WITHOUT_EFFECT = (
     "out",
@@ -45,7 +49,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
         UserError: For every mistake in configuration or data.
     """
     folder = run_folder(cfg)
-    plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    plain = _plain(cfg)
     _claim(folder, plain)
     seed_everything(cfg.seed, workers=True, verbose=False)
     data, model = instantiate(cfg.data), instantiate(cfg.model)
@@ -55,12 +59,13 @@ def run(cfg: DictConfig) -> dict[str, float]:
     make_task, make_trainer = instantiate(cfg.task), instantiate(cfg.trainer)
     make_logger = instantiate(cfg.logger)
 
-    def trainer(**options: Any) -> Any:
-        return make_trainer(
+    def trainer(**options: Any) -> Trainer:
+        built: Trainer = make_trainer(
             logger=make_logger(save_dir=folder, name="curves"),
             default_root_dir=folder,
             **options,
         )
+        return built
 
     instantiate(cfg.procedure)(model, data, make_task, trainer, folder)
     results = report(model, data, folder, cfg.splits, paper_averages(data.paper))
@@ -78,6 +83,8 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
         UserError: For every mistake in configuration, checkpoint or data.
     """
     model, _ = load_model(cfg.checkpoint)
+    if not isinstance(model, Cascade):
+        raise UserError(f"{cfg.checkpoint} holds a {type(model).__name__}, wanted a cascade")
     data = instantiate(cfg.data)
     data.prepare_data()
     data.check(cfg.splits)
@@ -110,9 +117,13 @@ def run_folder(cfg: DictConfig) -> Path:
 
 def config_hash(cfg: DictConfig) -> str:
     """Eight hex digits that change when a number of the result may change."""
-    plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    text = json.dumps(_with_effect(plain), sort_keys=True)
+    text = json.dumps(_with_effect(_plain(cfg)), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _plain(cfg: DictConfig) -> dict[str, Any]:
+    plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    return cast(dict[str, Any], plain)
 
 
 def _with_effect(config: object, prefix: str = "") -> dict[str, Any]:
@@ -151,3 +162,17 @@ def _claim(folder: Path, config: Mapping[str, Any]) -> None:
     partial = record.with_name(f".{record.name}.{os.getpid()}")
     partial.write_text(json.dumps(config, indent=2))
     partial.replace(record)
+
+
+def report_seeds(cfg: DictConfig) -> Table:
+    """Compare runs as ``cfg``, composed from ``conf/report.yaml``, says; show and write the table.
+
+    Raises:
+        UserError: If a run is not finished, or they differ in more than the seed.
+    """
+    folders, out = [Path(run) for run in cfg.runs], Path(cfg.out)
+    table = compare_seeds(folders, cfg.split, out, cfg.title, paper_averages(cfg.paper) or {})
+    console = Console()
+    console.print(table.rich())
+    console.print(f"Table and figure: {out}.csv, .md, .png")
+    return table

@@ -84,6 +84,8 @@ def tiny_overrides(tiny_faces: Path, tmp_path_factory: pytest.TempPathFactory) -
         "model.stages.stage2.net={input_size:15,channels:[3,3],kernels:[4,3],hidden:6,dropout:0.25}",
         "procedure.steps={stage1:12,stage2:10,stage3:8}",
         "procedure.checkpoint_every=4",
+        "task.optimizer.lr=0.001",
+        "++task.scheduler.warmup=0",
         "procedure.validate_every=6",
     ]
 

@@ -137,9 +137,7 @@ def _target(name: str) -> Edit:
     ],
 )
 def test_only_networks_of_the_package_are_built(file: Path, target: str) -> None:
-    with pytest.raises(
-        UserError, match=f"wants to build {target}; only networks of"
-    ):
+    with pytest.raises(UserError, match=f"wants to build {target}; only networks of"):
         load_model(edited(file, _target(target)))
 
 

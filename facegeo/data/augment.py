@@ -95,7 +95,8 @@ class Augment:
         for epoch in epochs.unique().tolist():
             chosen = epochs == epoch
             moves[chosen] = _normal(seed, 1, epoch, count, 2 * windows)[rows[chosen]]
-        return moves.unflatten(1, (windows, 2)) * self.shake_sigma
+        shaken: Tensor = moves.unflatten(1, (windows, 2)) * self.shake_sigma
+        return shaken
 
 
 @lru_cache(maxsize=4)

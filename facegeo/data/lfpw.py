@@ -222,19 +222,20 @@ class LFPWDataModule(LightningDataModule):
         """Let the previous stages find the points of every view, on the device that trains."""
         if self.prior is None or (split == "train" and self.anchors == "gt"):
             return views
-        device = self.trainer.strategy.root_device
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         prior = self.prior.to(device)
 
         @torch.inference_mode()
         def find(batch: FaceBatch) -> Tensor:
             batch = move_data_to_device(batch, device)
-            return prior(self.crops(batch, split), batch["canvas"])[:, -1]
+            found: Tensor = prior(self.crops(batch, split), batch["canvas"])
+            return found[:, -1]
 
         views.find_anchors(find, self.eval_batch_size)
         return views
 
 
-def _as_it_is(batch: FaceBatch) -> FaceBatch:
+def _as_it_is(batch: object) -> object:
     return batch
 
 

@@ -68,7 +68,7 @@ class ResumableLoader(DataLoader[Any]):
 
     batch_sampler: BatchStream
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         """Go on from where the stream was left, then start over."""
         self._given = self.batch_sampler.start
         for batch in super().__iter__():

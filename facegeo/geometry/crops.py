@@ -31,7 +31,7 @@ class Pixels(Protocol):
 
     @property
     def origin(self) -> Tensor:
-        """x and y of the stored region in its image, px, int64, (N, 2)."""
+        """Left top corner (x, y) of the stored region in its image, px, int64, (N, 2)."""
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,7 @@ from torch import Tensor
 from facegeo.geometry.points import FLIP_ORDER
 
 
-def view_frames(
-    boxes: Tensor, angle: Tensor, flip: Tensor, scale: Tensor, shift: Tensor
-) -> Tensor:
+def view_frames(boxes: Tensor, angle: Tensor, flip: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """Affine maps from the box frame, as seen after augmentation, to image pixels.
 
     The face turns counter-clockwise about the box centre by ``angle``, is then mirrored where
@@ -31,7 +29,7 @@ def view_frames(
     cos, sin = torch.cos(angle), torch.sin(angle)
     # y points down, so turning the picture counter-clockwise by a samples it turned clockwise
     # back: source = R(+a) seen, with R(a) = [[cos, -sin], [sin, cos]] in these axes.
-    turn = torch.stack([cos, -sin, sin, cos], dim=1).unflatten(1, (2, 2))
+    turn: Tensor = torch.stack([cos, -sin, sin, cos], dim=1).unflatten(1, (2, 2))
     mirror = torch.where(flip, -1.0, 1.0)
     turn = turn / scale[:, None, None]
     turn = torch.stack([turn[..., 0] * mirror[:, None], turn[..., 1]], dim=-1)
@@ -43,7 +41,7 @@ def view_frames(
 def to_frame(points: Tensor, frames: Tensor) -> Tensor:
     """Points (B, K, 2) in image pixels told in the frames' coordinates, (B, K, 2)."""
     offset = points - frames[:, None, :, 2]
-    inverse = torch.linalg.inv(frames[..., :2])
+    inverse: Tensor = torch.linalg.inv(frames[..., :2])
     return (inverse[:, None] * offset[..., None, :]).sum(-1)
 
 

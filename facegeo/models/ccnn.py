@@ -8,7 +8,7 @@ the points of the stage before. All positions are in the box frame (``facegeo.ge
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,7 @@ class Stage(nn.Module):
             "image": in the frame of the whole image ("windows-", Fig. 5).
     """
 
+    names: tuple[str, ...]
     vote_net: Tensor
     vote_point: Tensor
 
@@ -71,7 +72,8 @@ class Stage(nn.Module):
         Each crop first loses its mean and is divided by its standard deviation (+ 1e-6).
         """
         votes: Tensor = self.bank(standardise(crops))
-        return votes.unflatten(1, (-1, 2))
+        pairs: Tensor = votes.unflatten(1, (-1, 2))
+        return pairs
 
     def frames(self, windows: Tensor, canvas: Tensor) -> Tensor:
         """The frame each vote is told in, as windows (B, V, 4); ``canvas`` is the image's."""
@@ -97,7 +99,8 @@ def standardise(crops: Tensor) -> Tensor:
     flat = crops.movedim(2, -1).flatten(2)
     flat = flat - flat.mean(dim=2, keepdim=True)
     flat = flat / (flat.square().mean(dim=2, keepdim=True).sqrt() + 1e-6)
-    return flat.unflatten(2, (*crops.shape[3:], crops.shape[2])).movedim(-1, 2)
+    even: Tensor = flat.unflatten(2, (*crops.shape[3:], crops.shape[2]))
+    return even.movedim(-1, 2)
 
 
 class BoxStage(Stage):
@@ -171,9 +174,13 @@ class Cascade(nn.Module):
         super().__init__()
         self.stages = nn.ModuleDict(stages)
 
+    def by_name(self) -> dict[str, Stage]:
+        """The stages, first to last."""
+        return cast(dict[str, Stage], dict(self.stages.items()))
+
     def first(self, count: int) -> Cascade:
         """The cascade of the first ``count`` stages, which are shared and not copied."""
-        return Cascade(dict(list(self.stages.items())[:count]))
+        return Cascade(dict(list(self.by_name().items())[:count]))
 
     def forward(self, crop: Crop, canvas: Tensor) -> Tensor:
         """Find the points of a batch of faces.
@@ -187,7 +194,7 @@ class Cascade(nn.Module):
         """
         anchors = canvas.new_full((len(canvas), POINTS, 2), 0.5)
         found = []
-        for stage in self.stages.values():
+        for stage in self.by_name().values():
             windows = stage.windows(anchors)
             votes = stage(crop(windows, stage.input_size))
             anchors = stage.fuse(votes, stage.frames(windows, canvas))

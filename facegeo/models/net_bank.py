@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812  torch's own habit
 from torch import Tensor, nn
 
 LOOP_FROM_BATCH = 16

@@ -56,7 +56,7 @@ def fit_cascade(
     missing = set(cascade.stages) - set(steps)
     if missing:
         raise UserError(f"procedure.steps has no entry for {sorted(missing)}: add one, in batches")
-    for number, (name, stage) in enumerate(cascade.stages.items()):
+    for number, (name, stage) in enumerate(cascade.by_name().items()):
         done = folder / f"{name}.safetensors"
         if done.is_file():
             stage.load_state_dict(load_file(done))

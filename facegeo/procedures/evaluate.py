@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from lightning.fabric.utilities import move_data_to_device
 from torch import Tensor
 
 from facegeo.data.lfpw import LFPWDataModule
@@ -30,14 +31,12 @@ class Found:
 
 
 @torch.inference_mode()
-def find_points(
-    cascade: Cascade, data: LFPWDataModule, split: str, device: torch.device
-) -> Found:
+def find_points(cascade: Cascade, data: LFPWDataModule, split: str, device: torch.device) -> Found:
     """Run the cascade on the faces of "train" (as they are), "val" or "test"."""
     cascade = cascade.to(device).eval()
     parts: list[tuple[Tensor, ...]] = []
     for batch in data.in_order(split):
-        batch = {key: value.to(device) for key, value in batch.items()}
+        batch = move_data_to_device(batch, device)
         found = cascade(data.crops(batch, split), batch["canvas"])
         sides = batch["size"][:, None]
         parts.append(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -21,6 +22,22 @@ class MakeScheduler(Protocol):
 
     def __call__(self, optimizer: Optimizer, *, steps: int) -> LRScheduler:
         """Scheduler of a training of ``steps`` batches."""
+
+
+class PointNets(Protocol):
+    """Nets that vote for points; a ``torch.nn.Module``."""
+
+    def __call__(self, crops: Tensor) -> Tensor:
+        """Votes (B, V, 2) from crops (B, W, 3, S, S)."""
+
+    def targets(self, points: Tensor, frames: Tensor) -> Tensor:
+        """What the nets should answer, (B, V, 2), for true points (B, 5, 2)."""
+
+    def fuse(self, votes: Tensor, frames: Tensor) -> Tensor:
+        """Points (B, 5, 2) from votes (B, V, 2)."""
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Weights and biases; a bias has "bias" in its name."""
 
 
 class LandmarkStageTask(LightningModule):
@@ -41,7 +58,7 @@ class LandmarkStageTask(LightningModule):
 
     def __init__(
         self,
-        stage: nn.Module,
+        stage: PointNets,
         loss: nn.Module,
         metrics: Metric,
         optimizer: MakeOptimizer,
@@ -85,10 +102,10 @@ class LandmarkStageTask(LightningModule):
         self.log("val/error", results["error_pct"], prog_bar=True, logger=False)
         self.val_metrics.reset()
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """Weights decay, biases do not; the schedule is stepped every batch."""
         named = [(n, p) for n, p in self.stage.named_parameters() if p.requires_grad]
-        groups = [
+        groups: list[dict[str, Any]] = [
             {"params": [p for n, p in named if "bias" not in n]},
             {"params": [p for n, p in named if "bias" in n], "weight_decay": 0.0},
         ]

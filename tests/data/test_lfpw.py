@@ -245,6 +245,15 @@ def test_canvas_is_the_whole_image(root: Path, tmp_path: Path) -> None:
     torch.testing.assert_close(flipped["canvas"], torch.tensor(wanted))
 
 
+def test_reading_in_order_draws_nothing_from_the_global_generator(
+    root: Path, tmp_path: Path
+) -> None:
+    data = module(root, tmp_path)
+    before = torch.get_rng_state()
+    assert len(list(data.in_order("test"))) == 1
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_test_list_has_its_own_pixels(root: Path, tmp_path: Path) -> None:
     data = module(root, tmp_path)
     (batch,) = data.in_order("test")

@@ -15,6 +15,7 @@ from facegeo.tasks.landmark_stage import LandmarkStageTask, MakeOptimizer, MakeS
 from facegeo.tasks.schedules import cosine, exponential
 
 NET = {"input_size": 15, "channels": [3, 3], "kernels": [4, 3], "hidden": 6}
+COSINE = partial(cosine, warmup=0)
 ADAM = partial(torch.optim.Adam, lr=0.01)
 
 pytestmark = [
@@ -46,7 +47,7 @@ def loader(batches: list[dict[str, Tensor]]) -> DataLoader[Any]:
 def task(
     steps: int = 10,
     optimizer: MakeOptimizer = ADAM,
-    scheduler: MakeScheduler = cosine,
+    scheduler: MakeScheduler = COSINE,
 ) -> LandmarkStageTask:
     return LandmarkStageTask(
         stage(), HalfSquaredError(), LandmarkErrors(), optimizer, scheduler, steps

@@ -33,7 +33,7 @@ def test_the_printed_decay_reaches_one_per_cent_after_4371_steps() -> None:
 
 
 def test_cosine_falls_from_the_rate_to_the_final_share() -> None:
-    seen = rates(cosine, 101, steps=100, final=0.1)
+    seen = rates(cosine, 101, steps=100, warmup=0, final=0.1)
     assert seen[0] == 1
     assert seen[25] == pytest.approx(0.1 + 0.9 * (1 + math.sqrt(0.5)) / 2)
     assert seen[50] == pytest.approx(0.55)
@@ -42,7 +42,7 @@ def test_cosine_falls_from_the_rate_to_the_final_share() -> None:
 
 
 def test_cosine_stays_at_its_end() -> None:
-    assert rates(cosine, 14, steps=10)[10:] == pytest.approx([0.0] * 4)
+    assert rates(cosine, 14, steps=10, warmup=0)[10:] == pytest.approx([0.0] * 4)
 
 
 def test_warmup_rises_in_equal_steps_to_the_full_rate() -> None:
