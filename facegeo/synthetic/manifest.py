@@ -120,7 +120,7 @@ def _refuse_other_order(root: Path, manifest: dict[str, Any], order: Order) -> N
         said = "; ".join(f"{k}: {found.get(k)} there, {wanted.get(k)} asked for" for k in other)
         raise UserError(
             f"{root} holds faces made with other options ({said}); "
-            "set overwrite=true to replace them, or another out"
+            "set another folder, remove this one, or replace it by facegeo-render overwrite=true"
         )
 
 

@@ -87,7 +87,7 @@ def test_a_complete_folder_is_left_alone(made: Path) -> None:
 
 
 def test_other_options_are_refused(made: Path) -> None:
-    with pytest.raises(UserError, match=r"seed: 4 there, 5 asked for\); set overwrite=true"):
+    with pytest.raises(UserError, match=r"seed: 4 there, 5 asked for\); set another folder"):
         fill(made, replace(ORDER, seed=5))
 
 
