@@ -16,7 +16,7 @@ from typing import Any
 
 from hydra.utils import instantiate
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from facegeo import __version__
@@ -47,7 +47,7 @@ def save_model(
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _state(model)}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file(tensors, partial, metadata)
+    partial.write_bytes(save(tensors, metadata))  # save_file would hide it from other users
     partial.replace(path)
 
 

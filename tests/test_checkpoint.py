@@ -73,6 +73,11 @@ def test_a_model_comes_back_bit_by_bit(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
 
 
+def test_a_model_may_be_read_by_whoever_may_read_its_folders_files(file: Path) -> None:
+    (file.parent / "other").touch()
+    assert file.stat().st_mode == (file.parent / "other").stat().st_mode
+
+
 def test_a_model_is_found_by_folder_file_and_released_name(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,11 +184,14 @@ def test_a_file_that_contradicts_itself_is_refused(file: Path, edit: Edit, messa
 def test_a_killed_save_leaves_the_old_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = file.read_bytes()
 
-    def killed(_tensors: object, path: Path, _metadata: object) -> None:
-        path.write_bytes(before[:50])
+    write = Path.write_bytes
+
+    def killed(path: Path, data: bytes) -> None:
+        write(path, data[:50])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("facegeo.checkpoint.save_file", killed)
-    with pytest.raises(KeyboardInterrupt):
-        save_model(file, instantiate(CONFIG), CONFIG, {})
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", killed)
+        with pytest.raises(KeyboardInterrupt):
+            save_model(file, instantiate(CONFIG), CONFIG, {})
     assert file.read_bytes() == before

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from facegeo.callbacks.progress import StageProgress
 from facegeo.callbacks.random_state import RandomState
@@ -84,7 +84,7 @@ def fit_cascade(
         stage.cpu().eval()
         if trainer.is_global_zero:
             partial = done.with_suffix(".partial")
-            save_file(stage.state_dict(), partial)
+            partial.write_bytes(save(stage.state_dict()))
             partial.replace(done)
 
 

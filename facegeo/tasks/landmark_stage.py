@@ -80,7 +80,14 @@ class LandmarkStageTask(LightningModule):
         loss: Tensor = self.loss(votes, self.stage.targets(batch["points"], batch["frame"]))
         on_step = split == "train"
         size = len(batch["points"])
-        self.log(f"{split}/loss", loss, on_step=on_step, on_epoch=not on_step, batch_size=size)
+        self.log(
+            f"{split}/loss",
+            loss,
+            on_step=on_step,
+            on_epoch=not on_step,
+            batch_size=size,
+            sync_dist=not on_step,
+        )
         if split == "val":
             sides = batch["size"][:, None]
             found = self.stage.fuse(votes, batch["frame"])
@@ -98,8 +105,9 @@ class LandmarkStageTask(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the error of the held-out faces, % of box width."""
         results = self.val_metrics.compute()
-        self.log_dict({f"val/{name}": value for name, value in results.items()})
-        self.log("val/error", results["error_pct"], prog_bar=True, logger=False)
+        named = {f"val/{name}": value for name, value in results.items()}
+        self.log_dict(named, sync_dist=True)
+        self.log("val/error", results["error_pct"], prog_bar=True, logger=False, sync_dist=True)
         self.val_metrics.reset()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

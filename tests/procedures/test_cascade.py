@@ -121,7 +121,7 @@ def test_a_kill_between_the_last_step_and_the_stages_file(
         raise DiedError
 
     with monkeypatch.context() as patch:
-        patch.setattr("facegeo.procedures.cascade.save_file", die)
+        patch.setattr("facegeo.procedures.cascade.save", die)
         with pytest.raises(DiedError):
             train("killed")
     assert same(train("killed"), whole)
