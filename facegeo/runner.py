@@ -12,6 +12,7 @@ from typing import Any, cast
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning import Trainer, seed_everything
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
@@ -60,11 +61,11 @@ def run(cfg: DictConfig) -> dict[str, float]:
     make_logger = instantiate(cfg.logger)
 
     def trainer(**options: Any) -> Trainer:
-        built: Trainer = make_trainer(
-            logger=make_logger(save_dir=folder, name="curves"),
-            default_root_dir=folder,
-            **options,
-        )
+        logger = make_logger(save_dir=folder, name="curves")
+        try:
+            built: Trainer = make_trainer(logger=logger, default_root_dir=folder, **options)
+        except (MisconfigurationException, TypeError) as error:
+            raise UserError(f"trainer: {error}; change trainer=... or its keys") from error
         return built
 
     instantiate(cfg.procedure)(model, data, make_task, trainer, folder)

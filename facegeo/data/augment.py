@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from facegeo.data.stream import seeded
+from facegeo.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,22 @@ class Augment:
     scale_spread: float = 0.0
     shift_sigma: float = 0.0
     shake_sigma: float = 0.0
+
+    def __post_init__(self) -> None:
+        wanted = {
+            "views": (self.views, self.views >= 1, "at least 1"),
+            "rotations_deg": (
+                self.rotations_deg,
+                len(self.rotations_deg) > 0,
+                "at least one angle",
+            ),
+            "flip": (self.flip, 0 <= self.flip <= 1, "a share from 0 to 1"),
+        }
+        for name in ("rotation_spread_deg", "scale_spread", "shift_sigma", "shake_sigma"):
+            wanted[name] = (getattr(self, name), getattr(self, name) >= 0, "0 or more")
+        for name, (value, fits, want) in wanted.items():
+            if not fits:
+                raise UserError(f"data.augment.{name} must be {want}, got {value}")
 
     def view(self, seed: int, epochs: Tensor, rows: Tensor, count: int) -> View:
         """Views of a batch.

@@ -83,13 +83,16 @@ class LFPWDataModule(LightningDataModule):
         super().__init__()
         if anchors not in ("pred", "gt"):
             raise UserError(f"data.anchors must be pred or gt, got {anchors}")
+        if min(batch_size, eval_batch_size) < 1:
+            sizes = (batch_size, eval_batch_size)
+            raise UserError(f"data.batch_size, eval_batch_size must be 1 or more, got {sizes}")
         self.root, self.cache_dir = Path(root).expanduser(), Path(cache_dir).expanduser()
         self.lists = {"train": train_list, "test": test_list}
         self.augment, self.batch_size, self.eval_batch_size = augment, batch_size, eval_batch_size
         self.val_fraction, self.fit_val, self.split_seed = val_fraction, fit_val, split_seed
         self.seed, self.anchors, self.on_error = seed, anchors, on_error
-        self.num_workers, self.prepare, self.title = num_workers, prepare, title
-        self.paper = paper
+        self.num_workers, self.prepare = num_workers, prepare
+        self.title, self.paper = title, paper
         self._faces: dict[str, Faces] = {}
         self._stores: dict[str, PixelStore] = {}  # each list's pixels on the device last used
         self.stage: Stage | None = None

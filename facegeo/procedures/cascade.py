@@ -51,11 +51,9 @@ def fit_cascade(
         progress: Show a progress bar.
 
     Raises:
-        UserError: If a stage has no number of steps.
+        UserError: If a stage has no number of steps, or a number is below 1.
     """
-    missing = set(cascade.stages) - set(steps)
-    if missing:
-        raise UserError(f"procedure.steps has no entry for {sorted(missing)}: add one, in batches")
+    _check_lengths(cascade, steps, checkpoint_every, validate_every)
     for number, (name, stage) in enumerate(cascade.by_name().items()):
         done = folder / f"{name}.safetensors"
         if done.is_file():
@@ -86,6 +84,19 @@ def fit_cascade(
             partial = done.with_suffix(".partial")
             partial.write_bytes(save(stage.state_dict()))
             partial.replace(done)
+
+
+def _check_lengths(
+    cascade: Cascade, steps: Mapping[str, int], checkpoint_every: int, validate_every: int
+) -> None:
+    missing = set(cascade.stages) - set(steps)
+    if missing:
+        raise UserError(f"procedure.steps has no entry for {sorted(missing)}: add one, in batches")
+    lengths = {f"steps.{name}": steps[name] for name in cascade.stages}
+    lengths |= {"checkpoint_every": checkpoint_every, "validate_every": validate_every}
+    for name, batches in lengths.items():
+        if batches < 1:
+            raise UserError(f"procedure.{name} must be at least 1 batch, got {batches}")
 
 
 def _callbacks(folder: Path, every: int, title: str | None) -> list[Callback]:

@@ -31,7 +31,7 @@ def window_misses(cascade: Cascade, found: Found, split: str) -> dict[str, float
     target = found.target / sides
     anchors = torch.full_like(target, 0.5)
     misses = {}
-    for number, stage in enumerate(cascade.cpu().stages.values()):
+    for number, stage in enumerate(cascade.cpu().by_name().values()):
         windows = stage.windows(anchors)[:, stage.vote_net]
         inside = to_window(target[:, stage.vote_point], windows)
         outside = ((inside < 0) | (inside > 1)).any(dim=2)

@@ -1,11 +1,13 @@
 import math
 from collections import Counter
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from facegeo.data.augment import Augment, View
+from facegeo.errors import UserError
 
 COUNT = 500
 ROWS = torch.arange(COUNT)
@@ -110,3 +112,17 @@ def test_no_augmentation_shows_faces_as_they_are() -> None:
     assert not view.shift.any()
     assert (view.scale == 1).all()
     assert not Augment().shake(0, ROWS, ROWS, COUNT, 4).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"views": 0}, r"augment\.views must be at least 1, got 0"),
+        ({"rotations_deg": []}, r"augment\.rotations_deg must be at least one angle"),
+        ({"flip": 1.5}, r"augment\.flip must be a share from 0 to 1, got 1\.5"),
+        ({"shake_sigma": -0.01}, r"augment\.shake_sigma must be 0 or more, got -0\.01"),
+    ],
+)
+def test_senseless_augmentation_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        Augment(**options)

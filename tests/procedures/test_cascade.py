@@ -182,6 +182,14 @@ def test_a_stage_without_steps_is_refused(train: Callable[..., dict[str, Tensor]
         train("run", "~procedure.steps.stage2")
 
 
+@pytest.mark.parametrize("key", ["steps.stage1", "checkpoint_every", "validate_every"])
+def test_a_length_below_one_batch_is_refused(
+    train: Callable[..., dict[str, Tensor]], key: str
+) -> None:
+    with pytest.raises(UserError, match=rf"procedure\.{key} must be at least 1 batch, got -3"):
+        train("run", f"procedure.{key}=-3")
+
+
 @pytest.mark.slow
 def test_a_training_that_is_killed_for_real(
     train: Callable[..., dict[str, Tensor]], tiny_overrides: list[str], tmp_path: Path

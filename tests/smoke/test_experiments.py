@@ -1,4 +1,4 @@
-"""Every experiment, whole: fit, test, checkpoint, reload, on the faces that stand in the repository."""
+"""Every experiment, whole: fit, test, checkpoint, reload, on the repository's own faces."""
 
 import json
 import subprocess
@@ -33,7 +33,8 @@ def test_experiment_fits_tests_and_reloads_to_the_same_numbers(
     command("train", f"experiment={experiment}", "trainer=smoke", *common, "name=trained")
     command("eval", f"checkpoint={tmp_path / 'trained'}", *common, "name=reloaded")
     trained, reloaded = (
-        json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("trained", "reloaded")
+        json.loads((tmp_path / name / "metrics.json").read_text())
+        for name in ("trained", "reloaded")
     )
     tested = {key: value for key, value in trained.items() if key.startswith("test/")}
     assert reloaded == tested
