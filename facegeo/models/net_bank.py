@@ -8,10 +8,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812  torch's own habit
 from torch import Tensor, nn
 
-LOOP_FROM_BATCH = 16
-"""On the CPU a loop over the nets is faster from here up, one grouped convolution below.
+LOOP_FROM_PIXELS = 800
+"""Input pixels of one net and batch from which a loop over the nets beats grouped convolution.
 
-Measured with ``facegeo-bench`` style timing; see ``NetBank._loops``.
+Measured on the CPU: ``experiments/ccnn/net_forms.md``. On a GPU, where launches should cost most,
+grouped convolution is always taken; that is not measured yet.
 """
 
 
@@ -94,7 +95,8 @@ class NetBank(nn.Module):
 
     @staticmethod
     def _loops(crops: Tensor) -> bool:
-        return crops.device.type == "cpu" and len(crops) >= LOOP_FROM_BATCH
+        pixels = len(crops) * crops.shape[-2] * crops.shape[-1]
+        return crops.device.type == "cpu" and pixels >= LOOP_FROM_PIXELS
 
     def _looped(self, crops: Tensor) -> Tensor:
         """Hidden features before ReLU, (B, W, hidden), one net after the other."""

@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from facegeo.models import net_bank
 from facegeo.models.net_bank import NetBank
 
 STAGE1: dict[str, Any] = {"input_size": 39, "channels": [20, 40, 60], "kernels": [4, 3, 3]}
@@ -71,9 +70,10 @@ def test_loop_and_grouped_convolution_agree_gradients_too(
         torch.testing.assert_close(looped, grouped, rtol=1e-4, atol=atol)
 
 
-def test_small_batches_are_grouped_and_large_ones_looped() -> None:
-    assert not bank()._loops(crops(net_bank.LOOP_FROM_BATCH - 1))
-    assert bank()._loops(crops(net_bank.LOOP_FROM_BATCH))
+def test_few_pixels_are_grouped_and_many_looped() -> None:
+    assert not bank()._loops(torch.zeros(3, 10, 3, 15, 15))  # three faces in stage 2
+    assert bank()._loops(torch.zeros(4, 10, 3, 15, 15))
+    assert bank()._loops(torch.zeros(1, 3, 3, 39, 39))  # one face in stage 1
 
 
 def test_batch_of_two_is_two_batches() -> None:
