@@ -17,7 +17,7 @@ from facegeo.synthetic.order import Order
 
 FILE = "manifest.json"
 UNFINISHED = ".unfinished"
-LOOKS = 1
+LOOKS = 2
 """Rises with each change of the code that changes what an order gives."""
 
 

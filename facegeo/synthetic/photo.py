@@ -13,7 +13,15 @@ Bytes = NDArray[np.uint8]
 
 
 def draw_background(rng: np.random.Generator, size: int) -> Floats:
-    """Draw something out of focus: a gradient, blobs, edges of a room; linear, (H, W, 3)."""
+    """Draw something out of focus: a gradient, blobs, edges of a room; linear, (H, W, 3).
+
+    It is drawn at half the size: its blur leaves no finer detail.
+    """
+    half = _draw_scene(rng, (size + 1) // 2)
+    return np.asarray(cv2.resize(half, (size, size), interpolation=cv2.INTER_LINEAR))
+
+
+def _draw_scene(rng: np.random.Generator, size: int) -> Floats:
     low = rng.uniform(0.02, 0.7) * (0.7 + 0.3 * rng.uniform(size=3))
     high = rng.uniform(0.02, 0.9) * (0.7 + 0.3 * rng.uniform(size=3))
     y, x = np.mgrid[:size, :size].astype(np.float32) / size - 0.5
@@ -55,13 +63,29 @@ def develop(rng: np.random.Generator, render: Render, background: Floats) -> Byt
 
 
 def encode_tone(linear: NDArray[Any]) -> Bytes:
-    """Take linear light to 8-bit values (sRGB curve with a soft shoulder above 0.8)."""
-    light = np.clip(linear, 0, None)
+    """Take linear light to 8-bit values (sRGB curve with a soft shoulder above 0.75).
+
+    Looked up by the light's root, where steps of the table are finer than those of the result.
+    """
+    root = np.sqrt(np.clip(linear, 0, BRIGHTEST), dtype=np.float32)
+    root *= (len(TONES) - 1) / BRIGHTEST**0.5
+    root += 0.5
+    coded: Bytes = TONES[root.astype(np.uint16)]
+    return coded
+
+
+def _tones(count: int) -> Bytes:
+    light = np.linspace(0, BRIGHTEST**0.5, count) ** 2
     over = np.maximum(light - 0.75, 0)
     light = np.minimum(light, 0.75) + 0.25 * (1 - np.exp(-over / 0.25))
     curve = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     coded: Bytes = (curve * 255 + 0.5).clip(0, 255).astype(np.uint8)
     return coded
+
+
+BRIGHTEST = 4.0
+"""Light above which all is white."""
+TONES = _tones(1 << 14)
 
 
 def jpeg_bytes(image: Bytes, quality: int) -> bytes:
@@ -85,8 +109,10 @@ def normal_colours(render: Render, outside: int) -> Bytes:
 
 def _exposure(rng: np.random.Generator, render: Render) -> float:
     """Expose for the face, as cameras with a face detector do, and miss by some."""
-    face = render.colour[render.mask]
-    level = float(np.sqrt(np.mean(np.square(face)))) if face.size else 0.4
+    mask = render.mask.view(np.uint8)
+    pixels = cv2.countNonZero(mask)
+    colour = np.ascontiguousarray(render.colour)
+    level = cv2.norm(colour, cv2.NORM_L2, mask) / (3 * pixels) ** 0.5 if pixels else 0.4
     wanted = 0.33 * (level / 0.33) ** 0.45
     return float(wanted / max(level, 1e-3) * np.exp(rng.normal(0, 0.22)))
 

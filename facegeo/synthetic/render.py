@@ -1,5 +1,6 @@
 """Cast rays at a bust and return what a camera records, with its ground truth."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,12 +10,17 @@ from numpy.typing import NDArray
 
 from facegeo.synthetic.bust import Bust, BustBuilder
 from facegeo.synthetic.head_model import Floats, Ints, Part
+from facegeo.synthetic.rays import MOST_LIGHTS, coarse_step, gathered, in_tiles, middles, sweeps
 from facegeo.synthetic.scene import Camera, Lights
 from facegeo.synthetic.shading import Look
 from facegeo.synthetic.tracing import View, trace
 
-SUBPIXELS = np.array([(-0.3, -0.4), (0.4, -0.1), (-0.1, 0.4)])
+SUBPIXELS = np.array([(-0.3, -0.4), (0.4, -0.1), (-0.1, 0.4)], dtype=np.float32)
 """Rays besides the middle one where one is not enough: at outlines and rims of soft shadows."""
+JUMP = 0.1
+"""Difference in the root of the brightness that makes an edge."""
+
+Cast = Callable[[Ints, Floats, Ints, "_Seen"], None]
 
 
 @dataclass(frozen=True)
@@ -55,9 +61,11 @@ class Renderer:
         self._parts: Any = wp.array(builder.parts, dtype=int, device=device)
         self._skin: Any = wp.array(builder.skin, dtype=wp.vec3, device=device)
         self._paint: Any = wp.array(builder.paint, dtype=float, device=device)
+        # A branch of the tree for each part: what a head lacks is far off and would bloat others.
         self._mesh = wp.Mesh(
             points=wp.array(reference.vertices, dtype=wp.vec3, device=device),
             indices=wp.array(builder.triangles.ravel(), dtype=int, device=device),
+            groups=wp.array(builder.parts, dtype=int, device=device),
         )
         self._normals: Any = wp.array(reference.normals, dtype=wp.vec3, device=device)
 
@@ -74,30 +82,43 @@ class Renderer:
             lights: What shines.
             look: What the surface is like.
             size: Height and width in pixels.
+
+        Raises:
+            ValueError: If there are more lights than there are bits to keep their shadows.
         """
-        height, width = size
-        y, x = np.mgrid[:height, :width]
-        middles = np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32)
-        view = self._view(camera, lights)
-        colours, normals, parts, face, where = self._trace(middles, view, camera, lights, look)
-        shape = (height, width)
-        colours = colours.reshape(*shape, 4)
-        parts = parts.reshape(shape)
-        edges = np.flatnonzero(_edges(colours, parts))
-        if edges.size:
-            rays = (middles[edges, None] + SUBPIXELS).reshape(-1, 2).astype(np.float32)
-            finer, *_ = self._trace(rays, view, camera, lights, look)
-            flat = colours.reshape(-1, 4)
-            flat[edges] += finer.reshape(-1, len(SUBPIXELS), 4).sum(axis=1)
-            flat[edges] /= 1 + len(SUBPIXELS)
+        if len(lights.towards) > MOST_LIGHTS:
+            raise ValueError(f"lights must be at most {MOST_LIGHTS}, got {len(lights.towards)}")
+        cast = self._caster(camera, lights, look)
+        seen = _Seen(size, self._device)
+        coarse, rest = sweeps(*size)
+        cast(*coarse, np.zeros(len(coarse[0]), dtype=np.int32), seen)
+        known = gathered(seen.image("lit"), coarse_step(size[1])).ravel()[rest[0]]
+        near = np.flatnonzero(known)
+        cast(rest[0][near], rest[1][near], known[near], seen)
+        parts = seen.image("parts")
+        colours = self._smooth(seen, size, cast)
         return Render(
             colour=colours[..., :3],
             cover=colours[..., 3],
-            normals=normals.reshape(*shape, 3),
+            normals=seen.image("normals"),
             parts=parts,
-            mask=(face.reshape(shape) > 0.5) & (parts == Part.SKIN),
-            where=where.reshape(*shape, 3),
+            mask=(seen.image("face") > 0.5) & (parts == Part.SKIN),
+            where=seen.image("where"),
         )
+
+    def _smooth(self, seen: "_Seen", size: tuple[int, int], cast: Cast) -> Floats:
+        """Return the colours, means of several rays at edges; shape (H, W, 4)."""
+        colours, order = seen.image("colours"), in_tiles(*size)
+        edges = order[_edges(colours, seen.image("parts")).ravel()[order]]
+        known = gathered(seen.image("lit"), 1).ravel()[edges]
+        finer = _Seen((len(edges), len(SUBPIXELS)), self._device)
+        pixels = (middles(edges, size[1])[:, None] + SUBPIXELS).reshape(-1, 2)
+        slots = np.arange(len(pixels), dtype=np.int32)
+        cast(slots, pixels, np.repeat(known, len(SUBPIXELS)), finer)
+        flat = colours.reshape(-1, 4)
+        flat[edges] += finer.image("colours").sum(axis=1)
+        flat[edges] /= 1 + len(SUBPIXELS)
+        return colours
 
     def _view(self, camera: Camera, lights: Lights) -> View:
         view = View()
@@ -107,33 +128,60 @@ class Renderer:
         view.sky, view.ground = wp.vec3(*lights.sky.tolist()), wp.vec3(*lights.ground.tolist())
         return view
 
-    def _trace(
-        self, pixels: Floats, view: View, camera: Camera, lights: Lights, look: Look
-    ) -> tuple[Any, ...]:
-        count, device = len(pixels), self._device
+    def _caster(self, camera: Camera, lights: Lights, look: Look) -> Cast:
+        """Return a function that casts rays: places in the outputs, pixels, known bits, outputs."""
+        device = self._device
         towards = np.einsum("ij,li->lj", camera.rotation, lights.towards)
-        inputs: list[Any] = [
+        scene: list[Any] = [
+            *(self._mesh.id, self._triangles, self._parts, self._normals, self._skin, self._paint),
+            *(self._view(camera, lights), look),
             wp.array(towards.astype(np.float32), dtype=wp.vec3, device=device),
             wp.array(lights.colours.astype(np.float32), dtype=wp.vec3, device=device),
             wp.array(lights.softness.astype(np.float32), dtype=float, device=device),
-            wp.array(pixels, dtype=wp.vec2, device=device),
         ]
-        outputs: list[Any] = [
-            wp.zeros(count, dtype=kind, device=device)
-            for kind in (wp.vec4, wp.vec3, int, float, wp.vec3)
-        ]
-        mesh = [self._mesh.id, self._triangles, self._parts, self._normals, self._skin, self._paint]
-        wp.launch(trace, count, [*mesh, view, look, *inputs, *outputs], device=device)
-        return tuple(output.numpy() for output in outputs)
+
+        def cast(slots: Ints, pixels: Floats, known: Ints, seen: _Seen) -> None:
+            rays: list[Any] = [
+                wp.array(pixels, dtype=wp.vec2, device=device),
+                wp.array(slots, dtype=int, device=device),
+                wp.array(known, dtype=int, device=device),
+            ]
+            if not len(pixels):
+                return
+            wp.launch(trace, len(pixels), [*scene, *rays, *seen.arrays()], device=device)
+
+        return cast
+
+
+class _Seen:
+    """What rays find, one place a ray; see ``tracing.trace``."""
+
+    def __init__(self, shape: tuple[int, int], device: str) -> None:
+        kinds = {"colours": wp.vec4, "normals": wp.vec3, "parts": int, "face": float}
+        self._shape = shape
+        self._arrays: dict[str, Any] = {
+            name: wp.zeros(shape[0] * shape[1], dtype=kind, device=device)
+            for name, kind in (kinds | {"where": wp.vec3, "lit": int}).items()
+        }
+        self._arrays["parts"].fill_(-1)
+
+    def arrays(self) -> list[Any]:
+        """Return the kernel's outputs in its order."""
+        return list(self._arrays.values())
+
+    def image(self, name: str) -> NDArray[Any]:
+        """Return one of them, shape (H, W) or (H, W, C)."""
+        found: NDArray[Any] = self._arrays[name].numpy()
+        return found.reshape(*self._shape, *found.shape[1:])
 
 
 def _edges(colours: Floats, parts: Ints) -> NDArray[np.bool_]:
-    """Find pixels whose neighbours differ in part or, but for hair, in brightness; (H, W)."""
+    """Find pixels whose neighbours differ in part or, but for hair, in tone; (H, W)."""
     tone = np.sqrt(np.clip(colours[..., 1], 0, None))
     tone[parts == Part.HAIR] = np.nan  # compares as equal to everything
     found = np.zeros(parts.shape, dtype=bool)
     for axis in (0, 1):
-        jump = (np.abs(np.diff(tone, axis=axis)) > 0.08) | (np.diff(parts, axis=axis) != 0)
+        jump = (np.abs(np.diff(tone, axis=axis)) > JUMP) | (np.diff(parts, axis=axis) != 0)
         before, after = [slice(None)] * 2, [slice(None)] * 2
         before[axis], after[axis] = slice(0, -1), slice(1, None)
         found[tuple(before)] |= jump

@@ -4,6 +4,7 @@
 import warp as wp
 
 from facegeo.synthetic.noise import blend, ramp
+from facegeo.synthetic.rays import MOST_LIGHTS, SURFACE
 from facegeo.synthetic.shading import (
     EYE,
     SKIN,
@@ -124,19 +125,26 @@ def trace(
     light_colours: wp.array(dtype=wp.vec3),
     softness: wp.array(dtype=float),
     pixels: wp.array(dtype=wp.vec2),
+    slots: wp.array(dtype=int),
+    known: wp.array(dtype=int),
     colours: wp.array(dtype=wp.vec4),
     out_normals: wp.array(dtype=wp.vec3),
     out_parts: wp.array(dtype=int),
     out_face: wp.array(dtype=float),
     out_where: wp.array(dtype=wp.vec3),
+    out_lit: wp.array(dtype=int),
 ) -> None:
-    """Shade the surface seen through each of ``pixels``; nothing hit leaves zeros and part -1."""
-    i = wp.tid()
-    pixel = pixels[i]
+    """Shade the surface seen through ``pixels``; nothing hit leaves what was there.
+
+    Pixel i is written to place ``slots[i]`` of the outputs. ``known`` and ``out_lit`` hold the
+    lights' bits of ``rays.py``; shadow rays are cast for the lights not known.
+    """
+    tid = wp.tid()
+    pixel = pixels[tid]
+    i = slots[tid]
     x = (pixel[0] - view.centre[0]) / view.focal_px
     y = (view.centre[1] - pixel[1]) / view.focal_px
     ray = wp.normalize(wp.transpose(view.rotation) * wp.vec3(x, y, -1.0))
-    out_parts[i] = -1
     hit = wp.mesh_query_ray(mesh, view.eye, ray, 1.0e4)
     if not hit.result:
         return
@@ -153,10 +161,16 @@ def trace(
     colour = sky_light(spot, normal, ray, view)
     state = wp.rand_init(int(look.seed), int(pixel[0] * 8.0) * 65536 + int(pixel[1] * 8.0))
     start = p + 0.06 * flat + 0.05 * normal
+    bits = int(SURFACE)  # a variable; without int() a constant
     for k in range(lights.shape[0]):
         cosine = wp.dot(normal, lights[k])
-        if cosine > 0.0:  # noqa: SIM102 (warp evaluates both sides of `and`)
-            if is_lit(mesh, start, lights[k], softness[k], state + wp.uint32(k)):
+        if cosine > 0.0:
+            lit = (known[tid] >> k) & 1
+            dark = (known[tid] >> (k + MOST_LIGHTS)) & 1
+            if lit == dark:
+                lit = int(is_lit(mesh, start, lights[k], softness[k], state + wp.uint32(k)))
+            bits = bits | (1 << (k + MOST_LIGHTS * (1 - lit)))
+            if lit == 1:
                 gloss = glossy(normal, -ray, lights[k], spot.roughness) * ramp(0.0, 0.2, cosine)
                 sent = wp.cw_mul(spot.colour, wrapped(cosine, spot.scatter))
                 sent += wp.vec3(1.0, 1.0, 1.0) * (gloss * spot.shine)
@@ -166,3 +180,4 @@ def trace(
     out_parts[i] = spot.part
     out_face[i] = spot.face
     out_where[i] = p
+    out_lit[i] = bits
