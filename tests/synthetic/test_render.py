@@ -129,10 +129,10 @@ def test_spared_rays_leave_the_shadow_where_it_was() -> None:
     seen = picture(vertices, facing, triangles, view, direction(45, 0), size=256)
     wall = np.abs(seen.where[..., 2]) < 1e-3
     x, y = np.moveaxis(seen.where[..., :2], -1, 0)
-    # Shadow rays start 0.11 cm before the wall; smoothed edges are 0.03 cm wide, the steps of the
+    # Shadow rays start 0.11 cm before the wall; a pixel is 0.03 cm wide, a step of the
     # coarse grid 0.09 cm.
     away = np.maximum(np.abs(x + 3.89), np.abs(y)) - 1
-    hidden, lit = seen.colour[wall & (away < -0.05)], seen.colour[wall & (away > 0.05)]
+    hidden, lit = seen.colour[wall & (away < -0.03)], seen.colour[wall & (away > 0.03)]
     assert min(len(hidden), len(lit)) > 400
     assert not hidden.any()
     assert lit.min() > 0.1
