@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning import Trainer, seed_everything
@@ -20,21 +21,9 @@ from facegeo.checkpoint import MODEL, find_model, load_model, save_model
 from facegeo.errors import UserError
 from facegeo.models.ccnn import Cascade
 from facegeo.paths import experiments_dir
-from facegeo.procedures.across_seeds import compare_seeds
+from facegeo.procedures.across_seeds import compare_seeds, with_effect
 from facegeo.procedures.report import report
 from facegeo.tables import Table
-
-WITHOUT_EFFECT = (
-    "out",
-    "name",
-    "trainer",
-    "logger",
-    "splits",
-    "procedure.progress",
-    "data.cache_dir",
-    "data.num_workers",
-)
-"""Keys that change no weight: a run may go on with others."""
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
@@ -59,18 +48,24 @@ def run(cfg: DictConfig) -> dict[str, float]:
     data.keep_split(folder / "split.json")
     make_task, make_trainer = instantiate(cfg.task), instantiate(cfg.trainer)
     make_logger = instantiate(cfg.logger)
+    accelerator = _accelerator(cfg.trainer.accelerator)
+    paper = paper_averages(data.paper)
 
     def trainer(**options: Any) -> Trainer:
         logger = make_logger(save_dir=folder, name="curves")
         try:
-            built: Trainer = make_trainer(logger=logger, default_root_dir=folder, **options)
+            built: Trainer = make_trainer(
+                logger=logger, default_root_dir=folder, accelerator=accelerator, **options
+            )
         except (MisconfigurationException, TypeError) as error:
             raise UserError(f"trainer: {error}; change trainer=... or its keys") from error
         return built
 
     instantiate(cfg.procedure)(model, data, make_task, trainer, folder)
-    results = report(model, data, folder, cfg.splits, paper_averages(data.paper))
-    save_model(folder / MODEL, model, plain["model"], {"results": results})
+    device = "cuda" if accelerator in ("gpu", "cuda") else "cpu"
+    results = report(model, data, folder, cfg.splits, paper, device)
+    notes = {"results": results, "seed": cfg.seed, "data": data.title, "split": data.split_settings}
+    save_model(folder / MODEL, model, plain["model"], notes)
     return results
 
 
@@ -83,18 +78,26 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     Raises:
         UserError: For every mistake in configuration, checkpoint or data.
     """
-    model, _ = load_model(cfg.checkpoint)
+    model, notes = load_model(cfg.checkpoint)
     if not isinstance(model, Cascade):
         raise UserError(f"{cfg.checkpoint} holds a {type(model).__name__}, wanted a cascade")
     data = instantiate(cfg.data)
     data.prepare_data()
     data.check(cfg.splits)
+    trained = notes.get("split", data.split_settings)
+    if "val" in cfg.splits and trained != data.split_settings:
+        raise UserError(
+            f"{cfg.checkpoint} held out other faces ({trained}) than data says "
+            f"({data.split_settings}): it may have seen these val faces; give it the same "
+            "data.val_fraction, data.split_seed and data.fit_val"
+        )
     choice = HydraConfig.get().runtime.choices["data"] if HydraConfig.initialized() else "data"
     path = find_model(cfg.checkpoint)
     title = f"eval-{path.parent.name if path.name == MODEL else path.stem}-{choice}"
     folder = Path(cfg.out) / (cfg.name or title)
     folder.mkdir(parents=True, exist_ok=True)
-    return report(model, data, folder, cfg.splits, paper_averages(data.paper))
+    device = "cuda" if _accelerator(cfg.accelerator) in ("gpu", "cuda") else "cpu"
+    return report(model, data, folder, cfg.splits, paper_averages(data.paper), device)
 
 
 def paper_averages(section: str | None) -> dict[str, float] | None:
@@ -102,7 +105,20 @@ def paper_averages(section: str | None) -> dict[str, float] | None:
     if section is None:
         return None
     values = OmegaConf.load(experiments_dir() / "paper_values.yaml")
-    return {stage: float(cell.value) for stage, cell in OmegaConf.select(values, section).items()}
+    cells = OmegaConf.select(values, section)
+    if not isinstance(cells, DictConfig):
+        raise UserError(
+            f"there is no section {section} in experiments/paper_values.yaml; "
+            "name one such as ccnn.fig4_stage_count, or null"
+        )
+    return {str(stage): float(cell.value) for stage, cell in cells.items()}
+
+
+def _accelerator(name: str) -> str:
+    """CUDA where there is one, else the CPU: Apple's GPU has no float64, as the metrics need."""
+    if name != "auto":
+        return name
+    return "gpu" if torch.cuda.is_available() else "cpu"
 
 
 def run_folder(cfg: DictConfig) -> Path:
@@ -118,7 +134,7 @@ def run_folder(cfg: DictConfig) -> Path:
 
 def config_hash(cfg: DictConfig) -> str:
     """Eight hex digits that change when a number of the result may change."""
-    text = json.dumps(_with_effect(_plain(cfg)), sort_keys=True)
+    text = json.dumps(with_effect(_plain(cfg)), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
@@ -127,25 +143,12 @@ def _plain(cfg: DictConfig) -> dict[str, Any]:
     return cast(dict[str, Any], plain)
 
 
-def _with_effect(config: object, prefix: str = "") -> dict[str, Any]:
-    """Dotted keys and values of a plain configuration, less those ``WITHOUT_EFFECT``."""
-    if not isinstance(config, Mapping) or not config:
-        return {prefix: config}
-    return {
-        key: value
-        for name, node in config.items()
-        for path in [f"{prefix}.{name}" if prefix else str(name)]
-        if path not in WITHOUT_EFFECT
-        for key, value in _with_effect(node, path).items()
-    }
-
-
 def _claim(folder: Path, config: Mapping[str, Any]) -> None:
     """Make the folder this configuration's, or see that it is."""
     record = folder / "config.json"
     if record.is_file():
         before, now = (
-            _with_effect(json.loads(text)) for text in (record.read_text(), json.dumps(config))
+            with_effect(json.loads(text)) for text in (record.read_text(), json.dumps(config))
         )
         changed = [
             f"{key}: {before.get(key, 'none')} there, {now.get(key, 'none')} now"

@@ -46,7 +46,8 @@ class Augment:
         views: Views of a face. The previous stage's points are found once for each.
         rotations_deg: One of these angles is taken, counter-clockwise as seen.
         rotation_spread_deg: A uniform angle of up to this size is added.
-        flip: Share of flipped views.
+        flip: Share of flipped views: 0, 0.5 or 1 of each face's; another share holds over all
+            faces, not for each.
         scale_spread: Scale is exp(uniform(-s, s)).
         shift_sigma: Standard deviation of the box's move, box sides.
         shake_sigma: Standard deviation of each window's move, box sides (paper: N(0, 1e-4),
@@ -108,6 +109,8 @@ class Augment:
 
     def shake(self, seed: int, epochs: Tensor, rows: Tensor, count: int, windows: int) -> Tensor:
         """Random moves of the windows, box sides, (B, W, 2); arguments as for ``view``."""
+        if not self.shake_sigma:
+            return torch.zeros(len(rows), windows, 2)
         moves = torch.empty(len(rows), 2 * windows)
         for epoch in epochs.unique().tolist():
             chosen = epochs == epoch

@@ -84,7 +84,7 @@ class FaceViews(Dataset[FaceBatch]):
             "face": self.rows[rows],
             "frame": frames,
             "points": points,
-            "canvas": canvas_window(boxes, self._image_size[rows], view.flip),
+            "canvas": canvas_window(boxes, self._image_size[rows], view.flip, view.shift),
             "size": torch.stack([boxes[:, 1] - boxes[:, 0], boxes[:, 3] - boxes[:, 2]], dim=1),
             "anchors": anchors,
             "shake": augment.shake(self.seed, epochs, rows, count, self.windows),
@@ -110,16 +110,20 @@ class FaceViews(Dataset[FaceBatch]):
         )
 
 
-def canvas_window(boxes: Tensor, image_size: Tensor, flip: Tensor) -> Tensor:
-    """Each whole image as a window of its box frame, mirrored where ``flip``; (B, 4).
+def canvas_window(boxes: Tensor, image_size: Tensor, flip: Tensor, shift: Tensor) -> Tensor:
+    """Each whole image as a window of its box frame, as seen after flip and shift; (B, 4).
+
+    Rotation and scale do not move it.
 
     Args:
         boxes: left, right, top, bottom, px, (B, 4).
         image_size: Height and width, px, (B, 2).
         flip: Bool, (B,).
+        shift: Move of the box, box sides, (B, 2).
     """
     size = image_size.flip(1).to(boxes.dtype)
     low, sides = boxes[:, 0::2], boxes[:, 1::2] - boxes[:, 0::2]
     centre = ((size - 1) / 2 - low) / sides
     x = torch.where(flip, 1 - centre[:, 0], centre[:, 0])
-    return torch.cat([x[:, None], centre[:, 1:], size / 2 / sides], dim=1)
+    centre = torch.stack([x, centre[:, 1]], dim=1) - shift
+    return torch.cat([centre, size / 2 / sides], dim=1)

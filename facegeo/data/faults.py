@@ -1,5 +1,6 @@
 """Faults of a data set: collected one by one, reported in one message."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -7,7 +8,9 @@ from typing import Literal
 from facegeo.errors import UserError
 
 OnError = Literal["raise", "skip"]
-SPELLED_OUT = 20
+SPELLED_OUT = 100
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,3 +54,18 @@ def faults_error(faults: Iterable[Fault], remedy: str) -> UserError:
         shown.append(f"  ... and {len(ordered) - SPELLED_OUT} more")
     count = "1 fault" if len(ordered) == 1 else f"{len(ordered)} faults"
     return UserError("\n".join([f"{count} in the face data:", *shown, f"{remedy}."]))
+
+
+def log_skipped(list_name: str, kept: int, skipped: Iterable[Fault]) -> None:
+    """Count and list the faces that were left out, if any.
+
+    Args:
+        list_name: File name of the list.
+        kept: Number of faces that are left.
+        skipped: Faults of the others.
+    """
+    faults = sorted(skipped, key=lambda fault: fault.line)
+    if faults:
+        lines = "".join(f"\n  {fault}" for fault in faults)
+        total = kept + len(faults)
+        log.warning("%s: skipped %d of %d faces:%s", list_name, len(faults), total, lines)

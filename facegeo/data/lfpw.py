@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -16,7 +15,8 @@ from torch.utils.data import DataLoader
 
 from facegeo.data.augment import Augment
 from facegeo.data.face_views import Faces, FaceViews
-from facegeo.data.landmark_list import LandmarkList, read_list
+from facegeo.data.faults import log_skipped
+from facegeo.data.landmark_list import read_list
 from facegeo.data.pixels import PixelStore, build_or_open
 from facegeo.data.split import Rows, saved_split, twins, validation_split
 from facegeo.data.stream import BatchStream, ResumableLoader
@@ -27,8 +27,6 @@ from facegeo.models.ccnn import Cascade, Stage
 from facegeo.types import FaceBatch, StageBatch
 
 Anchors = Literal["pred", "gt"]
-
-log = logging.getLogger(__name__)
 
 
 class LFPWDataModule(LightningDataModule):
@@ -83,6 +81,8 @@ class LFPWDataModule(LightningDataModule):
         super().__init__()
         if anchors not in ("pred", "gt"):
             raise UserError(f"data.anchors must be pred or gt, got {anchors}")
+        if on_error not in ("raise", "skip"):
+            raise UserError(f"data.on_error must be raise or skip, got {on_error}")
         if min(batch_size, eval_batch_size) < 1:
             sizes = (batch_size, eval_batch_size)
             raise UserError(f"data.batch_size, eval_batch_size must be 1 or more, got {sizes}")
@@ -130,7 +130,7 @@ class LFPWDataModule(LightningDataModule):
             # Faults of the lines wait for those of the images, so that all are told at once.
             listed = read_list(self.root, self.lists[split], "skip")
             store, kept = build_or_open(listed, self.cache_dir, on_error=self.on_error)
-            _tell_skipped(kept)
+            log_skipped(kept.list_name, len(kept), kept.skipped)
             self._faces[split] = Faces.of(kept, store)
         return self._faces[split]
 
@@ -138,6 +138,12 @@ class LFPWDataModule(LightningDataModule):
         """Rows of the training list to train on and to validate on."""
         digests = self.faces("train").store.digest
         return validation_split(digests, self.val_fraction, self.split_seed)
+
+    @property
+    def split_settings(self) -> dict[str, float]:
+        """What decides which faces were held out."""
+        names = ("val_fraction", "split_seed", "fit_val")
+        return {name: getattr(self, name) for name in names}
 
     def keep_split(self, path: Path) -> None:
         """Save the split, or see that the one saved is this one.
@@ -240,12 +246,3 @@ class LFPWDataModule(LightningDataModule):
 
 def _as_it_is(batch: object) -> object:
     return batch
-
-
-def _tell_skipped(faces: LandmarkList) -> None:
-    """Count and list what ``on_error="skip"`` left out."""
-    if faces.skipped:
-        skipped = sorted(faces.skipped, key=lambda fault: fault.line)
-        lines = "".join(f"\n  {fault}" for fault in skipped)
-        total = len(faces) + len(skipped)
-        log.warning("%s: skipped %d of %d faces:%s", faces.list_name, len(skipped), total, lines)

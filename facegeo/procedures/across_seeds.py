@@ -14,7 +14,20 @@ from facegeo.figures.stages import stage_plot
 from facegeo.geometry.points import POINT_NAMES
 from facegeo.tables import STAGE_COLUMNS, STAGE_NOTE, Table
 
-LOOSE = ("seed", "out", "name", "trainer", "logger", "splits")
+WITHOUT_EFFECT = (
+    "out",
+    "name",
+    "logger",
+    "splits",
+    "trainer.accelerator",
+    "trainer.enable_model_summary",
+    "trainer.enable_progress_bar",
+    "trainer.log_every_n_steps",
+    "procedure.progress",
+    "data.cache_dir",
+    "data.num_workers",
+)
+"""Keys that change no weight but for rounding: a run may go on with others."""
 
 
 def read_runs(folders: Sequence[Path]) -> list[tuple[dict[str, Any], dict[str, float]]]:
@@ -23,6 +36,8 @@ def read_runs(folders: Sequence[Path]) -> list[tuple[dict[str, Any], dict[str, f
     Raises:
         UserError: If a folder holds no finished run, two have one seed, or settings differ.
     """
+    if not folders:
+        raise UserError("runs must name at least one run folder, got none: runs=[FOLDER,FOLDER]")
     runs = []
     for folder in folders:
         try:
@@ -87,10 +102,13 @@ def compare_seeds(
         UserError: As ``read_runs``.
     """
     metrics = [found for _, found in read_runs(folders)]
+    for folder, one in zip(folders, metrics, strict=True):
+        if not any(name.startswith(f"{split}/stage") for name in one):
+            raise UserError(f"{folder} did not measure {split}; run it with splits=[{split}]")
     table = seeds_table(metrics, split, paper)
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.with_suffix(".csv").write_text(table.csv())
-    out.with_suffix(".md").write_text(table.markdown())
+    out.with_name(f"{out.name}.csv").write_text(table.csv())
+    out.with_name(f"{out.name}.md").write_text(table.markdown())
     errors = {
         str(row[0]): torch.tensor(
             [[one[f"{split}/{row[0]}/error_{p}_pct"] for p in POINT_NAMES] for one in metrics]
@@ -98,20 +116,24 @@ def compare_seeds(
         for row in table.rows
     }
     beside = {stage: value for stage, value in paper.items() if stage in errors}
-    stage_plot(out.with_suffix(".png"), errors, title, beside)
+    stage_plot(out.with_name(f"{out.name}.png"), errors, title, beside)
     return table
 
 
+def with_effect(config: object, prefix: str = "") -> dict[str, Any]:
+    """Dotted keys and values of a plain configuration, less those ``WITHOUT_EFFECT``."""
+    if not isinstance(config, Mapping) or not config:
+        return {prefix: config}
+    return {
+        key: value
+        for name, node in config.items()
+        for path in [f"{prefix}.{name}" if prefix else str(name)]
+        if path not in WITHOUT_EFFECT
+        for key, value in with_effect(node, path).items()
+    }
+
+
 def _without_seed(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings but for the seed, flat; the seed also stands below, where it is pointed to."""
-    flat: dict[str, Any] = {}
-
-    def walk(prefix: str, node: Mapping[str, Any]) -> None:
-        for key, value in node.items():
-            if isinstance(value, Mapping):
-                walk(f"{prefix}{key}.", value)
-            elif key != "seed":
-                flat[prefix + key] = value
-
-    walk("", {key: value for key, value in config.items() if key not in LOOSE})
-    return flat
+    """Settings that matter but for the seed, which also stands where it is pointed to."""
+    settings = with_effect(config)
+    return {key: value for key, value in settings.items() if key.split(".")[-1] != "seed"}

@@ -53,7 +53,7 @@ def fit_cascade(
     Raises:
         UserError: If a stage has no number of steps, or a number is below 1.
     """
-    _check_lengths(cascade, steps, checkpoint_every, validate_every)
+    _check_lengths(cascade, steps, checkpoint_every, validate_every, max_steps)
     for number, (name, stage) in enumerate(cascade.by_name().items()):
         done = folder / f"{name}.safetensors"
         if done.is_file():
@@ -87,13 +87,19 @@ def fit_cascade(
 
 
 def _check_lengths(
-    cascade: Cascade, steps: Mapping[str, int], checkpoint_every: int, validate_every: int
+    cascade: Cascade,
+    steps: Mapping[str, int],
+    checkpoint_every: int,
+    validate_every: int,
+    max_steps: int | None,
 ) -> None:
     missing = set(cascade.stages) - set(steps)
     if missing:
         raise UserError(f"procedure.steps has no entry for {sorted(missing)}: add one, in batches")
     lengths = {f"steps.{name}": steps[name] for name in cascade.stages}
     lengths |= {"checkpoint_every": checkpoint_every, "validate_every": validate_every}
+    if max_steps is not None:
+        lengths["max_steps"] = max_steps
     for name, batches in lengths.items():
         if batches < 1:
             raise UserError(f"procedure.{name} must be at least 1 batch, got {batches}")

@@ -31,9 +31,10 @@ def window_misses(cascade: Cascade, found: Found, split: str) -> dict[str, float
     target = found.target / sides
     anchors = torch.full_like(target, 0.5)
     misses = {}
-    for number, stage in enumerate(cascade.cpu().by_name().values()):
-        windows = stage.windows(anchors)[:, stage.vote_net]
-        inside = to_window(target[:, stage.vote_point], windows)
+    for number, stage in enumerate(cascade.by_name().values()):
+        device = stage.vote_net.device
+        windows = stage.windows(anchors.to(device))[:, stage.vote_net].cpu()
+        inside = to_window(target[:, stage.vote_point.cpu()], windows)
         outside = ((inside < 0) | (inside > 1)).any(dim=2)
         misses[f"{split}/stage{number + 1}/outside_pct"] = 100 * outside.float().mean().item()
         anchors = found.points[:, number] / sides

@@ -31,6 +31,7 @@ def report(
     folder: Path,
     splits: Sequence[str],
     paper: Mapping[str, float] | None = None,
+    device: torch.device | str = "cpu",
 ) -> dict[str, float]:
     """Measure a cascade; write numbers and pictures into ``folder`` and show the table.
 
@@ -41,16 +42,18 @@ def report(
             points, the error curve and the errors by stage.
         splits: Of "val" and "test".
         paper: The paper's average error by stage, in %, drawn beside ours.
+        device: Where the cascade runs.
 
     Returns:
         The metrics, such as ``test/stage1/error_pct``.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(device)
+    guess = mean_shape(data)
     console = Console()
     results: dict[str, float] = {}
     for split in splits:
         found = find_points(cascade, data, split, device)
-        measured = measure(found, split, mean_shape(data))
+        measured = measure(found, split, guess)
         for metric in measured.values():
             results |= {name: value.item() for name, value in metric.compute().items()}
         misses = window_misses(cascade, found, split)
