@@ -2,10 +2,14 @@
 
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
+from facegeo.errors import UserError
 from facegeo.synthetic.landmark_folder import LandmarkFolder
 from facegeo.synthetic.manifest import UNFINISHED, write_atomically
 from facegeo.synthetic.order import Layout, Order, Task
@@ -13,6 +17,7 @@ from facegeo.synthetic.photoface_folder import PhotofaceFolder
 from facegeo.synthetic.sample import Studio
 
 LAYOUT_MAKERS: dict[str, type[Layout]] = {"landmarks": LandmarkFolder, "photoface": PhotofaceFolder}
+Item = TypeVar("Item")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -62,13 +67,39 @@ def do_tasks(root: Path, order: Order, todo: Sequence[Task], processes: int) -> 
     here, rest = (todo, []) if processes == 1 else (todo[:1], todo[1:])
     for task in here:
         yield worker.do(task)
-    if not rest:
-        return
-    with _one_thread_each():
-        context = multiprocessing.get_context("spawn")
-        pool = context.Pool(min(processes, len(rest)), _start, (root, order))
-    with pool:
-        yield from pool.imap_unordered(_do, rest, chunksize=4)
+    if rest:
+        yield from share(_do, rest, processes, _start, root, order)
+
+
+def share(
+    work: Callable[[Item], int],
+    items: Sequence[Item],
+    processes: int,
+    start: Callable[..., object],
+    *arguments: Any,
+) -> Iterator[int]:
+    """Call a function for each item in new processes, yielding what it returns.
+
+    Args:
+        work: Called once an item.
+        items: What to do.
+        processes: How many processes at most.
+        start: Called first in each process.
+        *arguments: Of ``start``.
+
+    Raises:
+        UserError: If a process ends before its work is done, be it killed or unable to start.
+    """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(processes, len(items)), context, start, arguments) as pool:
+        try:
+            with _one_thread_each():
+                results = pool.map(work, items, chunksize=4)
+            yield from results
+        except BrokenProcessPool as error:
+            raise UserError(
+                "a worker was killed (out of memory?); run the same command again to finish"
+            ) from error
 
 
 @contextmanager
