@@ -25,20 +25,25 @@ class LandmarkFolder:
         # A generator of its own, so that the option changes nothing but the compression.
         low, high = order.quality
         quality = int(np.random.default_rng((*key, 1)).integers(low, high + 1))
-        name = f"{task.number:06d}"
-        files = {f"{task.split}/{name}.jpg": jpeg_bytes(sample.image, quality)}
+        picture, normals, masks = self.paths(task)
+        files = {picture: jpeg_bytes(sample.image, quality)}
         if order.maps:
             colours = normal_colours(sample.render, OUTSIDE)
-            files[f"normals/{task.split}/{name}.png"] = png_bytes(colours)
+            files[normals] = png_bytes(colours)
             mask = sample.render.mask.astype(np.uint8) * 255
-            files[f"masks/{task.split}/{name}.png"] = png_bytes(mask)
-        return Made(files, list_line(f"{task.split}\\{name}.jpg", sample))
+            files[masks] = png_bytes(mask)
+        return Made(files, list_line(picture.replace("/", "\\"), sample))
 
     def notes(self, order: Order) -> Mapping[str, str]:
         """Say how points and normals are stored."""
         return {"points": POINTS, **({"normals": NORMALS} if order.maps else {})}
 
-    def lists(self, order: Order, records: Mapping[str, Sequence[str]]) -> Mapping[str, bytes]:
+    def paths(self, task: Task) -> Sequence[str]:
+        """Return the files of one task, maps included."""
+        name = f"{task.split}/{task.number:06d}"
+        return [f"{name}.jpg", f"normals/{name}.png", f"masks/{name}.png"]
+
+    def lists(self, records: Mapping[str, Sequence[str]]) -> Mapping[str, bytes]:
         """Return the two lists."""
         return {
             LISTS[split]: "".join(line + "\r\n" for line in records[split]).encode()

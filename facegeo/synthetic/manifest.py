@@ -3,7 +3,6 @@
 import hashlib
 import json
 import platform
-import shutil
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -17,6 +16,13 @@ from facegeo.synthetic.order import Order
 
 FILE = "manifest.json"
 UNFINISHED = ".unfinished"
+ELSEWHERE = (
+    "choose another folder (out= of facegeo-render, data.root= of facegeo-train) or remove this one"
+)
+PACKAGES = ("anny", "warp-lang", "numpy", "opencv-python-headless", "opencv-python")
+"""What the pixels depend on, as far as it is installed."""
+LEFTOVER = f".*.{'[0-9a-f]' * 32}.part"
+"""Files that a process was killed while writing."""
 LOOKS = 2
 """Rises with each change of the code that changes what an order gives."""
 
@@ -44,8 +50,36 @@ def is_complete(root: Path, order: Order) -> bool:
     if manifest is None:
         _refuse_strange_folder(root)
         return False
-    _refuse_other_order(root, manifest, order)
+    if others := _differences(manifest, order):
+        raise UserError(
+            f"{root} holds faces made otherwise ({'; '.join(others)}); {ELSEWHERE}, "
+            "or replace its faces by facegeo-render with overwrite=true"
+        )
     return bool(manifest.get("complete"))
+
+
+def holds_others(root: Path, order: Order) -> bool:
+    """Tell whether a folder holds faces, whole or in part, that an order can not use.
+
+    Raises:
+        UserError: If the manifest can not be read.
+    """
+    manifest = _read(root)
+    return manifest is not None and bool(_differences(manifest, order))
+
+
+def mark_unfinished(root: Path) -> dict[str, Any]:
+    """Say in the manifest of a folder that faces are missing; return its options.
+
+    Raises:
+        UserError: If there is no manifest, or not one of ours.
+    """
+    manifest = _read(root)
+    if manifest is None:
+        raise UserError(f"{root / FILE} is missing; {ELSEWHERE}")
+    _write(root, manifest | {"complete": False})
+    options: dict[str, Any] = manifest["options"]
+    return options
 
 
 def write_manifest(root: Path, order: Order, *, complete: bool, notes: Mapping[str, str]) -> None:
@@ -59,6 +93,10 @@ def write_manifest(root: Path, order: Order, *, complete: bool, notes: Mapping[s
         "notes": dict(notes),
         "versions": {"python": platform.python_version(), **_versions()},
     }
+    _write(root, manifest)
+
+
+def _write(root: Path, manifest: Mapping[str, Any]) -> None:
     write_atomically(root / FILE, (json.dumps(manifest, indent=2) + "\n").encode())
 
 
@@ -73,62 +111,59 @@ def write_atomically(path: Path, data: bytes) -> None:
         part.unlink(missing_ok=True)
 
 
-def empty_folder(root: Path) -> None:
-    """Remove a folder that a manifest marks as ours.
-
-    Raises:
-        UserError: If there is no manifest in it.
-    """
-    if _read(root) is None:
-        _refuse_strange_folder(root)
-        return
-    shutil.rmtree(root)
-
-
 def _read(root: Path) -> dict[str, Any] | None:
     try:
-        manifest = json.loads((root / FILE).read_text())
+        manifest: Any = json.loads((root / FILE).read_text())
     except FileNotFoundError:
         return None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{root / FILE} is no JSON ({error}); remove {root} or set another out"
-        ) from error
-    if not isinstance(manifest, dict) or "options" not in manifest:
-        raise UserError(f"{root / FILE} was not written by facegeo-render; set another out")
-    return manifest
+        raise UserError(f"{root / FILE} is no JSON ({error}); {ELSEWHERE}") from error
+    options = manifest.get("options") if isinstance(manifest, dict) else None
+    if not isinstance(options, dict) or not {"layout", "train", "test"} <= options.keys():
+        raise UserError(f"{root / FILE} was not written by facegeo; {ELSEWHERE}")
+    found: dict[str, Any] = manifest
+    return found
 
 
 def _refuse_strange_folder(root: Path) -> None:
     if not root.exists():
         return
     if not root.is_dir():
-        raise UserError(f"out={root} must be a folder, found a file; set another out")
+        raise UserError(f"{root} must be a folder, found a file; {ELSEWHERE}")
     strange = sorted(path.name for path in root.iterdir())
     if strange:
         raise UserError(
-            f"out={root} must be new, empty or made by facegeo-render, but it holds "
-            f"{', '.join(strange[:3])} and no {FILE}; set another out"
+            f"{root} must be new, empty or made by facegeo, but it holds "
+            f"{', '.join(strange[:3])} and no {FILE}; {ELSEWHERE}"
         )
 
 
-def _refuse_other_order(root: Path, manifest: dict[str, Any], order: Order) -> None:
-    found, wanted = manifest["options"], options_of(order)
-    keys = sorted({*found, *wanted}, key=str)
-    other = [key for key in keys if found.get(key) != wanted.get(key)]
-    if other:
-        said = "; ".join(f"{k}: {found.get(k)} there, {wanted.get(k)} asked for" for k in other)
-        raise UserError(
-            f"{root} holds faces made with other options ({said}); "
-            "set another folder, remove this one, or replace it by facegeo-render overwrite=true"
-        )
+def _differences(manifest: dict[str, Any], order: Order) -> list[str]:
+    """Say in words in what a folder's faces differ from those an order would give."""
+    found, wanted = dict(manifest["options"]), options_of(order)
+    if (looks := found.get("looks")) != wanted["looks"]:
+        age = "an older" if isinstance(looks, int) and looks < LOOKS else "another"
+        return [f"made by {age} facegeo, whose faces look otherwise: looks {looks}, {LOOKS} here"]
+    others = [
+        f"{key}: {found.get(key)} there, {wanted.get(key)} asked for"
+        for key in sorted({*found, *wanted}, key=str)
+        if found.get(key) != wanted.get(key)
+    ]
+    if manifest.get("complete"):
+        return others
+    there, here = manifest.get("versions", {}), _versions()
+    return others + [
+        f"begun with {name} {there.get(name, 'missing')}, to go on with {here.get(name, 'none')}"
+        for name in PACKAGES
+        if there.get(name) != here.get(name)
+    ]
 
 
 def _versions() -> dict[str, str]:
     found = {}
-    for name in ("anny", "warp-lang", "numpy", "opencv-python-headless"):
+    for name in PACKAGES:
         try:
             found[name] = version(name)
-        except PackageNotFoundError:  # another OpenCV package, say
+        except PackageNotFoundError:  # one of the two of OpenCV
             continue
     return found

@@ -140,10 +140,14 @@ class Layout(Protocol):
     def notes(self, order: Order) -> Mapping[str, str]:
         """Say in words what numbers in the files mean, for the manifest."""
 
-    def lists(self, order: Order, records: Mapping[str, Sequence[str]]) -> Mapping[str, bytes]:
+    def paths(self, task: Task) -> Sequence[str]:
+        """Return the files that one task may give, relative to the folder."""
+
+    def lists(self, records: Mapping[str, Sequence[str]]) -> Mapping[str, bytes]:
         """Return the lists, by file name, from the records of each split."""
 
 
-def tasks(order: Order) -> list[Task]:
+def tasks(train: int, test: int) -> list[Task]:
     """Return all tasks of an order."""
-    return [Task(split, k) for split in SPLITS for k in range(getattr(order, split))]
+    counts = zip(SPLITS, (train, test), strict=True)
+    return [Task(split, number) for split, count in counts for number in range(count)]

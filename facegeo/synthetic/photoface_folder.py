@@ -7,7 +7,7 @@ import numpy as np
 from facegeo.synthetic.order import FRAMES, SPLITS, Made, Order, Task
 from facegeo.synthetic.photo import Bytes, png_bytes
 from facegeo.synthetic.sample import Studio
-from facegeo.synthetic.session import Session, photograph_session
+from facegeo.synthetic.session import LIGHTS_DEG, Session, photograph_session
 
 SESSIONS = 2
 """Sessions of each subject."""
@@ -17,6 +17,7 @@ AXES = {
 }
 """Axis and sign that each stored channel takes from x right, y up, z to the camera."""
 LIGHT_NOTE = "% zenith: angle from the camera axis; azimuth: from image right towards up; degrees"
+LIGHTS = "LightSource.m"
 CSV = {split: f"{split}.csv" for split in SPLITS}
 
 
@@ -26,15 +27,16 @@ class PhotofaceFolder:
     def make(self, studio: Studio, order: Order, task: Task) -> Made:
         """Make one session; subjects have ``SESSIONS`` each and never change split."""
         subject, number = divmod(task.number, SESSIONS)
-        split = SPLITS.index(task.split)
-        person = (order.seed, split, subject)
+        person = (order.seed, SPLITS.index(task.split), subject)
         session = photograph_session(studio, (*person, 0), (*person, 1 + number), order.size)
-        folder = f"{split + 1}{subject:05d}/session{number + 1}"
-        files = {f"{folder}/im{k}_c.png": png_bytes(im) for k, im in enumerate(session.images)}
+        *pictures, normals, mask, lights = self.paths(task)
+        files = {
+            path: png_bytes(image) for path, image in zip(pictures, session.images, strict=True)
+        }
         record = "\n".join(files)
-        files[f"{folder}/sn_c.png"] = png_bytes(stored_normals(session, order.frame))
-        files[f"{folder}/mask_c.png"] = png_bytes(session.render.mask.astype(np.uint8) * 255)
-        files[f"{folder}/LightSource.m"] = light_source(session)
+        files[normals] = png_bytes(stored_normals(session, order.frame))
+        files[mask] = png_bytes(session.render.mask.astype(np.uint8) * 255)
+        files[lights] = light_source(session)
         return Made(files, record, pictures=len(session.images))
 
     def notes(self, order: Order) -> Mapping[str, str]:
@@ -46,7 +48,14 @@ class PhotofaceFolder:
             "(sin zenith cos azimuth, sin zenith sin azimuth, cos zenith)",
         }
 
-    def lists(self, order: Order, records: Mapping[str, Sequence[str]]) -> Mapping[str, bytes]:
+    def paths(self, task: Task) -> Sequence[str]:
+        """Return the files of one session: photographs, normals, mask, lights."""
+        subject, number = divmod(task.number, SESSIONS)
+        folder = f"{SPLITS.index(task.split) + 1}{subject:05d}/session{number + 1}"
+        pictures = [f"im{k}_c.png" for k in range(len(LIGHTS_DEG))]
+        return [f"{folder}/{name}" for name in (*pictures, "sn_c.png", "mask_c.png", LIGHTS)]
+
+    def lists(self, records: Mapping[str, Sequence[str]]) -> Mapping[str, bytes]:
         """Return train.csv and test.csv."""
         return {
             CSV[split]: "".join(f"{line}\n" for line in ["face", *records[split]]).encode()

@@ -1,5 +1,6 @@
 """Fill a folder with generated faces: begin, resume, or find it done."""
 
+import fcntl
 import hashlib
 import os
 import tempfile
@@ -11,8 +12,9 @@ from pathlib import Path
 from shutil import rmtree
 
 from facegeo.synthetic.manifest import (
+    LEFTOVER,
     UNFINISHED,
-    empty_folder,
+    holds_others,
     is_complete,
     write_atomically,
     write_manifest,
@@ -93,7 +95,7 @@ def fill(
         root: The folder.
         order: What it shall hold.
         processes: Processes to share the work; None for one a core.
-        overwrite: Remove faces made with other options first.
+        overwrite: First remove faces made otherwise; all other files stay.
 
     Raises:
         UserError: If an option is out of range, or the folder holds something else.
@@ -101,14 +103,16 @@ def fill(
     order.check()
     count = check_processes(processes)
     start = time.perf_counter()
-    if overwrite:
-        empty_folder(root)
-    if is_complete(root, order):
+    if not overwrite and is_complete(root, order):
         return Report(0, 0, time.perf_counter() - start, count)
-    root.mkdir(parents=True, exist_ok=True)
     with _alone(root):
-        if is_complete(root, order):  # another process was faster
+        if overwrite and holds_others(root, order):
+            from facegeo.synthetic.clearing import remove_faces
+
+            remove_faces(root)
+        elif is_complete(root, order):  # another process was faster
             return Report(0, 0, time.perf_counter() - start, count)
+        root.mkdir(parents=True, exist_ok=True)
         made, pictures = _make_missing(root, order, count)
     return Report(made, pictures, time.perf_counter() - start, count)
 
@@ -118,7 +122,7 @@ def _make_missing(root: Path, order: Order, processes: int) -> tuple[int, int]:
 
     layout = LAYOUT_MAKERS[order.layout]()
     write_manifest(root, order, complete=False, notes=layout.notes(order))
-    everything = tasks(order)
+    everything = tasks(order.train, order.test)
     todo = [task for task in everything if not _record(root, task).is_file()]
     pictures = 0
     with _progress(len(everything), len(everything) - len(todo)) as advance:
@@ -129,11 +133,11 @@ def _make_missing(root: Path, order: Order, processes: int) -> tuple[int, int]:
         split: [_record(root, t).read_text() for t in everything if t.split == split]
         for split in SPLITS
     }
-    for name, data in layout.lists(order, records).items():
+    for name, data in layout.lists(records).items():
         write_atomically(root / name, data)
     write_manifest(root, order, complete=True, notes=layout.notes(order))
     rmtree(root / UNFINISHED)
-    for leftover in root.rglob(".*.part"):  # of a process that was killed while writing
+    for leftover in root.rglob(LEFTOVER):  # of a process that was killed while writing
         leftover.unlink()
     return len(todo), pictures
 
@@ -155,11 +159,6 @@ def _progress(total: int, done: int) -> Iterator[Callable[[], None]]:
 @contextmanager
 def _alone(root: Path) -> Iterator[None]:
     """Let one process at a time write to a folder; the others wait."""
-    try:
-        import fcntl
-    except ImportError:  # not on Windows: there two writers cost time, but write the same bytes
-        yield
-        return
     name = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
     with (Path(tempfile.gettempdir()) / f"facegeo-{os.getuid()}-{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

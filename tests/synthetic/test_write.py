@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from facegeo.data.image_file import decode
 from facegeo.data.landmark_list import read_list
 from facegeo.errors import UserError
-from facegeo.synthetic.manifest import UNFINISHED, write_manifest
+from facegeo.synthetic.clearing import remove_faces
+from facegeo.synthetic.manifest import LOOKS, UNFINISHED, is_complete, options_of, write_manifest
 from facegeo.synthetic.order import Order, Task
 from facegeo.synthetic.workers import Worker
 from facegeo.synthetic.write import ensure_landmarks, fill
@@ -69,7 +71,7 @@ def test_a_half_written_folder_is_finished(made: Path, tmp_path: Path) -> None:
     worker = Worker(root, ORDER)
     for number in (0, 3):
         worker.do(Task("train", number))
-    (root / "train" / ".000001.jpg.4711.part").write_bytes(b"half")
+    (root / "train" / f".000001.jpg.{uuid4().hex}.part").write_bytes(b"half")
     kept = (root / "train" / "000003.jpg").stat().st_mtime_ns
 
     report = fill(root, ORDER, processes=1)
@@ -87,7 +89,7 @@ def test_a_complete_folder_is_left_alone(made: Path) -> None:
 
 
 def test_other_options_are_refused(made: Path) -> None:
-    with pytest.raises(UserError, match=r"seed: 4 there, 5 asked for\); set another folder"):
+    with pytest.raises(UserError, match=r"seed: 4 there, 5 asked for\); choose another folder"):
         fill(made, replace(ORDER, seed=5))
 
 
@@ -106,6 +108,50 @@ def test_overwrite_replaces_faces(tmp_path: Path) -> None:
     fill(root, replace(order, seed=1), processes=1, overwrite=True)
     assert (root / "train" / "000000.jpg").read_bytes() != old
     assert json.loads((root / "manifest.json").read_text())["options"]["seed"] == 1
+
+
+@pytest.mark.parametrize("layout", ["landmarks", "photoface"])
+def test_overwrite_removes_faces_and_nothing_else(tmp_path: Path, layout: str) -> None:
+    root = tmp_path / "faces"
+    order = Order(layout=layout, train=1, test=1, size=32, maps=True)
+    fill(root, order, processes=1)
+    (root / "train").mkdir(exist_ok=True)
+    own = {"README.md": b"mine", "train/notes.txt": b"mine", ".x.part": b"mine"}
+    for name, text in own.items():
+        (root / name).write_bytes(text)
+    remove_faces(root)
+    kept = contents(root)
+    assert not json.loads(kept.pop("manifest.json"))["complete"]
+    assert kept == own
+    assert {path.name for path in root.iterdir() if path.is_dir()} == {"train"}
+
+
+def test_overwrite_leaves_the_same_faces_alone(made: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in made.rglob("*")}
+    assert fill(made, ORDER, overwrite=True).made == 0
+    assert {path: path.stat().st_mtime_ns for path in made.rglob("*")} == before
+
+
+def change_manifest(root: Path, **changes: object) -> None:
+    file = root / "manifest.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+def test_faces_begun_with_other_versions_are_not_continued(tmp_path: Path) -> None:
+    write_manifest(tmp_path, ORDER, complete=False, notes={})
+    versions = json.loads((tmp_path / "manifest.json").read_text())["versions"]
+    change_manifest(tmp_path, versions=versions | {"numpy": "1.0"})
+    with pytest.raises(UserError, match=r"begun with numpy 1\.0, to go on with \d.*overwrite=true"):
+        is_complete(tmp_path, ORDER)
+    change_manifest(tmp_path, complete=True)
+    assert is_complete(tmp_path, ORDER)
+
+
+def test_faces_of_an_older_facegeo_are_named_as_such(tmp_path: Path) -> None:
+    write_manifest(tmp_path, ORDER, complete=True, notes={})
+    change_manifest(tmp_path, options=options_of(ORDER) | {"looks": LOOKS - 1, "gone": 1})
+    with pytest.raises(UserError, match=r"\(made by an older facegeo, .*data\.root= of facegeo-tr"):
+        is_complete(tmp_path, ORDER)
 
 
 def test_maps_do_not_change_the_pictures(made: Path, tmp_path: Path) -> None:
