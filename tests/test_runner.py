@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from facegeo.checkpoint import load_model
 from facegeo.errors import UserError
-from facegeo.runner import config_hash, run, run_folder
+from facegeo.paths import conf_dir
+from facegeo.runner import config_hash, evaluate, paper_averages, run, run_folder
 
 Compose = Callable[..., DictConfig]
 SHORT = "procedure.steps={stage1:4,stage2:3,stage3:2}"
@@ -119,6 +121,7 @@ def test_hash_ignores_what_changes_no_weight(tiny_config: Compose, override: str
         "task.optimizer.lr=0.002",
         "task.loss._target_=facegeo.losses.landmark.WingLoss",
         "procedure.steps.stage3=9",
+        "+trainer.gradient_clip_val=1",
     ],
 )
 def test_hash_changes_with_every_number_of_the_result(tiny_config: Compose, override: str) -> None:
@@ -146,3 +149,32 @@ def test_what_can_not_be_measured_is_told_before_training(
     with pytest.raises(UserError, match=message):
         run(tiny_config(f"out={tmp_path}", "name=run", *overrides))
     assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def eval_config(trained: Path, tiny_overrides: list[str], *overrides: str) -> DictConfig:
+    data = [override for override in tiny_overrides if override.startswith("data")]
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        given = [*data, f"checkpoint={trained}", f"out={trained.parent}", "accelerator=cpu"]
+        return compose("eval", [*given, *overrides])
+
+
+def test_evaluation_of_a_run_gives_its_numbers(trained: Path, tiny_overrides: list[str]) -> None:
+    wanted = json.loads((trained / "metrics.json").read_text())
+    assert (
+        evaluate(eval_config(trained, tiny_overrides, "splits=[val,test]", "name=again")) == wanted
+    )
+
+
+def test_held_out_faces_of_another_split_are_not_measured(
+    trained: Path, tiny_overrides: list[str]
+) -> None:
+    cfg = eval_config(trained, tiny_overrides, "splits=[val]", "data.split_seed=3")
+    with pytest.raises(UserError, match=r"held out other faces .*may have seen these val faces"):
+        evaluate(cfg)
+
+
+def test_an_unknown_section_of_the_paper_is_told() -> None:
+    with pytest.raises(
+        UserError, match=r"no section ccnn\.fig99 in experiments/paper_values\.yaml"
+    ):
+        paper_averages("ccnn.fig99")

@@ -69,3 +69,18 @@ def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
     (folder / "metrics.json").unlink()
     with pytest.raises(UserError, match=r"holds no finished run .*metrics\.json"):
         read_runs([folder])
+
+
+def test_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="runs must name at least one run folder, got none"):
+        compare_seeds([], "test", tmp_path / "out", "title", {})
+
+
+def test_a_split_that_was_not_measured_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="did not measure val; run it with splits"):
+        compare_seeds([run(tmp_path / "a", 0, 2.0)], "val", tmp_path / "out", "title", {})
+
+
+def test_a_dot_in_the_name_is_kept(tmp_path: Path) -> None:
+    compare_seeds([run(tmp_path / "a", 0, 2.0)], "test", tmp_path / "a.5", "title", {})
+    assert (tmp_path / "a.5.csv").is_file()
