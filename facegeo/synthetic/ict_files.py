@@ -5,7 +5,9 @@ The compact file holds the same arrays: ``vertices``, ``triangles``, ``triangle_
 ``expression_scale``, ``expression_names`` and ``landmarks68``.
 """
 
+import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +87,23 @@ def find_ict(path: Path | None) -> Path:
     raise UserError(
         f"head.path={path} must hold {NEUTRAL} or be an .npz file, found neither; {ask}"
     )
+
+
+def files_key(source: Path) -> str:
+    """Return a hash of what ``find_ict`` returned: of contents, wherever they lie."""
+    files = sorted(source.glob("*.obj")) if source.is_dir() else [source]
+    stamps = tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
+    return _contents_key(stamps)
+
+
+@lru_cache(maxsize=8)
+def _contents_key(stamps: tuple[tuple[Path, int, int], ...]) -> str:
+    """Read files once while they stay as they are."""
+    total = hashlib.sha256()
+    for path, _, _ in stamps:
+        name = path.name if path.suffix == ".obj" else "compact"
+        total.update(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return total.hexdigest()[:16]
 
 
 def _read_compact(path: Path) -> IctArrays:

@@ -1,20 +1,17 @@
 """ICT-FaceKit (USC Institute for Creative Technologies, MIT licence) as a head model."""
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
 
-from facegeo.synthetic.anny_head import cache_folder
+from facegeo.synthetic.head_cache import cached_head
 from facegeo.synthetic.head_model import Floats, Ints, Paint, Part, Surface, skin_frame
-from facegeo.synthetic.ict_files import IctArrays, find_ict, read_ict
+from facegeo.synthetic.ict_files import IctArrays, files_key, find_ict, read_ict
 from facegeo.synthetic.linear_head import (
     LinearHeadModel,
     Marks,
     Modes,
     five_points,
-    read_linear_head,
-    save_linear_head,
 )
 from facegeo.synthetic.open_sky import open_sky
 from facegeo.synthetic.paint import SKULL, dilate, scalp_angle
@@ -29,7 +26,7 @@ JAW, MOUTH = slice(0, 17), slice(48, 60)
 NOSE_TIP, CORNERS = 30, (48, 54)
 BOTH_SIDES = ("browInnerUp", "cheekPuff")
 """Actions that ARKit has once and ICT-FaceKit once a side."""
-CODE = ("ict_head.py", "ict_files.py", "linear_head.py", "paint.py", "open_sky.py")
+MODULES = ("ict_head.py", "ict_files.py")
 
 
 def load_ict(path: Path | None) -> LinearHeadModel:
@@ -42,17 +39,7 @@ def load_ict(path: Path | None) -> LinearHeadModel:
         UserError: If it is not there or damaged.
     """
     source = find_ict(path)
-    cached = cache_folder() / f"ict-{_key(source)}.npz"
-    if not cached.is_file():
-        save_linear_head(reduce_ict(read_ict(source)), cached)
-    return read_linear_head(cached)
-
-
-def _key(source: Path) -> str:
-    files = sorted(source.glob("*.obj")) if source.is_dir() else [source]
-    stamps = [f"{f.name} {f.stat().st_size} {f.stat().st_mtime_ns}" for f in files]
-    code = b"".join((Path(__file__).parent / name).read_bytes() for name in CODE)
-    return hashlib.sha256(code + "\n".join(stamps).encode()).hexdigest()[:12]
+    return cached_head("ict", MODULES, files_key(source), lambda: reduce_ict(read_ict(source)))
 
 
 def reduce_ict(ict: IctArrays) -> LinearHeadModel:

@@ -12,6 +12,7 @@ from typing import Any
 
 from facegeo import __version__
 from facegeo.errors import UserError
+from facegeo.synthetic.ict_files import files_key, find_ict
 from facegeo.synthetic.order import Order
 
 FILE = "manifest.json"
@@ -28,9 +29,14 @@ LOOKS = 2
 
 
 def options_of(order: Order) -> dict[str, Any]:
-    """Return an order as plain values; of the head's path only the name, as folders move."""
+    """Return an order as plain values; for the head's path a hash of its files, which may move.
+
+    Raises:
+        UserError: If the files of the head are not there.
+    """
     options = asdict(order) | {"looks": LOOKS, "quality": list(order.quality)}
-    options["head_path"] = order.head_path.name if order.head_path else None
+    del options["head_path"]
+    options["head_files"] = files_key(find_ict(order.head_path)) if order.head == "ict" else None
     return options
 
 
@@ -114,7 +120,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 def _read(root: Path) -> dict[str, Any] | None:
     try:
         manifest: Any = json.loads((root / FILE).read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{root / FILE} is no JSON ({error}); {ELSEWHERE}") from error

@@ -1,12 +1,14 @@
 """Head models: deterministic, human in size, and moved by expressions as their names say."""
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from facegeo.errors import UserError
+from facegeo.synthetic import anny_head, head_cache, ict_head
 from facegeo.synthetic.head_model import load_head_model
 from facegeo.synthetic.ict_files import LAST_VERTEX, NEUTRAL, read_ict
 from facegeo.synthetic.ict_head import arkit_name, load_ict
@@ -16,6 +18,8 @@ from facegeo.synthetic.linear_head import (
     read_linear_head,
     save_linear_head,
 )
+from facegeo.synthetic.manifest import options_of
+from facegeo.synthetic.order import Order
 from facegeo.synthetic.sample import Studio
 
 
@@ -107,6 +111,48 @@ def test_the_upstream_folder_is_read(tmp_path: Path) -> None:
     assert (ict.identity == 1).all()
     assert (ict.expression == 2).all()
     assert len(ict.vertices) == count - 3
+
+
+def test_the_cache_heeds_every_module_that_a_reduction_uses() -> None:
+    here = Path(head_cache.__file__).parent
+    found, todo = set(), {*anny_head.MODULES, *ict_head.MODULES}
+    while todo:
+        found.add(name := todo.pop())
+        imports = re.findall(
+            r"^from facegeo\.synthetic\.(\w+) import", (here / name).read_text(), re.M
+        )
+        todo |= {f"{module}.py" for module in imports} - found - {"head_cache.py"}
+    assert found == {*head_cache.SHARED, *anny_head.MODULES, *ict_head.MODULES}
+
+
+def test_the_cache_forgets_a_head_whose_source_changed(
+    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACEGEO_CACHE", str(tmp_path))
+    made = []
+
+    def reduce() -> LinearHeadModel:
+        made.append(1)
+        assert isinstance(studio.model, LinearHeadModel)
+        return studio.model
+
+    for source in ("1.0", "1.0", "1.1"):
+        head_cache.cached_head("anny", anny_head.MODULES, source, reduce)
+    assert len(made) == 2
+
+
+def test_a_head_is_known_by_its_files_wherever_they_lie(tmp_path: Path) -> None:
+    folders = [tmp_path / "a" / "FaceXModel", tmp_path / "b"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / NEUTRAL).write_text("v 0 0 0")
+    paths = [tmp_path / "a", *folders]
+    first, *others = [
+        options_of(Order(head="ict", head_path=path, train=1, test=0)) for path in paths
+    ]
+    assert others == [first, first]
+    (folders[1] / NEUTRAL).write_text("v 0 0 1")
+    assert options_of(Order(head="ict", head_path=folders[1], train=1, test=0)) != first
 
 
 def test_an_incomplete_folder_is_the_users_mistake(tmp_path: Path) -> None:

@@ -101,6 +101,12 @@ def test_a_folder_of_something_else_is_never_touched(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "faces").touch()
+    with pytest.raises(UserError, match=r"faces must be a folder, found a file; choose another"):
+        fill(tmp_path / "faces", ORDER)
+
+
 def test_overwrite_replaces_faces(tmp_path: Path) -> None:
     root, order = tmp_path / "faces", Order(train=1, test=0, size=32)
     fill(root, order, processes=1)
