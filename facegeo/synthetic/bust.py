@@ -44,12 +44,10 @@ class Bust:
     Attributes:
         vertices: Shape (N, 3).
         normals: Unit normals at the vertices, shape (N, 3).
-        head: The head it was made from.
     """
 
     vertices: Floats
     normals: Floats
-    head: Head
 
 
 class BustBuilder:
@@ -90,7 +88,7 @@ class BustBuilder:
             _shoulders(head, self.surface),
         ]
         vertices = np.concatenate(pieces).astype(np.float32)
-        return Bust(vertices, vertex_normals(vertices, self.triangles), head)
+        return Bust(vertices, vertex_normals(vertices, self.triangles))
 
     def _with_cap(self, head: Head, hair: Hair) -> Floats:
         """Push the scalp outwards by the thickness of the hair."""

@@ -4,15 +4,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from facegeo.synthetic.order import SPLITS, Made, Order, Task
+from facegeo.synthetic.order import SPLITS, Made, Order, Purpose, Task
 from facegeo.synthetic.photo import jpeg_bytes, normal_colours, png_bytes
 from facegeo.synthetic.sample import Sample, Studio
 
 LISTS = {"train": "trainImageList.txt", "test": "testImageList.txt"}
 NORMALS = "x right, y up, z to the camera; colour = (n + 1) / 2 * 255; white: no face"
 POINTS = "left eye, right eye, nose tip, mouth corners; 0-based pixels, x right, y down"
-OUTSIDE = 255
-"""Colour of the normal map where no face is, as in Photoface."""
 
 
 class LandmarkFolder:
@@ -20,15 +18,15 @@ class LandmarkFolder:
 
     def make(self, studio: Studio, order: Order, task: Task) -> Made:
         """Make one picture, its line and, if ordered, its normal map and mask."""
-        key = task.key(order.seed)
-        sample = studio.photograph(key, order.size)
+        sample = studio.photograph(task.key(Purpose.FACE, order.seed), order.size)
         # A generator of its own, so that the option changes nothing but the compression.
+        rng = np.random.default_rng(task.key(Purpose.QUALITY, order.seed))
         low, high = order.quality
-        quality = int(np.random.default_rng((*key, 1)).integers(low, high + 1))
+        quality = int(rng.integers(low, high + 1))
         picture, normals, masks = self.paths(task)
         files = {picture: jpeg_bytes(sample.image, quality)}
         if order.maps:
-            colours = normal_colours(sample.render, OUTSIDE)
+            colours = normal_colours(sample.render.normals, sample.render.mask)
             files[normals] = png_bytes(colours)
             mask = sample.render.mask.astype(np.uint8) * 255
             files[masks] = png_bytes(mask)

@@ -24,7 +24,7 @@ PACKAGES = ("anny", "warp-lang", "numpy", "opencv-python-headless", "opencv-pyth
 """What the pixels depend on, as far as it is installed."""
 LEFTOVER = f".*.{'[0-9a-f]' * 32}.part"
 """Files that a process was killed while writing."""
-LOOKS = 2
+LOOKS = 3
 """Rises with each change of the code that changes what an order gives."""
 
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,32 +23,32 @@ FRAMES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Order:
     """Everything that decides the bytes of a folder, and nothing else.
 
     Attributes:
-        layout: ``landmarks`` or ``photoface``.
         train: Number of samples (landmarks) or sessions (photoface) to train on.
         test: The same to test on; other people.
         size: Side of the pictures, pixels.
         seed: Decides everything that is drawn.
+        maps: Landmarks: write normal maps and masks too.
+        layout: ``landmarks`` or ``photoface``.
         head: ``anny`` or ``ict``.
         head_path: Where ICT-FaceKit lies.
-        maps: Landmarks: write normal maps and masks too.
         quality: Landmarks: worst and best JPEG quality.
         frame: Photoface: axes of the stored normals, a key of ``FRAMES``.
         device: ``cpu`` or ``cuda``; rounding differs between them.
     """
 
+    train: int
+    test: int
+    size: int
+    seed: int
+    maps: bool
     layout: str = "landmarks"
-    train: int = 1000
-    test: int = 200
-    size: int = 160
-    seed: int = 0
     head: str = "anny"
     head_path: Path | None = None
-    maps: bool = False
     quality: tuple[int, int] = (70, 97)
     frame: str = "down_right_camera"
     device: str = "cpu"
@@ -94,6 +95,15 @@ def check_processes(processes: int | None) -> int:
     return processes
 
 
+class Purpose(IntEnum):
+    """What random draws are for; each has streams of its own."""
+
+    FACE = 1
+    QUALITY = 2
+    PERSON = 3
+    SESSION = 4
+
+
 @dataclass(frozen=True)
 class Task:
     """One piece of work: a sample, or a session of one person.
@@ -111,9 +121,12 @@ class Task:
         """A file name for the task's record."""
         return f"{self.split}-{self.number:07d}"
 
-    def key(self, seed: int) -> tuple[int, ...]:
-        """What seeds this task's draws: never shared between the splits."""
-        return (seed, SPLITS.index(self.split), self.number)
+    def key(self, purpose: Purpose, seed: int) -> tuple[int, ...]:
+        """What seeds this task's draws, shared with no other purpose, split, number or seed.
+
+        The seed stands last: NumPy splits it into one or two words and pads keys with zeros.
+        """
+        return (purpose, SPLITS.index(self.split), self.number, seed)
 
 
 @dataclass(frozen=True)

@@ -100,10 +100,10 @@ def png_bytes(image: Bytes) -> bytes:
     return bytes(cv2.imencode(".png", np.ascontiguousarray(stored))[1])
 
 
-def normal_colours(render: Render, outside: int) -> Bytes:
-    """Return the normal map as colours (n + 1) / 2 * 255, ``outside`` where no face is."""
-    colours = ((render.normals + 1) * 127.5 + 0.5).astype(np.uint8)
-    colours[~render.mask] = outside
+def normal_colours(normals: Floats, mask: NDArray[np.bool_]) -> Bytes:
+    """Return normals, shape (H, W, 3), as colours (n + 1) / 2 * 255, white where no face is."""
+    colours: Bytes = ((normals + 1) * 127.5 + 0.5).astype(np.uint8)
+    colours[~mask] = 255  # as in Photoface
     return colours
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from facegeo.synthetic.order import FRAMES, SPLITS, Made, Order, Task
-from facegeo.synthetic.photo import Bytes, png_bytes
+from facegeo.synthetic.order import FRAMES, SPLITS, Made, Order, Purpose, Task
+from facegeo.synthetic.photo import Bytes, normal_colours, png_bytes
 from facegeo.synthetic.sample import Studio
 from facegeo.synthetic.session import LIGHTS_DEG, Session, photograph_session
 
@@ -26,9 +26,13 @@ class PhotofaceFolder:
 
     def make(self, studio: Studio, order: Order, task: Task) -> Made:
         """Make one session; subjects have ``SESSIONS`` each and never change split."""
-        subject, number = divmod(task.number, SESSIONS)
-        person = (order.seed, SPLITS.index(task.split), subject)
-        session = photograph_session(studio, (*person, 0), (*person, 1 + number), order.size)
+        subject = Task(task.split, task.number // SESSIONS)
+        session = photograph_session(
+            studio,
+            person=subject.key(Purpose.PERSON, order.seed),
+            session=task.key(Purpose.SESSION, order.seed),
+            size=order.size,
+        )
         *pictures, normals, mask, lights = self.paths(task)
         files = {
             path: png_bytes(image) for path, image in zip(pictures, session.images, strict=True)
@@ -66,9 +70,7 @@ class PhotofaceFolder:
 def stored_normals(session: Session, frame: str) -> Bytes:
     """Return the normal map as colours in a frame of ``AXES``, white where no face is."""
     channels = [session.render.normals[..., axis] * sign for axis, sign in AXES[frame]]
-    colours = ((np.stack(channels, axis=-1) + 1) * 127.5 + 0.5).astype(np.uint8)
-    colours[~session.render.mask] = 255
-    return colours
+    return normal_colours(np.stack(channels, axis=-1), session.render.mask)
 
 
 def light_source(session: Session) -> bytes:

@@ -34,7 +34,6 @@ class Render:
             the ray hits nothing, shape (H, W, 3).
         parts: ``Part`` at the pixel's middle, -1 for none, shape (H, W).
         mask: The face proper: no eyes, no mouth opening, no hair, ears or neck, shape (H, W).
-        where: Head frame position of the surface at the pixel's middle, cm, shape (H, W, 3).
     """
 
     colour: Floats
@@ -42,7 +41,6 @@ class Render:
     normals: Floats
     parts: Ints
     mask: NDArray[np.bool_]
-    where: Floats
 
 
 class Renderer:
@@ -103,7 +101,6 @@ class Renderer:
             normals=seen.image("normals"),
             parts=parts,
             mask=(seen.image("face") > 0.5) & (parts == Part.SKIN),
-            where=seen.image("where"),
         )
 
     def _smooth(self, seen: "_Seen", size: tuple[int, int], cast: Cast) -> Floats:
@@ -157,11 +154,11 @@ class _Seen:
     """What rays find, one place a ray; see ``tracing.trace``."""
 
     def __init__(self, shape: tuple[int, int], device: str) -> None:
-        kinds = {"colours": wp.vec4, "normals": wp.vec3, "parts": int, "face": float}
+        kinds = {"colours": wp.vec4, "normals": wp.vec3, "parts": int, "face": float, "lit": int}
         self._shape = shape
         self._arrays: dict[str, Any] = {
             name: wp.zeros(shape[0] * shape[1], dtype=kind, device=device)
-            for name, kind in (kinds | {"where": wp.vec3, "lit": int}).items()
+            for name, kind in kinds.items()
         }
         self._arrays["parts"].fill_(-1)
 

@@ -7,11 +7,11 @@ import numpy as np
 
 from facegeo.synthetic.boxes import Box, frame_head
 from facegeo.synthetic.bust import BustBuilder, Hair
-from facegeo.synthetic.head_model import Floats, Head, load_head_model
+from facegeo.synthetic.head_model import Floats, load_head_model
 from facegeo.synthetic.look import draw_expression, draw_hair, draw_look, fit_eyes
 from facegeo.synthetic.photo import Bytes, develop, draw_background
 from facegeo.synthetic.render import Render, Renderer
-from facegeo.synthetic.scene import Camera, draw_lights, draw_pose
+from facegeo.synthetic.scene import draw_lights, draw_pose
 from facegeo.synthetic.start import start_warp
 
 LONG_HAIR = Hair(thickness=1.0, hairline_deg=0.0, length=12.0, spread=1.5, parting=65.0)
@@ -26,16 +26,12 @@ class Sample:
         render: Normals, mask and parts of the same pixels.
         points: LE RE N LM RM in pixels (x, y), 0-based, shape (5, 2).
         box: The face's box.
-        head: Who is seen.
-        camera: Where from.
     """
 
     image: Bytes
     render: Render
     points: Floats
     box: Box
-    head: Head
-    camera: Camera
 
 
 class Studio:
@@ -58,7 +54,7 @@ class Studio:
         """Make one sample.
 
         Args:
-            key: Seeds every draw of this sample, e.g. (seed, split, number).
+            key: Seeds every draw of this sample, see ``Task.key``.
             size: Side of the picture in pixels.
         """
         rng = np.random.default_rng(key)
@@ -73,4 +69,4 @@ class Studio:
         self.renderer.load(self.builder.build(head, hair))
         render = self.renderer.render(camera, lights, look, (size, size))
         image = develop(rng, render, draw_background(rng, size))
-        return Sample(image, render, camera.project(head.points), box, head, camera)
+        return Sample(image, render, camera.project(head.points), box)

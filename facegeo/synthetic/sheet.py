@@ -6,8 +6,8 @@ import numpy as np
 
 from facegeo.errors import UserError
 from facegeo.synthetic.manifest import write_atomically
-from facegeo.synthetic.order import Order
-from facegeo.synthetic.photo import Bytes, jpeg_bytes, png_bytes
+from facegeo.synthetic.order import Order, Purpose, tasks
+from facegeo.synthetic.photo import Bytes, jpeg_bytes, normal_colours, png_bytes
 from facegeo.synthetic.sample import Sample, Studio
 
 QUALITY = 85
@@ -32,8 +32,8 @@ def write_sheet(path: Path, order: Order, rows: int, columns: int, *, maps: bool
         raise UserError(f"sheet_grid must be two numbers from 1 up, got [{rows}, {columns}]")
     studio = Studio(order.head, order.head_path, order.device)
     tiles = [
-        _tile(studio.photograph((order.seed, 0, k), order.size), maps=maps)
-        for k in range(rows * columns)
+        _tile(studio.photograph(task.key(Purpose.FACE, order.seed), order.size), maps=maps)
+        for task in tasks(rows * columns, 0)
     ]
     strips = [np.hstack(tiles[row * columns : (row + 1) * columns]) for row in range(rows)]
     sheet = np.vstack(strips)
@@ -45,6 +45,6 @@ def write_sheet(path: Path, order: Order, rows: int, columns: int, *, maps: bool
 def _tile(sample: Sample, *, maps: bool) -> Bytes:
     if not maps:
         return sample.image
-    normals = ((sample.render.normals + 1) * 127.5).astype(np.uint8)
+    normals = normal_colours(sample.render.normals, sample.render.mask)
     mask = np.repeat(sample.render.mask[..., None].astype(np.uint8) * 255, 3, axis=-1)
     return np.hstack([sample.image, normals, mask])

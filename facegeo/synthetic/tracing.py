@@ -131,7 +131,6 @@ def trace(
     out_normals: wp.array(dtype=wp.vec3),
     out_parts: wp.array(dtype=int),
     out_face: wp.array(dtype=float),
-    out_where: wp.array(dtype=wp.vec3),
     out_lit: wp.array(dtype=int),
 ) -> None:
     """Shade the surface seen through ``pixels``; nothing hit leaves what was there.
@@ -179,5 +178,4 @@ def trace(
     out_normals[i] = view.rotation * normal
     out_parts[i] = spot.part
     out_face[i] = spot.face
-    out_where[i] = p
     out_lit[i] = bits

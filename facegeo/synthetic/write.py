@@ -80,7 +80,15 @@ def ensure_landmarks(
     Raises:
         UserError: If an option is out of range, or the folder holds something else.
     """
-    order = Order(train=train, test=test, size=size, seed=seed, head=head, head_path=head_path)
+    order = Order(
+        train=train,
+        test=test,
+        size=size,
+        seed=seed,
+        maps=False,
+        head=head,
+        head_path=head_path,
+    )
     root = Path(root).expanduser()
     fill(root, order, processes=processes)
     return root

@@ -3,10 +3,23 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
 from facegeo.errors import UserError
-from facegeo.synthetic.order import Order, Task, check_processes
+from facegeo.synthetic.order import Order, Purpose, check_processes, tasks
+
+LEAST: dict[str, Any] = {"train": 1, "test": 0, "size": 32, "seed": 0, "maps": False}
+
+
+def test_defaults_are_those_of_the_command() -> None:
+    said = OmegaConf.load(Path(__file__).parents[2] / "conf" / "render.yaml")
+    order = Order(**LEAST)
+    for name in ("layout", "frame", "device"):
+        assert getattr(order, name) == said[name]
+    assert list(order.quality) == said.quality
+    assert {"head": order.head} in said.defaults
 
 
 @pytest.mark.parametrize(
@@ -27,7 +40,7 @@ from facegeo.synthetic.order import Order, Task, check_processes
 )
 def test_a_mistake_is_named(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        Order(**options).check()
+        Order(**LEAST | options).check()
 
 
 def test_zero_processes_are_refused() -> None:
@@ -36,6 +49,12 @@ def test_zero_processes_are_refused() -> None:
     assert check_processes(None) >= 1
 
 
-def test_keys_of_the_splits_never_meet() -> None:
-    keys = [Task(split, number).key(7) for split in ("train", "test") for number in range(50)]
-    assert len(set(keys)) == 100
+def test_no_two_draws_share_their_numbers() -> None:
+    keys = [
+        task.key(purpose, seed)
+        for task in tasks(6, 6)
+        for purpose in Purpose
+        for seed in (0, 1, 1 << 32, (1 << 32) + 1)  # NumPy pads keys and splits large numbers
+    ]
+    drawn = {np.random.default_rng(key).bytes(16) for key in keys}
+    assert len(drawn) == len(keys) == 12 * 4 * 4

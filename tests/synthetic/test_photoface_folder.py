@@ -17,7 +17,9 @@ from facegeo.synthetic.write import fill
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photoface") / "made"
-    fill(folder, Order(layout="photoface", train=2, test=1, size=96, seed=1), processes=1)
+    fill(
+        folder, Order(layout="photoface", train=2, test=1, size=96, seed=1, maps=False), processes=1
+    )
     return folder
 
 

@@ -108,7 +108,7 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
 
 
 def test_overwrite_replaces_faces(tmp_path: Path) -> None:
-    root, order = tmp_path / "faces", Order(train=1, test=0, size=32)
+    root, order = tmp_path / "faces", replace(ORDER, train=1, test=0, size=32)
     fill(root, order, processes=1)
     old = (root / "train" / "000000.jpg").read_bytes()
     fill(root, replace(order, seed=1), processes=1, overwrite=True)
@@ -119,7 +119,7 @@ def test_overwrite_replaces_faces(tmp_path: Path) -> None:
 @pytest.mark.parametrize("layout", ["landmarks", "photoface"])
 def test_overwrite_removes_faces_and_nothing_else(tmp_path: Path, layout: str) -> None:
     root = tmp_path / "faces"
-    order = Order(layout=layout, train=1, test=1, size=32, maps=True)
+    order = replace(ORDER, layout=layout, train=1, test=1, size=32)
     fill(root, order, processes=1)
     (root / "train").mkdir(exist_ok=True)
     own = {"README.md": b"mine", "train/notes.txt": b"mine", ".x.part": b"mine"}
