@@ -66,8 +66,18 @@ class IctArrays:
 
 
 def read_ict(path: Path) -> IctArrays:
-    """Read a compact file, or the folder that ``find_ict`` returned."""
-    return _read_folder(path) if path.is_dir() else _read_compact(path)
+    """Read a compact file, or the folder that ``find_ict`` returned.
+
+    Raises:
+        UserError: If it is damaged, or holds a face without the back of the head.
+    """
+    ict = _read_folder(path) if path.is_dir() else _read_compact(path)
+    if not (ict.parts == "head_neck").any():
+        raise UserError(
+            f"{path} holds a face without head_neck, the back of the head; set head.path to a "
+            "file or folder that has it"
+        )
+    return ict
 
 
 def find_ict(path: Path | None) -> Path:

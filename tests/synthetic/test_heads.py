@@ -168,3 +168,19 @@ def test_ict_faces_have_points_on_the_surface() -> None:
     for x, y in sample.points[:2].round().astype(int):
         assert sample.render.parts[y, x] == Part.EYE
     assert sample.render.mask.mean() > 0.1
+
+
+def test_a_face_without_the_back_of_the_head_is_refused(tmp_path: Path) -> None:
+    mode = {"_q": np.zeros((1, 3, 3), np.int16), "_scale": np.ones(1, np.float32)}
+    np.savez(
+        tmp_path / "mask.npz",
+        vertices=np.zeros((3, 3)),
+        triangles=np.array([[0, 1, 2]]),
+        triangle_part=np.array([0]),
+        part_names=np.array(["face", "head_neck"]),
+        expression_names=np.array(["jawOpen"]),
+        landmarks68=np.zeros(68),
+        **{kind + end: value for kind in ("identity", "expression") for end, value in mode.items()},
+    )
+    with pytest.raises(UserError, match=r"mask\.npz holds a face without head_neck"):
+        read_ict(tmp_path / "mask.npz")
