@@ -41,3 +41,16 @@ class StageBatch(TypedDict):
     """True points, box frame, (B, 5, 2)."""
     size: Tensor
     """Width and height of the face box, px, (B, 2)."""
+
+
+class NormalBatch(TypedDict):
+    """Faces with their normals; x right, y up, z to the camera."""
+
+    sample: Tensor
+    """Row in the data set, int64, (B,)."""
+    image: Tensor
+    """RGB in [0, 1], (B, 3, S, S)."""
+    normal: Tensor
+    """Unit normals, zero outside the mask, (B, 3, S, S)."""
+    mask: Tensor
+    """Face pixels with a known normal, bool, (B, 1, S, S)."""
