@@ -1,14 +1,13 @@
 """Faults of a data set: collected one by one, reported in one message."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from facegeo.errors import UserError
 
 OnError = Literal["raise", "skip"]
-SPELLED_OUT = 100
 
 log = logging.getLogger(__name__)
 
@@ -38,22 +37,39 @@ class Fault:
         return text.encode("utf-8", "backslashreplace").decode()  # names need not be UTF-8
 
 
-def faults_error(faults: Iterable[Fault], remedy: str) -> UserError:
-    """Make the one error that reports all ``faults`` of a list.
+class FaultsError(UserError):
+    """The one error that reports all faults of a data set, each on its line.
 
     Args:
-        faults: At least one fault; reported by line number, the first 20 in full.
+        faults: At least one; reported list by list, in the order of their lines.
         remedy: What the user can do, one sentence without a full stop.
-
-    Returns:
-        The error, to be raised by the caller.
     """
-    ordered = sorted(faults, key=lambda fault: (fault.list_name, fault.line))
-    shown = [f"  {fault}" for fault in ordered[:SPELLED_OUT]]
-    if len(ordered) > SPELLED_OUT:
-        shown.append(f"  ... and {len(ordered) - SPELLED_OUT} more")
-    count = "1 fault" if len(ordered) == 1 else f"{len(ordered)} faults"
-    return UserError("\n".join([f"{count} in the face data:", *shown, f"{remedy}."]))
+
+    def __init__(self, faults: Iterable[Fault], remedy: str) -> None:
+        faults = tuple(faults)
+        lists = list(dict.fromkeys(fault.list_name for fault in faults))
+        ordered = sorted(faults, key=lambda fault: (lists.index(fault.list_name), fault.line))
+        self.faults, self.remedy = tuple(ordered), remedy
+        count = "1 fault" if len(ordered) == 1 else f"{len(ordered)} faults"
+        shown = [f"  {fault}" for fault in ordered]
+        super().__init__("\n".join([f"{count} in the face data:", *shown, f"{count}: {remedy}."]))
+
+
+def read_all(readers: Iterable[Callable[[], object]]) -> None:
+    """Call all readers, so that the faults of every list are told together.
+
+    Raises:
+        FaultsError: With the faults of all, if any has some.
+        UserError: As soon as a reader finds something else.
+    """
+    errors = []
+    for reader in readers:
+        try:
+            reader()
+        except FaultsError as error:
+            errors.append(error)
+    if errors:
+        raise FaultsError([fault for error in errors for fault in error.faults], errors[0].remedy)
 
 
 def log_skipped(list_name: str, kept: int, skipped: Iterable[Fault]) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
-from facegeo.data.faults import Fault, OnError, faults_error
+from facegeo.data.faults import Fault, FaultsError, OnError
 from facegeo.errors import UserError
 
 BOX_FIELDS = ("left", "right", "top", "bottom")
@@ -83,7 +83,7 @@ class LandmarkList:
         remedy = f"mend the list or the images in {self.root}"
         if self.skipped and (on_error == "raise" or not self.names):
             skip = ", or set data.on_error=skip to go on without these faces"
-            raise faults_error(self.skipped, remedy + (skip if self.names else ""))
+            raise FaultsError(self.skipped, remedy + (skip if self.names else ""))
         if not self.names:
             raise UserError(
                 f"{self.root / self.list_name}: wanted one face a line "

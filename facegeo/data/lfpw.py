@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from facegeo.data.augment import Augment
 from facegeo.data.face_views import Faces, FaceViews
-from facegeo.data.faults import log_skipped
+from facegeo.data.faults import log_skipped, read_all
 from facegeo.data.landmark_list import read_list
 from facegeo.data.pixels import PixelStore, build_or_open
 from facegeo.data.split import Rows, saved_split, twins, validation_split
@@ -50,8 +51,7 @@ class LFPWDataModule(LightningDataModule):
         paper: Section of ``experiments/paper_values.yaml`` with the paper's averages by stage on
             these faces.
         seed: Seed of order and augmentation.
-        anchors: Where training windows of later stages stand: on the previous stage's
-            predictions ("pred") or on the truth ("gt").
+        anchors: Training windows stand on the previous stage's "pred"ictions or the "gt", truth.
         on_error: "raise" or "skip" faulty lines.
         num_workers: Loader processes; the work is little, 0 is fastest.
         prepare: Called with nothing before the lists are read, to make generated data.
@@ -100,20 +100,22 @@ class LFPWDataModule(LightningDataModule):
         self.steps = 1
 
     def prepare_data(self) -> None:
-        """Generate the data if that is asked for, and fill the cache: once, by one process."""
-        if self.prepare is not None and not self._faces:  # Lightning calls this for every stage
+        """Generate the data if that is asked for."""
+        if self.prepare is not None:
             self.prepare()
-        self.faces("train")
+        self.prepare = None  # Lightning calls this for every stage
 
     def check(self, splits: Sequence[str]) -> None:
         """Read and decode what measuring ``splits`` needs: before a training, not after it.
 
         Raises:
-            UserError: If a list has faults, or there is no such split or no face in it.
+            UserError: All faults of all lists needed; or there is no such split or face in it.
         """
+        unknown = set(splits) - {"train", "val", "test"}
+        if unknown:
+            raise UserError(f"splits must be among train, val and test, got {min(unknown)}")
+        read_all(partial(self.faces, name) for name in ("train", "test")[: 1 + ("test" in splits)])
         for split in splits:
-            if split not in ("train", "val", "test"):
-                raise UserError(f"splits must be among train, val and test, got {split}")
             if not len(self.views(split)):
                 raise UserError(
                     f"there is no {split} face to measure: set data.val_fraction above 0, "
@@ -199,7 +201,7 @@ class LFPWDataModule(LightningDataModule):
     def _ordered(self, views: FaceViews) -> DataLoader[FaceBatch]:
         return DataLoader(
             views,
-            batch_size=self.eval_batch_size,
+            self.eval_batch_size,
             collate_fn=_as_it_is,
             generator=torch.Generator(),  # its own: torch's global numbers stay for dropout
         )

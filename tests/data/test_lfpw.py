@@ -309,8 +309,8 @@ def test_skipped_faces_are_counted_and_listed(
     (root / "7.png").unlink()
     data = module(root, tmp_path, on_error="skip")
     with caplog.at_level(logging.WARNING, logger="facegeo"):
-        data.prepare_data()
-        data.prepare_data()
+        data.check(["train"])
+        data.check(["train"])
     assert len(data.faces("train").names) == 18
     (record,) = [record for record in caplog.records if record.name.startswith("facegeo")]
     head, *lines = record.getMessage().splitlines()
@@ -320,7 +320,17 @@ def test_skipped_faces_are_counted_and_listed(
         "  trainImageList.txt line 8, 7.png",
     ]
     with pytest.raises(UserError, match=r"2 faults(.|\n)*line 4, 3.png(.|\n)*line 8, 7.png"):
-        module(root, tmp_path).prepare_data()
+        module(root, tmp_path).check(["train"])
+
+
+def test_faults_of_both_lists_are_told_together(root: Path, tmp_path: Path) -> None:
+    (root / "3.png").write_bytes(b"no image")
+    (root / "21.png").unlink()
+    both = r"2 faults(.|\n)*trainImageList.txt line 4, 3.png.*\n  testImageList.txt .*21.png"
+    with pytest.raises(UserError, match=both):
+        module(root, tmp_path).check(["train", "test"])
+    with pytest.raises(UserError, match=r"1 fault(.|\n)*3.png"):  # the test list is not needed
+        module(root, tmp_path).check(["train"])
 
 
 def test_data_is_generated_once(root: Path, tmp_path: Path) -> None:
