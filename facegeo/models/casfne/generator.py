@@ -1,0 +1,188 @@
+"""Cas-FNE's generator: an initial block, then refinements by one block of shared weights.
+
+Wang, Zhang, Ma, Guo: Cas-FNE, IEEE/CAA JAS 11(12), 2024, Sec. III-B and Fig. 2. What the text
+leaves open (widths, biases, where a ReLU stands) is as in the authors' published network.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import cast
+
+import torch
+import torch.nn.functional as F  # noqa: N812  torch's own habit
+from torch import Tensor, nn
+
+from facegeo.geometry.normals import normalise
+from facegeo.models.casfne.fusion import Concat, Fusion, MakeFusion
+from facegeo.models.resnet import CHANNELS, ResNet
+
+WIDTH = 32
+"""Channels of D_n and of E_cn's first layer."""
+
+Features = tuple[Tensor, ...]
+"""E_f's five scales, finest first."""
+
+
+class InitialDecoder(nn.Module):
+    """D_n: from structure features to the first normals (Eq. 4).
+
+    Args:
+        head_kernel: 3: transposed 3x3 convolution as published; 1: the 1x1 of the paper's text.
+
+    Raises:
+        ValueError: If ``head_kernel`` is another.
+    """
+
+    def __init__(self, head_kernel: int = 3) -> None:
+        super().__init__()
+        if head_kernel not in (1, 3):
+            raise ValueError(f"head_kernel must be 1 or 3, got {head_kernel}")
+        finest, *coarser = CHANNELS
+        inputs = [coarser.pop(), *(WIDTH + c for c in (*reversed(coarser), finest))]
+        self.deconvs = nn.ModuleList(_double(channels, WIDTH) for channels in inputs)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(WIDTH) for _ in inputs)
+        self.head: nn.Module = nn.Conv2d(WIDTH, 3, 1)
+        if head_kernel == 3:
+            self.head = nn.ConvTranspose2d(WIDTH, 3, 3, 1, 1)
+
+    def forward(self, structure: Features) -> Tensor:
+        """Unit normals (B, 3, H, W) from the five scales of E_f."""
+        *skips, x = structure
+        for deconv, norm in zip(self.deconvs, self.norms, strict=True):
+            x = norm(deconv(x))
+            if skips:
+                x = F.relu(torch.cat((x, skips.pop()), dim=1))
+        return _to_normals(self.head(x))
+
+
+class NormalEncoder(nn.Module):
+    """E_cn: from normals to features at 1/32 of the side."""
+
+    channels = 8 * WIDTH
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = (3, WIDTH, 2 * WIDTH, 4 * WIDTH, 8 * WIDTH, self.channels)
+        self.convs = nn.ModuleList(nn.Conv2d(*pair, 4, 2, 1) for pair in pairwise(widths))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in widths[2:5])
+
+    def forward(self, normals: Tensor) -> Tensor:
+        """Map (B, 3, H, W) to (B, 256, H / 32, W / 32)."""
+        first, *middle, last = self.convs
+        x = first(normals)
+        for conv, norm in zip(middle, self.norms, strict=True):
+            x = norm(conv(F.leaky_relu(x, 0.2)))
+        return cast(Tensor, last(F.leaky_relu(x, 0.2)))
+
+
+class RefiningDecoder(nn.Module):
+    """D_cn: from the features of normals and structure to better normals (Eq. 3).
+
+    Args:
+        fusion: Builds what joins both at one scale.
+    """
+
+    def __init__(self, fusion: MakeFusion) -> None:
+        super().__init__()
+        widths = (NormalEncoder.channels, 8 * WIDTH, 4 * WIDTH, 2 * WIDTH, 2 * WIDTH)
+        self.fusions = nn.ModuleList(map(fusion, widths, reversed(CHANNELS)))
+        outputs = (*widths[1:], 3)
+        self.deconvs = nn.ModuleList(
+            _double(cast(Fusion, fused).channels, out)
+            for fused, out in zip(self.fusions, outputs, strict=True)
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm2d(out) for out in outputs[:-1])
+
+    def forward(self, features: Tensor, structure: Features) -> Tensor:
+        """Unit normals (B, 3, H, W) from E_cn's features and the five scales of E_f."""
+        x = features
+        norms = (*self.norms, nn.Identity())
+        layers = zip(self.fusions, self.deconvs, norms, reversed(structure), strict=True)
+        for fuse, deconv, norm, skip in layers:
+            x = norm(deconv(F.relu(fuse(x, skip))))
+        return _to_normals(x)
+
+
+class CascadedBlock(nn.Module):
+    """One refinement: encode the normals so far, decode them with the structure (Fig. 2).
+
+    Args:
+        fusion: Builds what joins both at one scale.
+    """
+
+    def __init__(self, fusion: MakeFusion) -> None:
+        super().__init__()
+        self.encoder, self.decoder = NormalEncoder(), RefiningDecoder(fusion)
+
+    def forward(self, normals: Tensor, structure: Features) -> Tensor:
+        """Better unit normals, (B, 3, H, W) as those given; gradients reach these too."""
+        return cast(Tensor, self.decoder(self.encoder(normals), structure))
+
+
+class CasFNE(nn.Module):
+    """The cascade: structure once, initial normals, then ``t`` refinements by one block.
+
+    18,102,758 parameters for every t >= 1, 11,767,683 for t = 0.
+
+    Args:
+        t: Refinements of a forward pass; the paper's main model has 2. With 0 no cascaded block
+            is built. A model trained with some ``t`` >= 1 can be run with any other.
+        fusion: Builds what joins normals and structure at one scale of the cascaded block.
+        head_kernel: See ``InitialDecoder``.
+        imagenet_norm: See ``ResNet``.
+
+    Raises:
+        ValueError: If a value is none of those.
+    """
+
+    def __init__(
+        self,
+        t: int = 2,
+        fusion: MakeFusion = Concat,
+        *,
+        head_kernel: int = 3,
+        imagenet_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        if t < 0:
+            raise ValueError(f"t must be at least 0, got {t}")
+        self.t = t
+        self.encoder = ResNet(18, imagenet_norm=imagenet_norm)
+        self.initial = InitialDecoder(head_kernel)
+        self.block = CascadedBlock(fusion) if t else None
+
+    def forward(self, image: Tensor, t: int | None = None) -> tuple[Tensor, ...]:
+        """Estimate normals; the image is encoded once however large ``t`` is.
+
+        Args:
+            image: RGB in [0, 1], shape (B, 3, H, W), H and W multiples of 32.
+            t: Refinements, by default the constructor's.
+
+        Returns:
+            The t + 1 normal maps from the initial to the last, each (B, 3, H, W), float32, unit
+            length, x right, y up, z to the camera (if trained in that frame).
+
+        Raises:
+            ValueError: If the image has another shape, or ``t`` is negative, or at least 1 for a
+                model that was built with 0.
+        """
+        t = self.t if t is None else t
+        if t < 0 or (t and self.block is None):
+            reason = "; built with t=0 it has no cascaded block" if self.block is None else ""
+            raise ValueError(f"t must be at least 0, got {t}{reason}")
+        structure = self.encoder(image)
+        stages = [self.initial(structure)]
+        for _ in range(t):
+            stages.append(cast(CascadedBlock, self.block)(stages[-1], structure))
+        return tuple(stages)
+
+
+def _double(channels: int, out: int) -> nn.ConvTranspose2d:
+    """A layer that doubles the side."""
+    return nn.ConvTranspose2d(channels, out, 4, 2, 1)
+
+
+def _to_normals(x: Tensor) -> Tensor:
+    """Unit vectors in float32, whatever the layers computed in."""
+    return normalise(torch.tanh(x.float()), eps=1e-6)
