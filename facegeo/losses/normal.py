@@ -1,0 +1,119 @@
+"""Losses on normal maps, on every stage of the cascade: Cas-FNE, Eqs. (5) and (6).
+
+Each is a mean over a face's pixels, then over the faces of the batch, so that a batch of two is
+the mean of its faces. Computed in float32 whatever autocast says. A face without a pixel in its
+mask costs zero and has zero gradient.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from facegeo.checks import check_shape
+
+WHITE_NORMAL = (3**-0.5, -(3**-0.5), 3**-0.5)
+"""What Photoface's white background says once read as a unit normal, told in our frame."""
+
+
+class CosineError(nn.Module):
+    r"""How far the predicted normals of all stages turn away from the true ones.
+
+    .. math:: L_{rec} = \sum_{s=0}^{t} 1 - \overline{\cos(\hat N_s, N)}
+
+    Cas-FNE, Eq. (5), whose CosLoss we read as one minus the mean cosine.
+
+    Args:
+        masked: Take the mean over the mask. False takes it over all pixels, as the published
+            code does; the truth outside the mask is then ``WHITE_NORMAL``, as it is there.
+    """
+
+    def __init__(self, *, masked: bool = True) -> None:
+        super().__init__()
+        self.masked = masked
+
+    def forward(self, stages: Sequence[Tensor], normal: Tensor, mask: Tensor) -> Tensor:
+        """Return the sum over stages.
+
+        Args:
+            stages: Predicted normals of each stage, shape (B, 3, H, W), x right, y up, z to the
+                camera; any length > 0.
+            normal: True normals, same shape and frame, unit vectors inside the mask.
+            mask: Face pixels, bool, shape (B, 1, H, W).
+
+        Returns:
+            The loss, shape (), float32, in [0, 2 * number of stages].
+
+        Raises:
+            ValueError: If there is no stage or the shapes do not belong together.
+        """
+        _check(stages, mask)
+        check_shape("normal", normal, len(mask), 3, *mask.shape[2:])
+        truth = normal.float()
+        if not self.masked:
+            white = truth.new_tensor(WHITE_NORMAL)[:, None, None]
+            truth, mask = torch.where(mask, truth, white), torch.ones_like(mask)
+        total = truth.new_zeros(())
+        for stage in stages:
+            pred = torch.where(mask, stage.float(), 0)  # what lies outside sends no gradient
+            cosine = torch.cosine_similarity(pred, truth, dim=1, eps=1e-4)
+            total = total + _face_mean((1 - cosine)[:, None] * mask, mask).mean()
+        return total
+
+
+class TotalVariation(nn.Module):
+    r"""How much the predicted normals of all stages change from pixel to pixel.
+
+    .. math:: L_{tv} = \frac{1}{M} \sum_{s=0}^{t} \sum_{x, y}
+        \lVert \nabla (\hat N_s(x, y) / 2 + 0.5) \rVert_1
+
+    Cas-FNE, Eq. (6), with differences to the right and the lower neighbour, summed over channels.
+
+    Args:
+        masked: Count differences between two pixels of the mask and let M be its pixels. False
+            counts all pixels.
+        mean_over_batch: False sums over the faces, as the published code does: with batch 8 and
+            weight 1e-3 it weighs eight times what it seems to.
+    """
+
+    def __init__(self, *, masked: bool = True, mean_over_batch: bool = True) -> None:
+        super().__init__()
+        self.masked, self.mean_over_batch = masked, mean_over_batch
+
+    def forward(self, stages: Sequence[Tensor], mask: Tensor) -> Tensor:
+        """Return the sum over stages.
+
+        Args:
+            stages: Predicted normals of each stage, shape (B, 3, H, W), unit vectors.
+            mask: Face pixels, bool, shape (B, 1, H, W).
+
+        Returns:
+            The loss, shape (), float32.
+
+        Raises:
+            ValueError: If there is no stage or the shapes do not belong together.
+        """
+        _check(stages, mask)
+        inside = mask if self.masked else torch.ones_like(mask)
+        total = torch.zeros((), device=mask.device)
+        for stage in stages:
+            colours = torch.where(inside, stage.float(), 0) / 2
+            right = colours.diff(dim=3).abs() * (inside[..., 1:] & inside[..., :-1])
+            down = colours.diff(dim=2).abs() * (inside[..., 1:, :] & inside[..., :-1, :])
+            faces = _face_mean(right, inside) + _face_mean(down, inside)
+            total = total + (faces.mean() if self.mean_over_batch else faces.sum())
+        return total
+
+
+def _face_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Sum of each face's values (B, C, h, w) over its mask pixels (B, 1, H, W), shape (B,)."""
+    return values.sum(dim=(1, 2, 3)) / mask.sum(dim=(1, 2, 3)).clamp(min=1)
+
+
+def _check(stages: Sequence[Tensor], mask: Tensor) -> None:
+    if not stages:
+        raise ValueError("stages must hold at least one normal map, got none")
+    sizes: dict[str, int] = {}
+    check_shape("mask", mask, "B", 1, "H", "W", sizes=sizes)
+    for number, stage in enumerate(stages):
+        check_shape(f"stage {number}", stage, "B", 3, "H", "W", sizes=sizes)
