@@ -137,7 +137,7 @@ def _build(path: Path, config: object) -> nn.Module:
 def _is_network(target: str) -> bool:
     """Whether a dotted name is a network's own; ``facegeo.models.ccnn.torch.os`` is not."""
     module, _, name = target.rpartition(".")
-    if re.fullmatch(r"facegeo\.models\.\w+", module) is None:
+    if re.fullmatch(r"facegeo\.models(\.\w+)+", module) is None:
         return False
     try:
         found = getattr(importlib.import_module(module), name, None)

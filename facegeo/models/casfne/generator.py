@@ -14,7 +14,7 @@ import torch.nn.functional as F  # noqa: N812  torch's own habit
 from torch import Tensor, nn
 
 from facegeo.geometry.normals import normalise
-from facegeo.models.casfne.fusion import Concat, Fusion, MakeFusion
+from facegeo.models.casfne.fusion import CAT, MakeFusion
 from facegeo.models.resnet import CHANNELS, ResNet
 
 WIDTH = 32
@@ -80,17 +80,18 @@ class RefiningDecoder(nn.Module):
     """D_cn: from the features of normals and structure to better normals (Eq. 3).
 
     Args:
-        fusion: Builds what joins both at one scale.
+        fusion: Builds what the normals do to the structure of one scale.
     """
 
     def __init__(self, fusion: MakeFusion) -> None:
         super().__init__()
         widths = (NormalEncoder.channels, 8 * WIDTH, 4 * WIDTH, 2 * WIDTH, 2 * WIDTH)
-        self.fusions = nn.ModuleList(map(fusion, widths, reversed(CHANNELS)))
+        skips = tuple(reversed(CHANNELS))
         outputs = (*widths[1:], 3)
+        self.fusions = nn.ModuleList(map(fusion, widths, skips))
         self.deconvs = nn.ModuleList(
-            _double(cast(Fusion, fused).channels, out)
-            for fused, out in zip(self.fusions, outputs, strict=True)
+            _double(width + skip, out)
+            for width, skip, out in zip(widths, skips, outputs, strict=True)
         )
         self.norms = nn.ModuleList(nn.BatchNorm2d(out) for out in outputs[:-1])
 
@@ -100,7 +101,10 @@ class RefiningDecoder(nn.Module):
         norms = (*self.norms, nn.Identity())
         layers = zip(self.fusions, self.deconvs, norms, reversed(structure), strict=True)
         for fuse, deconv, norm, skip in layers:
-            x = norm(deconv(F.relu(fuse(x, skip))))
+            fused = fuse(x, skip)
+            # The published network has the structure first at the coarsest scale, last elsewhere.
+            pair = (fused, x) if x is features else (x, fused)
+            x = norm(deconv(F.relu(torch.cat(pair, dim=1))))
         return _to_normals(x)
 
 
@@ -108,7 +112,7 @@ class CascadedBlock(nn.Module):
     """One refinement: encode the normals so far, decode them with the structure (Fig. 2).
 
     Args:
-        fusion: Builds what joins both at one scale.
+        fusion: Builds what the normals do to the structure of one scale.
     """
 
     def __init__(self, fusion: MakeFusion) -> None:
@@ -128,7 +132,8 @@ class CasFNE(nn.Module):
     Args:
         t: Refinements of a forward pass; the paper's main model has 2. With 0 no cascaded block
             is built. A model trained with some ``t`` >= 1 can be run with any other.
-        fusion: Builds what joins normals and structure at one scale of the cascaded block.
+        fusion: Builds what the normals do to the structure of one scale; ``fusion.py`` has CAT
+            (the paper's choice), AdaIN and FMM.
         head_kernel: See ``InitialDecoder``.
         imagenet_norm: See ``ResNet``.
 
@@ -139,7 +144,7 @@ class CasFNE(nn.Module):
     def __init__(
         self,
         t: int = 2,
-        fusion: MakeFusion = Concat,
+        fusion: MakeFusion = CAT,
         *,
         head_kernel: int = 3,
         imagenet_norm: bool = False,
