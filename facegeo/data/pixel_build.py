@@ -68,7 +68,7 @@ class RegionFault:
 def probe_images(faces: LandmarkList, progress: bool) -> list[Probe]:
     """Hash all images and find those that are damaged; one result a face."""
     paths = [faces.path(row) for row in range(len(faces))]
-    return list(_parallel(_probe, paths, "Checking images", progress))
+    return list(in_threads(_probe, paths, "Checking images", progress))
 
 
 def cache_key(faces: LandmarkList, digests: list[str], margin: float, levels: int) -> str:
@@ -115,7 +115,7 @@ def write_cache(
     faults: list[tuple[int, str, str]] = []
     position = 0
     with (folder / PIXELS).open("wb") as file:
-        results = _parallel(load, list(range(count)), "Decoding faces", progress)
+        results = in_threads(load, list(range(count)), "Decoding faces", progress)
         for row, result in enumerate(results):
             if isinstance(result, RegionFault):
                 faults.append((row, result.wanted, result.got))
@@ -154,7 +154,7 @@ def is_complete(folder: Path) -> bool:
         return False
 
 
-def _parallel(
+def in_threads(
     work: Callable[[_In], _Out], items: list[_In], title: str, progress: bool
 ) -> Iterator[_Out]:
     """Results in order, from threads: reading, hashing and decoding release the interpreter."""

@@ -16,7 +16,9 @@ from facegeo.errors import UserError
 Rows = npt.NDArray[np.int64]
 
 
-def validation_split(digests: Sequence[str], fraction: float, seed: int) -> tuple[Rows, Rows]:
+def validation_split(
+    digests: Sequence[str], fraction: float, seed: int, name: str = "val_fraction"
+) -> tuple[Rows, Rows]:
     """Set images aside for validation.
 
     Images are put in the order of a hash of seed and digest, and the first ones are taken: the
@@ -26,6 +28,7 @@ def validation_split(digests: Sequence[str], fraction: float, seed: int) -> tupl
         digests: Digest of each image of the list, N.
         fraction: Part of the images to set aside, 0 <= fraction < 1.
         seed: Another seed gives another split.
+        name: Key of the fraction in the configuration, for messages.
 
     Returns:
         Rows of the training and of the validation images, each ascending; ``round(fraction * N)``
@@ -35,7 +38,7 @@ def validation_split(digests: Sequence[str], fraction: float, seed: int) -> tupl
         UserError: If the fraction is out of range or leaves one side empty.
     """
     if not 0 <= fraction < 1:
-        raise UserError(f"data.val_fraction must be at least 0 and below 1, got {fraction}")
+        raise UserError(f"data.{name} must be at least 0 and below 1, got {fraction}")
     groups: dict[str, list[int]] = defaultdict(list)
     for row, digest in enumerate(digests):
         groups[digest].append(row)
@@ -47,9 +50,9 @@ def validation_split(digests: Sequence[str], fraction: float, seed: int) -> tupl
     train = np.setdiff1d(np.arange(len(digests)), val)
     if (fraction > 0 and not val) or len(train) == 0:
         raise UserError(
-            f"data.val_fraction={fraction} of {len(digests)} images must leave at least one image "
-            f"on each side, got {len(train)} for training and {len(val)} for validation; "
-            "change data.val_fraction"
+            f"data.{name}={fraction} of {len(digests)} images must leave at least one image "
+            f"on each side, got {len(train)} for training and {len(val)} apart; "
+            f"change data.{name}"
         )
     return train.astype(np.int64), np.sort(np.array(val, dtype=np.int64))
 

@@ -94,6 +94,53 @@ def ensure_landmarks(
     return root
 
 
+def ensure_sessions(
+    root: Path | str,
+    *,
+    train: int,
+    test: int,
+    size: int,
+    seed: int,
+    frame: str = "down_right_camera",
+    head: str = "anny",
+    head_path: Path | None = None,
+    processes: int | None = None,
+) -> Path:
+    """Return a folder in the layout of prepared Photoface, making it if need be.
+
+    Args:
+        root: The folder.
+        train: Sessions to train on, two a person, four photographs each.
+        test: Sessions to test on; other people.
+        size: Side of the pictures, pixels.
+        seed: Decides every session.
+        frame: Axes of the stored normals.
+        head: ``anny`` or ``ict``.
+        head_path: Where ICT-FaceKit lies, for ``ict``.
+        processes: Processes to share the work; None for one a core.
+
+    Returns:
+        ``root``.
+
+    Raises:
+        UserError: If an option is out of range, or the folder holds something else.
+    """
+    order = Order(
+        train=train,
+        test=test,
+        size=size,
+        seed=seed,
+        maps=True,
+        layout="photoface",
+        head=head,
+        head_path=head_path,
+        frame=frame,
+    )
+    root = Path(root).expanduser()
+    fill(root, order, processes=processes)
+    return root
+
+
 def fill(
     root: Path, order: Order, *, processes: int | None = None, overwrite: bool = False
 ) -> Report:

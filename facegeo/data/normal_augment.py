@@ -1,0 +1,147 @@
+"""Random views of a face with its normals: flip, rotation and scale, batched, on the device.
+
+What is drawn is a function of (seed, epoch, row) alone, so it is the same for any batch size and
+any number of workers. A flip mirrors pixels and negates x of the normals; a rotation turns
+pixels and the (x, y) of the normals; a scale moves pixels only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample
+
+from facegeo.checks import check_shape
+from facegeo.data.stream import seeded
+from facegeo.errors import UserError
+from facegeo.geometry.normals import flip as flip_normals
+from facegeo.geometry.normals import normalise, rotate_vectors
+
+if TYPE_CHECKING:
+    from facegeo.data.photometric import Photometric
+
+SHORTEST = 0.1
+"""Opposite normals that meet in one pixel leave less than this, and no direction."""
+
+
+@dataclass(frozen=True)
+class NormalAugment:
+    """What may happen to a training face; new in every epoch.
+
+    Attributes:
+        flip: Share of flipped faces.
+        rotation_deg: Largest rotation about the image's centre, either way.
+        scale_spread: Scale is exp(uniform(-s, s)).
+        photometric: Changes colours; None leaves them.
+    """
+
+    flip: float = 0.0
+    rotation_deg: float = 0.0
+    scale_spread: float = 0.0
+    photometric: Photometric | None = None
+
+    def __post_init__(self) -> None:
+        wanted = {
+            "flip": (0 <= self.flip <= 1, "a share from 0 to 1"),
+            "rotation_deg": (0 <= self.rotation_deg <= 180, "from 0 to 180 degrees"),
+            "scale_spread": (0 <= self.scale_spread <= 1, "from 0 to 1"),
+        }
+        for name, (fits, want) in wanted.items():
+            if not fits:
+                raise UserError(f"data.augment.{name} must be {want}, got {getattr(self, name)}")
+
+    @property
+    def turns(self) -> bool:
+        """Whether pixels are interpolated: a flip alone moves them exactly."""
+        return self.rotation_deg > 0 or self.scale_spread > 0
+
+    def draw(
+        self, seed: int, epochs: Tensor, rows: Tensor, count: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw the views of a batch.
+
+        Args:
+            seed: Seed of the run.
+            epochs: Epoch of each sample, int64, (B,).
+            rows: Row of each sample, int64, (B,).
+            count: Rows of the data set.
+
+        Returns:
+            Whether to flip, bool, angle in radians, counter-clockwise as seen, and scale, (B,).
+        """
+        fresh = torch.empty(len(rows), 3)
+        for epoch in epochs.unique().tolist():
+            chosen = epochs == epoch
+            fresh[chosen] = _uniform(seed, epoch, count)[rows[chosen]]
+        flip, angle, scale = fresh.unbind(1)
+        return (
+            flip < self.flip,
+            torch.deg2rad((2 * angle - 1) * self.rotation_deg),
+            torch.exp((2 * scale - 1) * self.scale_spread),
+        )
+
+
+def flip_faces(
+    image: Tensor, normal: Tensor, mask: Tensor, flip: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Mirror some faces of a batch; twice gives the input, bit by bit.
+
+    Args:
+        image: (B, 3, S, S).
+        normal: x right, y up, z to the camera, (B, 3, S, S).
+        mask: Bool, (B, 1, S, S).
+        flip: Which faces, bool, (B,).
+    """
+    chosen = flip[:, None, None, None]
+    return (
+        torch.where(chosen, image.flip(-1), image),
+        torch.where(chosen, flip_normals(normal), normal),
+        torch.where(chosen, mask.flip(-1), mask),
+    )
+
+
+def turn_faces(
+    image: Tensor, normal: Tensor, mask: Tensor, angle: Tensor, scale: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Rotate and scale faces about the centre of the image, bilinearly.
+
+    Normals are interpolated over the mask's pixels alone and get their unit length back. A pixel
+    belongs to the face if more than half of what it shows does; what lay outside the image is no
+    face, and repeats the border in the image.
+
+    Args:
+        image: (B, 3, S, S).
+        normal: Unit normals, x right, y up, z to the camera, zero off the mask, (B, 3, S, S).
+        mask: Bool, (B, 1, S, S).
+        angle: Radians, counter-clockwise as seen, (B,).
+        scale: How much larger the face is seen, (B,).
+
+    Returns:
+        Image, normals and mask as seen, same shapes.
+
+    Raises:
+        ValueError: If the shapes do not belong together.
+    """
+    sizes: dict[str, int] = {}
+    check_shape("image", image, "B", 3, "S", "S", sizes=sizes)
+    check_shape("normal", normal, "B", 3, "S", "S", sizes=sizes)
+    check_shape("mask", mask, "B", 1, "S", "S", sizes=sizes)
+    check_shape("angle", angle, "B", sizes=sizes)
+    check_shape("scale", scale, "B", sizes=sizes)
+    cos, sin, none = torch.cos(angle) / scale, torch.sin(angle) / scale, torch.zeros_like(angle)
+    source = torch.stack([cos, -sin, none, sin, cos, none], dim=1).unflatten(1, (2, 3))  # y down
+    grid = affine_grid(source, list(image.shape), align_corners=False)
+    seen = grid_sample(image, grid, padding_mode="border", align_corners=False)
+    face = torch.cat([normal, mask.to(normal.dtype)], dim=1)
+    moved, weight = grid_sample(face, grid, align_corners=False).split([3, 1], dim=1)
+    known = (weight > 0.5) & (moved.norm(dim=1, keepdim=True) > SHORTEST)
+    return seen, rotate_vectors(normalise(moved), angle) * known, known
+
+
+@lru_cache(maxsize=4)
+def _uniform(seed: int, epoch: int, count: int) -> Tensor:
+    return torch.rand(count, 3, generator=seeded(seed, 3, epoch))

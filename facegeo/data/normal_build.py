@@ -1,0 +1,240 @@
+"""Reads the files of records with normals and writes a cache of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from facegeo.data.faults import Fault
+from facegeo.data.normal_files import (
+    Bytes,
+    FileError,
+    Floats,
+    Mask,
+    check_normals,
+    check_size,
+    read_face,
+    read_mask,
+    read_normals,
+    resize_face,
+    resize_normals,
+)
+from facegeo.data.normal_list import NormalRecord
+from facegeo.data.pixel_build import in_threads
+
+FORMAT = 1  # raise it whenever the bytes written for the same input change
+IMAGES, NORMALS, MASKS, INDEX = "images.u8", "normals", "masks.u8", "index.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a cache shall hold.
+
+    Attributes:
+        root: Folder that all paths are relative to.
+        records: The N faces.
+        maps: The M different pairs of normal map and mask.
+        map_of: Which of them belongs to each face, N.
+        size: Side of all pictures, px.
+    """
+
+    root: Path
+    records: Sequence[NormalRecord]
+    maps: Sequence[tuple[str, str]]
+    map_of: Sequence[int]
+    size: int
+
+    @classmethod
+    def of(cls, root: Path, records: Sequence[NormalRecord], size: int) -> Plan:
+        """Plan a cache of records; photographs of a session share its map."""
+        pairs = [(record.normal, record.mask) for record in records]
+        maps = {pair: number for number, pair in enumerate(dict.fromkeys(pairs))}
+        return cls(root, records, tuple(maps), tuple(maps[pair] for pair in pairs), size)
+
+    @property
+    def halves(self) -> bool:
+        """Whether normals are kept as float16 in place of 8-bit colours: some were finer."""
+        return any(normal.endswith(".npy") for normal, _ in self.maps)
+
+    @property
+    def bytes_of(self) -> dict[str, int]:
+        """Size of each file of the cache."""
+        area = self.size**2
+        depth = 2 if self.halves else 1
+        return {
+            IMAGES: 3 * area * len(self.records),
+            NORMALS: 3 * area * depth * len(self.maps),
+            MASKS: area * len(self.maps),
+        }
+
+
+@dataclass
+class Losses:
+    """Faults found, and the faces that have no pixels because of them."""
+
+    faults: list[Fault] = field(default_factory=list)
+    rows: set[int] = field(default_factory=set)
+
+
+class UnsoundError(Exception):
+    """A build that was given up because of ``losses``."""
+
+    def __init__(self, losses: Losses) -> None:
+        super().__init__(f"{len(losses.faults)} faults")
+        self.losses = losses
+
+
+def digests(plan: Plan, progress: bool) -> dict[str, str]:
+    """SHA-256 of every file, or why it could not be read."""
+    names = [name for pair in plan.maps for name in pair]
+    names = list(dict.fromkeys([*names, *(record.face for record in plan.records)]))
+    paths = [plan.root / name for name in names]
+    found = in_threads(_digest, paths, "Checking files", progress)
+    return dict(zip(names, found, strict=True))
+
+
+def cache_key(plan: Plan, digest: dict[str, str]) -> str:
+    """Hash of all that decides the bytes of a cache and its faults, 32 hexadecimal digits."""
+    lines = [f"facegeo normals {FORMAT} {plan.size} {plan.halves}"]
+    for record in plan.records:
+        files = (record.face, record.normal, record.mask)
+        lines.append(repr((record.list_name, record.line, [(f, digest[f]) for f in files])))
+    text = "\n".join(lines).encode("utf-8", "surrogateescape")
+    return hashlib.sha256(text).hexdigest()[:32]
+
+
+def write_cache(folder: Path, plan: Plan, *, with_faults: bool, progress: bool) -> None:
+    """Decode all files and write the cache into ``folder``.
+
+    Raises:
+        UnsoundError: If there are faults and the cache shall have none.
+    """
+    losses = Losses()
+    with (folder / NORMALS).open("wb") as normals, (folder / MASKS).open("wb") as masks:
+        sides = _write_maps(normals, masks, plan, losses, progress)
+    with (folder / IMAGES).open("wb") as images:
+        _write_images(images, plan, sides, losses, progress)
+    if losses.faults and not with_faults:
+        raise UnsoundError(losses)
+    index = {
+        "bytes": plan.bytes_of,
+        "faults": [asdict(fault) for fault in losses.faults],
+        "rows": sorted(losses.rows),
+    }
+    (folder / INDEX).write_text(json.dumps(index), encoding="utf-8")
+
+
+def read_losses(folder: Path) -> Losses:
+    """Read what ``write_cache`` could not decode."""
+    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    return Losses([Fault(**fault) for fault in index["faults"]], set(index["rows"]))
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether the folder holds a readable index and files of the sizes it names."""
+    try:
+        wanted = json.loads((folder / INDEX).read_text(encoding="utf-8"))["bytes"]
+        return all((folder / name).stat().st_size == size for name, size in wanted.items())
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        return error.strerror or str(error)
+
+
+def _write_maps(
+    normals: BinaryIO, masks: BinaryIO, plan: Plan, losses: Losses, progress: bool
+) -> list[int | None]:
+    """Write the maps; return the side of each as it was, None for a faulty one."""
+
+    def load(number: int) -> tuple[Floats, Mask, int] | tuple[str, FileError]:
+        return _load_map(plan, number)
+
+    sides: list[int | None] = []
+    results = in_threads(load, list(range(len(plan.maps))), "Decoding normals", progress)
+    for number, result in enumerate(results):
+        if len(result) == 2:
+            file, fault = result
+            rows = [row for row, of in enumerate(plan.map_of) if of == number]
+            losses.faults.append(plan.records[rows[0]].fault(file, fault.wanted, fault.got))
+            losses.rows.update(rows)
+            vectors = np.zeros((plan.size, plan.size, 3), np.float32)
+            mask, side = np.zeros((plan.size, plan.size), np.bool_), None
+        else:
+            vectors, mask, side = result
+        stored = vectors.astype(np.float16) if plan.halves else _colours(vectors)
+        normals.write(stored.tobytes())
+        masks.write(mask.tobytes())
+        sides.append(side)
+    _sync(normals, masks)
+    return sides
+
+
+def _write_images(
+    images: BinaryIO, plan: Plan, sides: Sequence[int | None], losses: Losses, progress: bool
+) -> None:
+    def load(row: int) -> Bytes | FileError:
+        return _load_face(plan, row, sides[plan.map_of[row]])
+
+    blank = np.zeros((plan.size, plan.size, 3), np.uint8)
+    results = in_threads(load, list(range(len(plan.records))), "Decoding faces", progress)
+    for row, result in enumerate(results):
+        if isinstance(result, FileError):
+            record = plan.records[row]
+            losses.faults.append(record.fault(record.face, result.wanted, result.got))
+            losses.rows.add(row)
+            result = blank
+        images.write(result.tobytes())
+    _sync(images)
+
+
+def _load_map(plan: Plan, number: int) -> tuple[Floats, Mask, int] | tuple[str, FileError]:
+    normal, mask = plan.maps[number]
+    file = mask
+    try:
+        face = read_mask(_read(plan.root / mask))
+        file = normal
+        vectors = read_normals(_read(plan.root / normal))
+        check_normals(vectors, face)
+    except FileError as fault:
+        return file, fault
+    return *resize_normals(vectors, face, plan.size), len(face)
+
+
+def _load_face(plan: Plan, row: int, side: int | None) -> Bytes | FileError:
+    try:
+        image = read_face(_read(plan.root / plan.records[row].face))
+        if side is not None:
+            check_size(image, "an image of the size of its normal map", side, side)
+    except FileError as fault:
+        return fault
+    return resize_face(image, plan.size)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise FileError("a readable file", error.strerror or str(error)) from error
+
+
+def _colours(normals: Floats) -> npt.NDArray[np.uint8]:
+    return ((normals + 1) * 127.5).round().clip(0, 255).astype(np.uint8)
+
+
+def _sync(*files: BinaryIO) -> None:
+    for file in files:
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,199 @@
+"""One face image, normal map or mask file: read, checked, brought to the wanted size."""
+
+from __future__ import annotations
+
+import io
+from typing import Any, cast
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from facegeo.data.image_file import ImageError, decode, image_size
+
+Bytes = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+NPY = b"\x93NUMPY"
+UNIT = 0.1
+"""How far the length of a sound normal may be from 1. Rounding to 8 bits costs 0.007; averaging
+two normals, as resizing does, leaves the cosine of half their angle: 0.9 at 52 degrees."""
+SOUND = 0.9
+"""Least share of the mask's pixels with sound normals: folds and the rim of the mask, where a
+resized map holds mixtures with the background, may be off."""
+LEAST = 0.1
+"""A normal shorter than this has no direction: its pixel leaves the mask."""
+
+
+class FileError(ValueError):
+    """What is wrong with a file: what was wanted and what came."""
+
+    def __init__(self, wanted: str, got: str) -> None:
+        super().__init__(wanted, got)
+        self.wanted, self.got = wanted, got
+
+
+def read_face(data: bytes) -> Bytes:
+    """Decode a face image.
+
+    Args:
+        data: Bytes of the file.
+
+    Returns:
+        RGB, shape (H, W, 3).
+
+    Raises:
+        FileError: If it is no whole image.
+    """
+    try:
+        return decode(data)
+    except ImageError as error:
+        raise FileError("a readable image", str(error)) from error
+
+
+def read_mask(data: bytes) -> Mask:
+    """Decode a mask; a pixel belongs to the face above 127.
+
+    Args:
+        data: Bytes of an 8-bit image; of colours the largest channel counts.
+
+    Returns:
+        Face pixels, shape (H, W).
+
+    Raises:
+        FileError: If it is no whole image, or no pixel belongs to the face.
+    """
+    levels = _unchanged(data, "a readable mask")
+    if levels.dtype != np.uint8:
+        raise FileError("a mask of 8 bits", _kind(levels))
+    if levels.ndim == 3:
+        levels = levels[..., :3].max(axis=2)
+    mask = levels > 127
+    if not mask.any():
+        raise FileError("a mask with pixels above 127", f"none above {levels.max()}")
+    return mask
+
+
+def read_normals(data: bytes) -> Floats:
+    """Read a normal map: 8-bit colours 255 (n + 1) / 2, or a NumPy file with the vectors.
+
+    Args:
+        data: Bytes of the file.
+
+    Returns:
+        Vectors in the file's frame, not normalised, shape (H, W, 3); off the face anything.
+
+    Raises:
+        FileError: If it holds something else.
+    """
+    if data.startswith(NPY):
+        return _vectors(data)
+    colours = _unchanged(data, "a readable normal map")
+    if colours.dtype != np.uint8 or colours.ndim != 3 or colours.shape[2] != 3:
+        raise FileError("a normal map of 3 channels of 8 bits", _kind(colours))
+    return (colours[..., ::-1] * np.float32(2 / 255) - 1).astype(np.float32)
+
+
+def check_normals(normals: Floats, mask: Mask) -> None:
+    """See that normals and mask belong together and the normals have unit length.
+
+    Args:
+        normals: Shape (H, W, 3).
+        mask: Face pixels, shape (H, W).
+
+    Raises:
+        FileError: If sizes differ, the map is not square, or normals are not finite or too often
+            not of unit length, see ``UNIT`` and ``SOUND``.
+    """
+    check_size(normals, "a square normal map", normals.shape[0], normals.shape[0])
+    check_size(normals, "a normal map of the mask's size", *mask.shape)
+    face = normals[mask]
+    if not np.isfinite(face).all():
+        count = int((~np.isfinite(face)).any(axis=1).sum())
+        raise FileError("finite normals", f"NaN or infinity at {count} pixels of the face")
+    lengths = np.linalg.norm(face, axis=1)
+    sound = float((np.abs(lengths - 1) <= UNIT).mean())
+    if sound < SOUND:
+        raise FileError(
+            f"normals of length 1 +- {UNIT:g} at {SOUND:.0%} of the face's pixels or more",
+            f"{sound:.1%}, median length {np.median(lengths):.3g}",
+        )
+
+
+def check_size(pixels: npt.NDArray[Any], wanted: str, height: int, width: int) -> None:
+    """Raise ``FileError`` unless ``pixels``, shape (H, W, ...), has the given size."""
+    if pixels.shape[:2] != (height, width):
+        text = f"{wanted}, {width} x {height}"
+        raise FileError(text, f"{pixels.shape[1]} x {pixels.shape[0]}")
+
+
+def resize_face(image: Bytes, size: int) -> Bytes:
+    """Image of ``size`` x ``size`` px: averaged over areas if it shrinks, else bilinear."""
+    return _resize(image, size).astype(np.uint8)
+
+
+def resize_normals(normals: Floats, mask: Mask, size: int) -> tuple[Floats, Mask]:
+    """Bring a normal map and its mask to another size.
+
+    Normals of the mask's pixels alone are averaged, and brought back to unit length; a pixel
+    belongs to the face if more than half of it does. At the wanted size nothing changes but that
+    normals are zero off the mask and pixels without direction, see ``LEAST``, leave it.
+
+    Args:
+        normals: Vectors, shape (H, W, 3).
+        mask: Face pixels, shape (H, W).
+        size: Side of the result, px.
+
+    Returns:
+        Normals (size, size, 3), zero off the mask, and mask (size, size).
+    """
+    mask = mask & (np.linalg.norm(np.where(mask[..., None], normals, 0), axis=2) > LEAST)
+    inside = np.where(mask[..., None], normals, np.float32(0))
+    if mask.shape == (size, size):
+        return inside, mask
+    weight = _resize(mask.astype(np.float32), size)
+    summed = _resize(inside, size)
+    length = np.linalg.norm(summed, axis=2, keepdims=True)
+    known = (weight > 0.5) & (length[..., 0] > LEAST)
+    unit = np.where(known[..., None], summed / np.maximum(length, LEAST), 0)
+    return unit.astype(np.float32), known
+
+
+def _resize(pixels: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
+    if pixels.shape[:2] == (size, size):
+        return pixels
+    shrinks = pixels.shape[0] > size
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(pixels, (size, size), interpolation=how)
+
+
+def _unchanged(data: bytes, wanted: str) -> npt.NDArray[Any]:
+    """Pixels as stored: any depth, any number of channels, blue first."""
+    try:
+        image_size(data)
+    except ImageError as error:
+        raise FileError(wanted, str(error)) from error
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise FileError(wanted, f"one that OpenCV refuses ({error.err})") from error
+    if pixels is None:
+        raise FileError(wanted, f"{len(data)} bytes that are no image")
+    return cast(npt.NDArray[Any], pixels)
+
+
+def _vectors(data: bytes) -> Floats:
+    try:
+        array = np.load(io.BytesIO(data), allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise FileError("a readable normal map", f"a damaged NumPy file ({error})") from error
+    if array.ndim != 3 or array.shape[2] != 3 or array.dtype.kind != "f":
+        got = f"{array.dtype} of shape {array.shape}"
+        raise FileError("an array of floats of shape (H, W, 3)", got)
+    return cast(Floats, array.astype(np.float32))
+
+
+def _kind(pixels: npt.NDArray[Any]) -> str:
+    channels = pixels.shape[2] if pixels.ndim == 3 else 1
+    return f"{channels} of {8 * pixels.dtype.itemsize} bits"

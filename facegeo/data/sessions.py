@@ -1,0 +1,81 @@
+"""All faces of a data set with normals: read, checked, decoded and split."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from facegeo.data.faults import FaultsError, OnError
+from facegeo.data.normal_list import NormalRecord, read_normal_lists
+from facegeo.data.normal_store import NormalStore, open_store
+from facegeo.data.session_split import SessionSplit, describe_split
+from facegeo.data.split import Rows
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """Faces of one or two lists.
+
+    Attributes:
+        records: What the lists say of each face, N.
+        store: Their pixels.
+        splitting: How they are split.
+        rows: Rows of the splits "train", "val" and "test".
+    """
+
+    records: Sequence[NormalRecord]
+    store: NormalStore
+    splitting: SessionSplit
+    rows: Mapping[str, Rows]
+
+    def description(self) -> dict[str, Any]:
+        """All of the split, for its file."""
+        return describe_split(self.splitting, self.records, self.store.digest, self.rows)
+
+
+def read_sessions(
+    root: Path,
+    train_list: str,
+    test_list: str | None,
+    cache_dir: Path,
+    *,
+    size: int,
+    splitting: SessionSplit,
+    on_error: OnError = "raise",
+) -> Sessions:
+    """Read lists and files, decoding what the cache lacks.
+
+    Args:
+        root: Folder with the lists and the files that they name.
+        train_list: Name of the training list.
+        test_list: Name of the test list; None draws the test faces from the training list.
+        cache_dir: Where decoded pixels are kept.
+        size: Side that all pictures are brought to, px.
+        splitting: How faces are split.
+        on_error: "raise" or "skip" faulty faces; a list that shares subjects with another can
+            not be skipped.
+
+    Raises:
+        FaultsError: With every fault of all lists.
+        UserError: If the cache can not be written or a split has no face.
+    """
+    listed, faults = read_normal_lists(root, [n for n in (train_list, test_list) if n is not None])
+    overlap = splitting.overlap(listed, test_list)
+    records: list[NormalRecord] = []
+    store = None
+    if listed:
+        store, records, found = open_store(root, listed, cache_dir, size=size, on_error=on_error)
+        faults += [*overlap, *found]
+    if store is None or not records or overlap or (faults and on_error == "raise"):
+        skip = ", or set data.on_error=skip to go on without these faces"
+        remedy = f"mend the lists or the files in {root}"
+        raise FaultsError(faults, remedy + (skip if listed and not overlap else ""))
+    if faults:
+        text = "".join(f"\n  {fault}" for fault in faults)
+        log.warning("%d faults, %d faces are left:%s", len(faults), len(records), text)
+    return Sessions(records, store, splitting, splitting.rows(records, test_list))
