@@ -1,0 +1,243 @@
+"""Normals and albedo of a matt surface from photographs under lights that are known one by one.
+
+Woodham (1980): a photograph is ``albedo * max(normal . light, 0)``, so three of them give the
+normal. Skin shines and noses throw shadows; ``robust`` finds the photographs that do not fit.
+With four lights the photographs obey one linear relation; Coleman and Jain (1982) and Barsky
+and Petrou (2003) look which of the four triples agree. Here each pixel weighs five
+explanations: all four fit, or one is an attached shadow, a cast shadow or a highlight.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from facegeo.checks import check_shape
+
+COPLANAR = 20.0
+"""Condition number of the light directions above which they count as lying in one plane."""
+NOISE = (0.055, 0.004)
+"""How far a lit pixel is off its prediction: share of the albedo, and of the full scale."""
+ATTACHED = (0.014, 6.0)
+"""A light behind the surface: darkness that is e times less likely (share of the albedo), bonus."""
+CAST = (0.05, 1.7)
+"""A light that something hides: the same, darkness as a share of the light expected."""
+HIGHLIGHT = 5.0
+"""Cost of a pixel brighter than the three others say."""
+STEEPEST = 0.17
+"""Least z of a normal: steeper surfaces are hardly seen."""
+DARK = 0.1
+"""A pixel below this share of the albedo says nothing about the normal: shadow, or grazing."""
+ROUNDS = 12
+
+
+@dataclass(frozen=True)
+class Surface:
+    """What the photographs tell; all maps have the photographs' size.
+
+    Attributes:
+        normals: Unit vectors, x right, y up, z to the camera, float32, shape (3, H, W); zero
+            where all photographs are black.
+        albedo: Light sent back by a surface that faces its light, shape (H, W).
+        lit: Photographs that agree with the surface and are not dark there, bool, (N, H, W).
+        confidence: Length of the mean of all explanations' normals, 0 to 1, shape (H, W): low
+            where explanations that are as likely as each other point apart.
+    """
+
+    normals: Tensor
+    albedo: Tensor
+    lit: Tensor
+    confidence: Tensor
+
+    @property
+    def valid(self) -> Tensor:
+        """Pixels that at least three lights reach and that face the camera, bool, (H, W)."""
+        return (self.lit.sum(0) >= 3) & (self.normals[2] > STEEPEST)
+
+
+def light_directions(zenith_deg: Tensor, azimuth_deg: Tensor) -> Tensor:
+    """Directions towards lights told by angles.
+
+    Args:
+        zenith_deg: Angle from the axis to the camera, degrees, shape (N,).
+        azimuth_deg: From image right towards up, degrees, shape (N,).
+
+    Returns:
+        (sin z cos a, sin z sin a, cos z): x right, y up, z to the camera, float64, (N, 3).
+    """
+    zenith, azimuth = torch.deg2rad(zenith_deg.double()), torch.deg2rad(azimuth_deg.double())
+    flat = torch.stack([azimuth.cos(), azimuth.sin()], dim=1) * zenith.sin()[:, None]
+    return torch.cat([flat, zenith.cos()[:, None]], dim=1)
+
+
+def least_squares(images: Tensor, lights: Tensor) -> Surface:
+    """Fit every photograph at every pixel, shadows and highlights too.
+
+    Args:
+        images: Linear in light, in [0, 1], N >= 3, shape (N, H, W).
+        lights: Towards the lights, unit vectors (longer ones are brighter), shape (N, 3).
+
+    Returns:
+        The surface; its confidence is 1.
+
+    Raises:
+        ValueError: If shapes do not belong together, or as ``check_lights``.
+    """
+    values, directions = _flat(images, lights)
+    return _surface(images, values, directions, _solve(directions, values))
+
+
+def robust(images: Tensor, lights: Tensor) -> Surface:
+    """Fit the photographs that show neither shadow nor highlight at a pixel.
+
+    Four lights: the explanations of the module's text, averaged by their likelihood; a normal
+    that points away from the camera is none. Five and more: least squares, reweighted
+    ``ROUNDS`` times by Cauchy's weights without the dark pixels. Three: least squares.
+
+    Args:
+        images: Linear in light, in [0, 1], N >= 3, shape (N, H, W).
+        lights: Towards the lights, unit vectors (longer ones are brighter), shape (N, 3).
+
+    Returns:
+        The surface.
+
+    Raises:
+        ValueError: If shapes do not belong together, or as ``check_lights``.
+    """
+    values, directions = _flat(images, lights)
+    if len(directions) == 4:
+        scaled, confidence = _weigh_triples(directions, values)
+        return _surface(images, values, directions, scaled, confidence)
+    scaled = _solve(directions, values)
+    if len(directions) > 4:
+        scaled = _reweight(directions, values, scaled)
+    return _surface(images, values, directions, scaled)
+
+
+def check_lights(lights: Tensor) -> None:
+    """Refuse lights that leave a normal open.
+
+    Args:
+        lights: Towards the lights, shape (N, 3).
+
+    Raises:
+        ValueError: If there are fewer than three, or all lie near one plane with the surface.
+    """
+    check_shape("lights", lights, "N", 3)
+    if len(lights) < 3:
+        raise ValueError(f"photometric stereo needs at least 3 lights, got {len(lights)}")
+    condition = _condition(lights.double())
+    if not condition <= COPLANAR:
+        raise ValueError(
+            "light directions must not lie in one plane (condition number at most "
+            f"{COPLANAR:g}), got {condition:.3g}"
+        )
+
+
+def colour_albedo(images: Tensor, lights: Tensor, surface: Surface) -> Tensor:
+    """Albedo of each channel, from the lit photographs alone.
+
+    Args:
+        images: Linear in light, shape (N, C, H, W).
+        lights: Towards the lights, shape (N, 3).
+        surface: What ``robust`` made of the mean over the channels.
+
+    Returns:
+        Least-squares albedo, float32, shape (C, H, W); from all photographs where none is lit.
+
+    Raises:
+        ValueError: If the shapes do not belong together.
+    """
+    sizes: dict[str, int] = {}
+    check_shape("images", images, "N", "C", "H", "W", sizes=sizes)
+    check_shape("surface.lit", surface.lit, "N", "H", "W", sizes=sizes)
+    shading = torch.einsum("nk,khw->nhw", lights.float(), surface.normals).clamp_min(0)
+    used = torch.where(surface.lit.any(0), shading * surface.lit, shading)[:, None]
+    total = (used * used).sum(0)
+    return ((used * images).sum(0) / total.clamp_min(1e-6)).clamp_min(0)
+
+
+def _flat(images: Tensor, lights: Tensor) -> tuple[Tensor, Tensor]:
+    """Check both and return pixels, float64 (N, P), and directions, float64 (N, 3)."""
+    sizes: dict[str, int] = {}
+    check_shape("images", images, "N", "H", "W", sizes=sizes)
+    check_shape("lights", lights, "N", 3, sizes=sizes)
+    check_lights(lights)
+    return images.double().flatten(1), lights.double()
+
+
+def _condition(lights: Tensor) -> float:
+    spread = torch.linalg.svdvals(lights)
+    return float(spread[0] / spread[-1])
+
+
+def _solve(lights: Tensor, values: Tensor) -> Tensor:
+    """Least squares: normals times albedo, (3, P)."""
+    return torch.linalg.pinv(lights) @ values
+
+
+def _weigh_triples(lights: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Normals times albedo (3, P) and confidence (P,) of four lights."""
+    fit = _solve(lights, values)
+    albedo = fit.norm(dim=0)
+    off = lights @ fit - values
+    answers = [fit]
+    costs = [(off**2).sum(0) / (2 * _noise(albedo) ** 2) + _unseen(fit)]
+    for odd in range(len(lights)):
+        rest = [k for k in range(len(lights)) if k != odd]
+        if _condition(lights[rest]) > COPLANAR:
+            continue
+        fit = _solve(lights[rest], values[rest])
+        answers.append(fit)
+        costs.append(_cost_of_odd(values[odd], lights[odd] @ fit, fit.norm(dim=0)) + _unseen(fit))
+    weights = torch.softmax(-torch.stack(costs), dim=0)[:, None]
+    found = torch.stack(answers)
+    lengths = found.norm(dim=1, keepdim=True)
+    mean = (weights * found / lengths.clamp_min(1e-9)).sum(0)
+    confidence = mean.norm(dim=0)
+    return mean / confidence.clamp_min(1e-9) * (weights * lengths).sum(0), confidence
+
+
+def _cost_of_odd(value: Tensor, expected: Tensor, albedo: Tensor) -> Tensor:
+    """Negative log-likelihood of the photograph that the other three leave out, (P,)."""
+    attached = value / (ATTACHED[0] * albedo).clamp_min(1e-9) - ATTACHED[1]
+    cast = value / (CAST[0] * torch.maximum(expected, _noise(albedo))) - CAST[1]
+    bright = torch.full_like(value, HIGHLIGHT)
+    return torch.where(expected <= 0, attached, torch.where(value <= expected, cast, bright))
+
+
+def _unseen(scaled: Tensor) -> Tensor:
+    """Cost of a normal that points away from the camera, (P,)."""
+    steepness = scaled[2] / scaled.norm(dim=0).clamp_min(1e-9)
+    return 300 * (STEEPEST - steepness).clamp_min(0)
+
+
+def _noise(albedo: Tensor) -> Tensor:
+    return NOISE[0] * albedo + NOISE[1]
+
+
+def _reweight(lights: Tensor, values: Tensor, scaled: Tensor) -> Tensor:
+    """Iteratively reweighted least squares, (3, P)."""
+    steady = 1e-6 * torch.eye(3, dtype=lights.dtype, device=lights.device)
+    for _ in range(ROUNDS):
+        albedo = scaled.norm(dim=0)
+        off = (lights @ scaled - values) / _noise(albedo)
+        weights = (values > DARK * albedo) / (1 + off**2) + 1e-4
+        gram = torch.einsum("np,ni,nj->pij", weights, lights, lights) + steady
+        scaled = torch.linalg.solve(gram, (lights.T @ (weights * values)).T).T
+    return scaled
+
+
+def _surface(
+    images: Tensor, values: Tensor, lights: Tensor, scaled: Tensor, confidence: Tensor | None = None
+) -> Surface:
+    albedo = scaled.norm(dim=0)
+    agrees = (lights @ scaled - values).abs() <= 3 * _noise(albedo)
+    size = images.shape[1:]
+    sure = torch.ones_like(albedo) if confidence is None else confidence
+    return Surface(
+        normals=(scaled / albedo.clamp_min(1e-9)).float().unflatten(1, size),
+        albedo=albedo.float().unflatten(0, size),
+        lit=(agrees & (values > DARK * albedo)).unflatten(1, size),
+        confidence=sure.float().unflatten(0, size),
+    )
