@@ -142,6 +142,13 @@ def test_one_pixel() -> None:
     assert measured(AuthorErrors(), row(12))["lt20_pct"] == 100
 
 
+@EITHER
+def test_equal_pixels_have_no_deviation(kind: type[Metric]) -> None:
+    for degrees in (1.1, 7.3, 33.3, 77.7):  # the difference of sums is below 0 for some
+        for count in (3, 7, 11):
+            assert measured(kind(), row(*[degrees] * count))["std_deg"] < 1e-5
+
+
 def test_the_median_of_two_lies_between_them() -> None:
     assert measured(NormalErrors(), row(10, 50))["median_deg"] == pytest.approx(30, abs=0.0051)
 
