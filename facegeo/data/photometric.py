@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, cast
@@ -57,9 +58,12 @@ def _transform(library: ModuleType, name: str, options: Mapping[str, Any]) -> ob
         known = "a transform of albumentations that leaves pixels where they are"
         raise UserError(f"{key}: wanted {known}, such as RandomGamma, got {name}")
     try:
-        return kind(**options)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{key}: {error}; change its options") from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # it only warns of unknown options
+            return kind(**options)
+    except (TypeError, ValueError, UserWarning) as error:
+        text = " ".join(str(error).split())
+        raise UserError(f"{key}: {text}; change its options") from error
 
 
 def _albumentations() -> ModuleType:
