@@ -1,4 +1,5 @@
 import io
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -84,11 +85,11 @@ def test_a_normal_map_of_another_kind_is_named(data: bytes, wanted: str, got: st
 
 
 def test_a_black_mask_and_one_of_16_bits_are_named() -> None:
-    with pytest.raises(FileError, match="a mask with pixels above 127.*none above 1'"):
+    with pytest.raises(FileError, match=r"a mask with pixels above 127.*none above 1'"):
         read_mask(png(np.ones((4, 4), np.uint8)))
-    with pytest.raises(FileError, match="a mask of 8 bits.*1 of 16 bits"):
+    with pytest.raises(FileError, match=r"a mask of 8 bits.*1 of 16 bits"):
         read_mask(png(np.full((4, 4), 65535, np.uint16)))
-    with pytest.raises(FileError, match="a readable image.*stops in the middle"):
+    with pytest.raises(FileError, match=r"a readable image.*stops in the middle"):
         read_face(png(np.ones((4, 4, 3), np.uint8))[:-9])
 
 
@@ -112,7 +113,9 @@ def test_sound_normals_pass_also_softened_by_a_bilinear_resize() -> None:
     ],
     ids=["short", "halved-range", "nan", "small", "oblong"],
 )
-def test_normals_that_can_not_be_right_are_named(change: Any, message: str) -> None:
+def test_normals_that_can_not_be_right_are_named(
+    change: Callable[[Floats], Floats], message: str
+) -> None:
     normals, mask = ball()
     with pytest.raises(FileError, match=message):
         check_normals(change(normals), mask)
