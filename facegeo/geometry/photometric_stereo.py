@@ -173,7 +173,8 @@ def _condition(lights: Tensor) -> float:
 
 def _solve(lights: Tensor, values: Tensor) -> Tensor:
     """Least squares: normals times albedo, (3, P)."""
-    return torch.linalg.pinv(lights) @ values
+    inverse: Tensor = torch.linalg.pinv(lights)
+    return inverse @ values
 
 
 def _weigh_triples(lights: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -224,7 +225,8 @@ def _reweight(lights: Tensor, values: Tensor, scaled: Tensor) -> Tensor:
         off = (lights @ scaled - values) / _noise(albedo)
         weights = (values > DARK * albedo) / (1 + off**2) + 1e-4
         gram = torch.einsum("np,ni,nj->pij", weights, lights, lights) + steady
-        scaled = torch.linalg.solve(gram, (lights.T @ (weights * values)).T).T
+        solved: Tensor = torch.linalg.solve(gram, (lights.T @ (weights * values)).T)
+        scaled = solved.transpose(0, 1)
     return scaled
 
 

@@ -1,0 +1,242 @@
+"""Raw Photoface sessions: four photographs, their lights, and where the face is."""
+
+import hashlib
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from facegeo.data.face_outline import Points, PointsError, metadata_outline, read_outline
+from facegeo.data.image_file import TORN, ImageError, decode, image_size
+from facegeo.data.light_source import LightsError, read_lights
+
+PHOTOS = 4
+LIGHTS, METADATA = "LightSource.m", "metadata.txt"
+NAMES = ("im{}.bmp", "im{}.png", "im{}.jpg", "im{}_c.png")
+"""What photograph k is called: as distributed, copied to another format, or rendered."""
+DATABASE = "PhotofaceDB"
+
+
+@dataclass(frozen=True)
+class SessionFault:
+    """What is wrong with a file of a session.
+
+    Attributes:
+        session: ``<subject>/<session>``.
+        file: Its name.
+        wanted: What it should hold.
+        got: What it holds.
+    """
+
+    session: str
+    file: str
+    wanted: str
+    got: str
+
+    def __str__(self) -> str:
+        """One line: session, file, wanted, got."""
+        text = f"{self.session}/{self.file}: wanted {self.wanted}, got {self.got}"
+        return text.encode("utf-8", "backslashreplace").decode()
+
+
+@dataclass(frozen=True)
+class RawSession:
+    """A session without faults, as far as the headers of its files tell.
+
+    Attributes:
+        name: ``<subject>/<session>``.
+        folder: Where its files are.
+        photos: The photographs, one a light.
+        lights: Unit vectors towards the lights, x right, y up, z to the camera.
+        height: Of the photographs, px.
+        width: Of the photographs, px.
+        outline: Points whose hull is the face, px, (K, 2); None takes the whole picture.
+        digest: SHA-256 of photographs, lights and outline.
+    """
+
+    name: str
+    folder: Path
+    photos: tuple[Path, ...]
+    lights: tuple[tuple[float, float, float], ...]
+    height: int
+    width: int
+    outline: Points | None
+    digest: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How to read sessions.
+
+    Attributes:
+        lights: One of ``facegeo.data.light_source.FORMATS``.
+        lights_frame: Frame of the light directions.
+        points: File with 68 points: a name in the session's folder, or a path with ``{session}``
+            in place of ``<subject>/<session>``; None looks for the 11 of ``metadata.txt``, and
+            takes square photographs as they are.
+    """
+
+    lights: str = "zenith_azimuth_deg"
+    lights_frame: str = "right_up_camera"
+    points: str | None = None
+
+
+def find_root(root: Path) -> Path:
+    """Return the folder of subjects: ``PhotofaceDB`` in it, if it has one, or itself."""
+    return root / DATABASE if (root / DATABASE).is_dir() else root
+
+
+def find_sessions(root: Path) -> list[str]:
+    """Name the sessions below a folder, sorted.
+
+    Args:
+        root: Folder of subjects.
+
+    Returns:
+        ``<subject>/<session>`` of each folder that holds a photograph or a file of lights.
+    """
+    return [
+        f"{session.parent.name}/{session.name}"
+        for session in sorted(root.glob("*/*/"))
+        if (session / LIGHTS).exists() or any(session.glob("im[0-9]*.*"))
+    ]
+
+
+def read_session(root: Path, name: str, reading: Reading) -> RawSession | list[SessionFault]:
+    """Read all of a session but its pixels.
+
+    Args:
+        root: Folder of subjects.
+        name: ``<subject>/<session>``.
+        reading: How.
+
+    Returns:
+        The session, or everything that is wrong with it.
+    """
+    folder = root / name
+    faults: list[SessionFault] = []
+    photos = _photos(folder)
+    if len(photos) != PHOTOS:
+        got = ", ".join(photo.name for photo in photos) or "none"
+        wanted = f"{PHOTOS} photographs, im0 to im{PHOTOS - 1} (.bmp, .png, .jpg or _c.png)"
+        faults.append(SessionFault(name, "im*", wanted, f"{len(photos)}: {got}"))
+    digest = hashlib.sha256()
+    sizes = list(_sizes(name, photos, faults, digest.update))
+    lights: Sequence[Sequence[float]] = ()
+    try:
+        text = (folder / LIGHTS).read_text(encoding="utf-8", errors="replace")
+        lights = read_lights(text, PHOTOS, reading.lights, reading.lights_frame).tolist()
+    except OSError as error:
+        got = error.strerror or str(error)
+        faults.append(SessionFault(name, LIGHTS, "zenith and azimuth of the lights", got))
+    except LightsError as error:
+        faults.append(SessionFault(name, LIGHTS, error.wanted, error.got))
+    outline = _outline(folder, name, reading, sizes[0] if sizes else None, faults)
+    if faults:
+        return faults
+    directions = tuple((float(x), float(y), float(z)) for x, y, z in lights)
+    digest.update(repr((directions, None if outline is None else outline.tolist())).encode())
+    return RawSession(
+        name, folder, tuple(photos), directions, *sizes[0], outline, digest.hexdigest()
+    )
+
+
+def load_photos(photos: Sequence[Path]) -> npt.NDArray[np.uint8]:
+    """Decode the photographs of a session.
+
+    Args:
+        photos: Their files, N of one size.
+
+    Returns:
+        RGB, shape (N, H, W, 3).
+
+    Raises:
+        ImageError: If one is damaged where its header did not tell.
+    """
+    return np.stack([decode(photo.read_bytes()) for photo in photos])
+
+
+def _photos(folder: Path) -> list[Path]:
+    """Photographs im0 .. of the kind of name that most have."""
+    kinds = [[folder / name.format(k) for k in range(PHOTOS)] for name in NAMES]
+    found = [[path for path in paths if path.is_file()] for paths in kinds]
+    return max(found, key=len)
+
+
+def _sizes(
+    name: str,
+    photos: Sequence[Path],
+    faults: list[SessionFault],
+    digest: Callable[[bytes], object],
+) -> Iterator[tuple[int, int]]:
+    """Yield height and width of each photograph; note those that are torn or differ."""
+    first: tuple[int, int] | None = None
+    for photo in photos:
+        try:
+            data = photo.read_bytes()
+            digest(data)
+            size = _size(data)
+        except OSError as error:
+            got = error.strerror or str(error)
+            faults.append(SessionFault(name, photo.name, "a readable image", got))
+            continue
+        except ImageError as error:
+            faults.append(SessionFault(name, photo.name, "a readable image", str(error)))
+            continue
+        first = first or size
+        if size != first:
+            wanted = f"{first[1]} x {first[0]} pixels, as {photos[0].name}"
+            faults.append(SessionFault(name, photo.name, wanted, f"{size[1]} x {size[0]}"))
+        yield size
+
+
+def _size(data: bytes) -> tuple[int, int]:
+    """Height and width of a whole image file."""
+    size = _bitmap_size(data) if data.startswith(b"BM") else image_size(data)
+    if size is None:
+        height, width, _ = decode(data).shape
+        return height, width
+    return size
+
+
+def _bitmap_size(data: bytes) -> tuple[int, int] | None:
+    """Size of a BMP that is whole; None if it is packed, so that only decoding can tell."""
+    try:
+        (start,) = struct.unpack_from("<I", data, 10)
+        width, height, _, bits, packed = struct.unpack_from("<iiHHI", data, 18)
+    except struct.error as error:
+        raise ImageError(TORN) from error
+    if packed or width <= 0 or height == 0:
+        return None
+    if len(data) < start + (width * bits + 31) // 32 * 4 * abs(height):
+        raise ImageError(TORN)
+    return abs(height), width
+
+
+def _outline(
+    folder: Path,
+    name: str,
+    reading: Reading,
+    size: tuple[int, int] | None,
+    faults: list[SessionFault],
+) -> Points | None:
+    """Find the face; note what is wrong with its points."""
+    path = folder / METADATA
+    try:
+        if reading.points is not None:
+            path = folder / reading.points.replace("{session}", name)
+            if "{session}" in reading.points:
+                path = Path(reading.points.replace("{session}", name)).expanduser()
+            return read_outline(path)
+        if path.is_file():
+            return metadata_outline(path.read_text(encoding="utf-8", errors="replace"))
+    except PointsError as error:
+        faults.append(SessionFault(name, path.name, error.wanted, error.got))
+        return None
+    if size is not None and size[0] != size[1]:
+        wanted = f"{METADATA}, or points=FILE with 68 points, or photographs cut to squares"
+        faults.append(SessionFault(name, path.name, wanted, f"{size[1]} x {size[0]} pixels"))
+    return None

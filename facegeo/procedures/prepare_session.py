@@ -1,0 +1,231 @@
+"""One raw session becomes a prepared one: four faces, one normal map, one mask, one albedo map."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from facegeo.data.face_outline import crop_square, outline_mask
+from facegeo.data.image_file import ImageError
+from facegeo.data.normal_files import FileError, read_mask, read_normals
+from facegeo.data.normal_list import SESSION_MASK, SESSION_NORMAL
+from facegeo.data.raw_session import RawSession, SessionFault, load_photos
+from facegeo.geometry.angles import angle_map
+from facegeo.geometry.normals import encode, from_frame, to_frame
+from facegeo.geometry.photometric_stereo import (
+    DARK,
+    Surface,
+    colour_albedo,
+    least_squares,
+    robust,
+)
+from facegeo.synthetic.manifest import write_atomically
+from facegeo.synthetic.photo import png_bytes
+
+RECORD, FACE, ALBEDO = "prepared.json", "im{}_c.png", "albedo_c.png"
+BRIGHT = 0.1
+"""Without points, the face is where the albedo exceeds this share of its 99th percentile."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Angles to the normal map that a session already had, in degrees.
+
+    Attributes:
+        mean: Robust fit, mean over the pixels of the session's own mask.
+        median: The same, median.
+        plain_mean: Plain least squares, mean.
+        plain_median: The same, median.
+        kept_mean: Robust fit, mean over the pixels that the new mask keeps.
+    """
+
+    mean: float
+    median: float
+    plain_mean: float
+    plain_median: float
+    kept_mean: float
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Record of a finished session; written last.
+
+    Attributes:
+        name: ``<subject>/<session>``.
+        source: Digest of what it was made from.
+        square: Left column, top row and side of the crop, px of the photographs.
+        shadow: Share of the face's pixels that at least one light does not reach.
+        unsure: Share of the face's pixels that fewer than three lights reach.
+        bulge: How much the normals look like those of a convex face, -1 to 1, see ``bulge``.
+        truth: Comparison with the session's own normal map, if it has one.
+    """
+
+    name: str
+    source: str
+    square: tuple[int, int, int]
+    shadow: float
+    unsure: float
+    bulge: float
+    truth: Truth | None
+
+    @staticmethod
+    def read(folder: Path) -> Prepared | None:
+        """Read the record of a folder; None if the session is unfinished."""
+        try:
+            values = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+            truth = values.pop("truth")
+            square = tuple(values.pop("square"))
+            return Prepared(**values, square=square, truth=truth and Truth(**truth))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def files(self) -> list[str]:
+        """Names of the session's images."""
+        return [*self.faces(), SESSION_NORMAL, SESSION_MASK, ALBEDO]
+
+    def faces(self) -> list[str]:
+        """Names of the face images."""
+        return [FACE.format(k) for k in range(4)]
+
+
+def prepare_session(
+    out: Path, frame: str, source_frame: str, session: RawSession
+) -> Prepared | SessionFault:
+    """Compute and write one session.
+
+    Args:
+        out: Folder of the prepared sessions.
+        frame: Axes of the normals written.
+        source_frame: Axes of a normal map that the session already has.
+        session: What to do.
+
+    Returns:
+        The record, or what is wrong with a file that looked whole.
+    """
+    try:
+        photos = load_photos(session.photos)
+        own = _own_map(session, source_frame)
+    except (ImageError, ValueError) as error:
+        return SessionFault(session.name, "im*", "four readable photographs", str(error))
+    left, top, side = _square(session)
+    photos = np.ascontiguousarray(photos[:, top : top + side, left : left + side])
+    colour = torch.from_numpy(photos).permute(0, 3, 1, 2).float() / 255
+    grey, lights = colour.mean(1), torch.tensor(session.lights, dtype=torch.float64)
+    surface = robust(grey, lights)
+    face = _face(session, surface, (left, top, side))
+    mask = face if session.outline is not None else face & surface.valid
+    if not mask.any():
+        return SessionFault(session.name, "im*", "a face", "no pixel that three lights reach")
+    truth = None
+    if own is not None:
+        inside = own[1][:, top : top + side, left : left + side]
+        target = own[0][:, top : top + side, left : left + side]
+        truth = _compare(target, inside, mask, surface, least_squares(grey, lights))
+    record = Prepared(
+        session.name,
+        session.digest,
+        (left, top, side),
+        *_shares(grey, lights, surface, face),
+        bulge(surface.normals, mask),
+        truth,
+    )
+    folder = out / session.name
+    albedo = colour_albedo(colour, lights, surface) * mask
+    albedo = albedo / albedo.flatten().quantile(0.99).clamp_min(1e-6)
+    pictures = [*photos, _rows(encode(to_frame(surface.normals, frame), mask))]
+    pictures += [mask[0].to(torch.uint8).numpy() * 255, _rows(_bytes(albedo))]
+    for name, picture in zip(record.files(), pictures, strict=True):
+        write_atomically(folder / name, png_bytes(picture))
+    write_atomically(folder / RECORD, json.dumps(asdict(record), indent=1).encode())
+    return record
+
+
+def bulge(normals: Tensor, mask: Tensor) -> float:
+    """Correlation of a normal map with that of a ball: is the surface convex to the camera?
+
+    Near 1 for a face; near 0 or below if the light directions were told in another frame.
+
+    Args:
+        normals: Shape (3, H, W), x right, y up, z to the camera.
+        mask: Face pixels, bool, shape (1, H, W).
+
+    Returns:
+        Mean of the correlations of x with the column and of y with the row from below.
+    """
+    rows, columns = torch.nonzero(mask[0], as_tuple=True)
+    x, y = normals[0][mask[0]], normals[1][mask[0]]
+    pairs = (torch.stack([x, columns.to(x)]), torch.stack([y, -rows.to(y)]))
+    return float(sum(torch.corrcoef(pair)[0, 1].nan_to_num() for pair in pairs) / 2)
+
+
+def _square(session: RawSession) -> tuple[int, int, int]:
+    if session.outline is None:
+        return 0, 0, session.height
+    return crop_square(session.outline, session.height, session.width)
+
+
+def _face(session: RawSession, surface: Surface, square: tuple[int, int, int]) -> Tensor:
+    """Face pixels, bool, (1, S, S): hull of the points; without points the session's own mask.
+
+    Without either, the largest piece of bright surface that three lights reach.
+    """
+    if session.outline is not None:
+        return torch.from_numpy(outline_mask(session.outline, *square))[None]
+    own = session.folder / SESSION_MASK
+    if own.is_file():
+        return torch.from_numpy(read_mask(own.read_bytes()))[None]
+    bright = surface.albedo > BRIGHT * surface.albedo.flatten().quantile(0.99)
+    found = (surface.valid & bright).to(torch.uint8).numpy()
+    count, pieces, stats, _ = cv2.connectedComponentsWithStats(found)
+    if count == 1:
+        return torch.zeros(1, *found.shape, dtype=torch.bool)
+    return torch.from_numpy(pieces == 1 + stats[1:, cv2.CC_STAT_AREA].argmax())[None]
+
+
+def _own_map(session: RawSession, frame: str) -> tuple[Tensor, Tensor] | None:
+    """Normals (3, H, W) of ours and mask (1, H, W) that the session already has, if any."""
+    normal, mask = (session.folder / name for name in (SESSION_NORMAL, SESSION_MASK))
+    if not (normal.is_file() and mask.is_file()):
+        return None
+    vectors = torch.from_numpy(read_normals(normal.read_bytes())).permute(2, 0, 1)
+    inside = torch.from_numpy(read_mask(mask.read_bytes()))[None]
+    size = (session.height, session.width)
+    if vectors.shape[1:] != size or inside.shape[1:] != size:
+        raise FileError("a normal map of the photographs' size", f"{tuple(vectors.shape[1:])}")
+    return from_frame(vectors, frame), inside
+
+
+def _compare(
+    target: Tensor, inside: Tensor, mask: Tensor, surface: Surface, plain: Surface
+) -> Truth | None:
+    angles = [angle_map(fit.normals, target) for fit in (surface, plain)]
+    known = inside & angles[0].isfinite() & angles[1].isfinite()
+    if not (known & mask).any():
+        return None
+    means = [float(v) for a in angles for v in (a[known].mean(), a[known].median())]
+    values = [*means, float(angles[0][known & mask].mean())]
+    return Truth(*values)
+
+
+def _shares(grey: Tensor, lights: Tensor, surface: Surface, face: Tensor) -> tuple[float, float]:
+    """Shares of the face's pixels in the shadow of some light, and lit by fewer than three."""
+    shading = torch.einsum("nk,khw->nhw", lights.float(), surface.normals)
+    expected = surface.albedo * shading.clamp_min(DARK)
+    shadow = (~surface.lit & (grey <= expected)).any(0)[face[0]]
+    unsure = (surface.lit.sum(0) < 3)[face[0]]
+    return float(shadow.float().mean()), float(unsure.float().mean())
+
+
+def _bytes(values: Tensor) -> Tensor:
+    return (values.clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def _rows(picture: Tensor) -> np.ndarray:
+    """Channels last."""
+    return picture.permute(1, 2, 0).contiguous().numpy()
