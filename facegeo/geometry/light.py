@@ -59,8 +59,8 @@ def directional_shading(normals: Tensor, lights: Tensor) -> Tensor:
     """
     check_shape("lights", lights, "L", 3)
     _check_normals(normals)
-    cosine = lights.to(normals) @ normals.flatten(-2)
-    return cosine.unflatten(-1, normals.shape[-2:]).clamp(min=0)
+    cosine: Tensor = lights.to(normals) @ normals.flatten(-2)
+    return cosine.clamp(min=0).reshape(*cosine.shape[:-1], *normals.shape[-2:])
 
 
 def harmonic_shading(normals: Tensor, light: Tensor) -> Tensor:
