@@ -27,10 +27,10 @@ class StoredBatch(TypedDict):
     """Colours, uint8, or vectors, float16, in the files' frame, (B, S, S, 3)."""
     mask: Tensor
     """1 for face pixels, uint8, (B, S, S)."""
-    flip: Tensor
-    """Whether the face is mirrored, bool, (B,)."""
+    flip: NotRequired[Tensor]
+    """Whether the face is mirrored, bool, (B,); not there if none may be, and so below."""
     angle: NotRequired[Tensor]
-    """Rotation after that, radians, counter-clockwise as seen, (B,); none if none is wanted."""
+    """Rotation after that, radians, counter-clockwise as seen, (B,)."""
     scale: NotRequired[Tensor]
     """How much larger it is seen, (B,)."""
 
@@ -67,8 +67,9 @@ class NormalFaces(Dataset[StoredBatch]):
             "image": image,
             "normal": normal,
             "mask": mask,
-            "flip": flip,
         }
+        if self.augment.flip > 0:
+            batch["flip"] = flip
         if self.augment.turns:
             batch["angle"], batch["scale"] = angle, scale
         return batch
@@ -81,12 +82,13 @@ def develop(batch: StoredBatch, frame: str) -> NormalBatch:
         batch: As stored, on the device that trains.
         frame: Frame of the stored normals, a key of ``FRAMES``.
     """
-    image = batch["image"].permute(0, 3, 1, 2).float() / 255
-    stored = batch["normal"].permute(0, 3, 1, 2)
+    image, stored = (batch[key].permute(0, 3, 1, 2).contiguous() for key in ("image", "normal"))
     vectors = decode(stored) if stored.dtype == torch.uint8 else stored.float()
     mask = batch["mask"][:, None] > 0
     normal = normalise(from_frame(vectors, frame)) * mask
-    image, normal, mask = flip_faces(image, normal, mask, batch["flip"])
+    image = image.float() / 255
+    if "flip" in batch:
+        image, normal, mask = flip_faces(image, normal, mask, batch["flip"])
     if "angle" in batch:
         image, normal, mask = turn_faces(image, normal, mask, batch["angle"], batch["scale"])
     return {"sample": batch["sample"], "image": image, "normal": normal, "mask": mask}

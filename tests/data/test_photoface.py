@@ -58,6 +58,7 @@ def test_batches_hold_faces_unit_normals_of_our_frame_and_masks(tmp_path: Path) 
     wanted = np.where(mask, np.stack([right, -down, camera]), 0)
     np.testing.assert_allclose(batch["normal"][0], wanted, atol=1e-6)
     assert batch["mask"].dtype == torch.bool
+    assert all(batch[key].is_contiguous() for key in ("image", "normal", "mask"))
     np.testing.assert_array_equal(batch["mask"][0, 0], mask)
     photo = cv2.imread(str(FIXTURE / "200000/session1/im3_c.png"))[..., ::-1] / 255
     np.testing.assert_allclose(batch["image"][0], np.moveaxis(photo, 2, 0), atol=1e-6)
@@ -134,7 +135,7 @@ def test_all_faults_of_all_lists_come_in_one_message(
 
 
 def test_a_folder_without_lists_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="2 faults.*\n.*train.csv line 1.*\n.*test.csv line 1"):
+    with pytest.raises(UserError, match=r"2 faults.*\n.*train.csv line 1.*\n.*test.csv line 1"):
         module(tmp_path, tmp_path).check(["train"])
 
 
@@ -195,16 +196,16 @@ def test_a_split_is_kept_and_hashed(tmp_path: Path, root: Path) -> None:
     assert data.split_digest == module(tmp_path, root).split_digest
     other = module(tmp_path, val_fraction=0.6)
     assert data.split_digest != other.split_digest
-    with pytest.raises(UserError, match="wanted val_fraction 0.6, got 0.3"):
+    with pytest.raises(UserError, match=r"wanted val_fraction 0.6, got 0.3"):
         other.keep_split(path)
 
 
 def test_mistakes_in_the_settings_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="splits must be among train, val, test; got dev"):
         module(tmp_path).check(["train", "dev"])
-    with pytest.raises(UserError, match="no val face to measure: set data.val_fraction above 0"):
+    with pytest.raises(UserError, match=r"no val face to measure: set data.val_fraction above 0"):
         module(tmp_path, val_fraction=0).check(["val"])
-    with pytest.raises(UserError, match="data.on_error must be raise or skip, got ignore"):
+    with pytest.raises(UserError, match=r"data.on_error must be raise or skip, got ignore"):
         module(tmp_path, on_error="ignore")
     with pytest.raises(UserError, match=r"size must be 1 or more, got \(5, 32, 0\)"):
         module(tmp_path, size=0)
