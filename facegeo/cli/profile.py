@@ -1,37 +1,58 @@
 """``facegeo-profile``."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from facegeo.cli.app import launch
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from facegeo.tables import Table
+
 
 def _profile(cfg: "DictConfig") -> None:
     import json
 
-    from hydra.utils import instantiate
     from rich.console import Console
 
     from facegeo.errors import UserError
-    from facegeo.models.ccnn import Cascade
-    from facegeo.profile import profile_cascade, profile_tables
 
     if cfg.format not in ("table", "json"):
         raise UserError(f"format must be table or json, got {cfg.format}")
-    model = instantiate(cfg.model)
-    if not isinstance(model, Cascade):
-        raise UserError(
-            f"facegeo-profile counts cascades, got {type(model).__name__} from model._target_="
-            f"{cfg.model.get('_target_')}; choose a cascade, such as model=ccnn"
-        )
+    counts, tables = _count(cfg)
     if cfg.format == "json":
-        print(json.dumps(profile_cascade(model), indent=2))
+        print(json.dumps(counts, indent=2))
         return
     console = Console()
-    for table in profile_tables(model):
+    for table in tables:
         console.print(table.rich())
+
+
+def _count(cfg: "DictConfig") -> "tuple[dict[str, object], list[Table]]":
+    """What the config's model costs, as plain values and as tables."""
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+
+    from facegeo.errors import UserError
+    from facegeo.models.casfne.generator import CasFNE
+    from facegeo.models.ccnn import Cascade
+    from facegeo.paths import experiments_dir
+    from facegeo.profile.cascade import profile_cascade, profile_tables
+    from facegeo.profile.generator import generator_tables, profile_generator
+
+    model = instantiate(cfg.model)
+    if isinstance(model, Cascade):
+        return profile_cascade(model), profile_tables(model)
+    if isinstance(model, CasFNE):
+        values = OmegaConf.load(experiments_dir() / "paper_values.yaml")
+        printed = cast(
+            "dict[str, dict[str, float]]", OmegaConf.to_container(values.casfne.table4_cost)
+        )
+        return profile_generator(model), generator_tables(model, printed)
+    raise UserError(
+        f"facegeo-profile counts CCNN and Cas-FNE, got {type(model).__name__} from model._target_="
+        f"{cfg.model.get('_target_')}; choose model=ccnn or model=casfne"
+    )
 
 
 def main() -> None:
@@ -39,11 +60,12 @@ def main() -> None:
     launch(
         _profile,
         "profile",
-        "Count the weights, multiply-accumulates and megabytes of a model, layer by layer: the "
-        "paper's Tables 2 and 3. Needs no data and no trained weights.",
+        "Count the weights, multiply-accumulates and megabytes of a model: CCNN layer by layer, "
+        "its paper's Tables 2 and 3; Cas-FNE by number of refinements, in truth and as its paper's "
+        "Table IV counts. Needs no data and no trained weights.",
         [
             "facegeo-profile experiment=ccnn/paper",
-            "facegeo-profile experiment=ccnn/paper format=json",
+            "facegeo-profile experiment=casfne/paper format=json",
             "facegeo-profile model.stages.stage2.net.hidden=40",
         ],
     )

@@ -36,6 +36,18 @@ def test_the_table_follows_the_config(profile: Profile) -> None:
     assert total[3] == f"{643_920 - 3 * 60 * 540 - 60 * 22:,}"
 
 
+def test_the_generator_as_json(profile: Profile) -> None:
+    counts = json.loads(profile("model=casfne", "model.t=1", "format=json"))
+    assert counts["parameters"] == 18_102_758
+    assert counts["macs"] == counts["t"][1]["macs"] == 5_441_060_864
+
+
+def test_the_generators_table_has_the_papers_figures_beside(profile: Profile) -> None:
+    lines = profile("experiment=casfne/paper").splitlines()
+    row = next(line.split() for line in lines if line.strip().startswith("t=0"))
+    assert row == ["t=0", "11,767,683", "3.57", "t=1", "22.94", "14.17", "22.9", "14.2"]
+
+
 def test_an_unknown_format_is_the_users_mistake(
     profile: Profile,
     capsys: pytest.CaptureFixture[str],
@@ -45,7 +57,7 @@ def test_an_unknown_format_is_the_users_mistake(
     assert "format must be table or json, got xml" in capsys.readouterr().err
 
 
-def test_what_is_no_cascade_is_the_users_mistake(
+def test_another_network_is_the_users_mistake(
     profile: Profile,
     capsys: pytest.CaptureFixture[str],
 ) -> None:

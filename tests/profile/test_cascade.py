@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from facegeo.models.ccnn import BoxStage, Cascade, PointStage
-from facegeo.profile import net_layers, profile_cascade, profile_tables
+from facegeo.profile.cascade import net_layers, profile_cascade, profile_tables
 
 ALL = ("LE", "RE", "N", "LM", "RM")
 BIG = {"input_size": 39, "channels": [20, 40, 60], "kernels": [4, 3, 3], "hidden": 120}
