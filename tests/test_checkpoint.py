@@ -73,6 +73,22 @@ def test_a_model_comes_back_bit_by_bit(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
 
 
+def test_networks_of_sub_packages_and_their_parts_come_back(tmp_path: Path) -> None:
+    package = "facegeo.models.casfne"
+    config = {
+        "_target_": f"{package}.generator.CasFNE",
+        "t": 1,
+        "fusion": {"_target_": f"{package}.fusion.FMM", "_partial_": True},
+    }
+    model = instantiate(config).eval()
+    save_model(tmp_path / "model.safetensors", model, config, {})
+    loaded, _ = load_model(tmp_path)
+    image = torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        pairs = zip(loaded(image, 2), model(image, 2), strict=True)
+        assert all(torch.equal(found, wanted) for found, wanted in pairs)
+
+
 def test_a_model_may_be_read_by_whoever_may_read_its_folders_files(file: Path) -> None:
     (file.parent / "other").touch()
     assert file.stat().st_mode == (file.parent / "other").stat().st_mode
@@ -139,6 +155,9 @@ def _target(name: str) -> Edit:
         "facegeo.models.nothing.Here",
         "facegeo.checkpoint.save_model",
         "facegeo.models.ccnn",
+        "facegeo.models.casfne.generator.torch.nn.Linear",
+        "facegeo.models.casfne.generator.CAT",
+        "facegeo.models.casfne.checkpoint.load_author_generator",
     ],
 )
 def test_only_networks_of_the_package_are_built(file: Path, target: str) -> None:
