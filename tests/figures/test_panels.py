@@ -130,8 +130,9 @@ def test_small_maps_are_enlarged_by_whole_numbers(tmp_path: Path) -> None:
 
 def test_half_precision_and_gradients_do_not_matter(tmp_path: Path) -> None:
     stage = tilted(20).clone().bfloat16().requires_grad_()
-    plain = normal_panel(tmp_path / "a.png", IMAGES, [stage.detach().float()], "x", normal=CAMERA)
-    half = normal_panel(tmp_path / "b.png", IMAGES, [stage], "x", normal=CAMERA)
+    images, wide = IMAGES.bfloat16(), stage.detach().float()
+    plain = normal_panel(tmp_path / "a.png", images.float(), [wide], "x", normal=CAMERA)
+    half = normal_panel(tmp_path / "b.png", images, [stage], "x", normal=CAMERA)
     assert plain.read_bytes() == half.read_bytes()
 
 
