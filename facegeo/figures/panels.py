@@ -75,8 +75,8 @@ def normal_panel(
         notes = {f"t = {t}": _means(error, inside) for t, error in enumerate(errors)}
         columns["ground truth"] = encode(truth, inside)
         columns[f"error, t = {len(stages) - 1}"] = _heat(errors[-1], inside)
-    shading = directional_shading(stages[-1], torch.tensor([LIGHTS[name] for name in lights]))
-    for name, grey in zip(lights, shading.split(1, dim=1), strict=True):
+    for name in lights:
+        grey = directional_shading(stages[-1], torch.tensor([LIGHTS[name]]))
         columns[f"light: {name}"] = _bytes(grey.where(inside, 1).expand_as(images))
     return save_png(_figure(title, columns, notes), path)
 

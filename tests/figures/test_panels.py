@@ -82,6 +82,8 @@ def test_without_truth_there_is_no_error_and_no_scale(tmp_path: Path) -> None:
     step = SIDE + panels.GAP_PX
     height = panels.TITLE_PX + panels.LABEL_PX + 2 * step
     assert picture.shape == (height, 3 * step + panels.GAP_PX, 3)
+    bare = read(normal_panel(tmp_path / "b.png", IMAGES, [tilted(20)], "x", lights=()))
+    assert bare.shape == (height, 2 * step + panels.GAP_PX, 3)
     _, normals, light = tiles(picture, 1, notes=False)
     assert (normals == torch.tensor([84, 128, 247])).all()
     assert (light == round(255 * math.cos(math.radians(20)))).all()
