@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from facegeo.models.casfne.discriminator import PatchDiscriminator
+from facegeo.models.casfne.fusion import CAT
 from facegeo.models.casfne.generator import CasFNE
 from facegeo.tables import Cell, Table
 
@@ -40,8 +41,7 @@ NOTE = (
     "GMAC: 10^9 multiplications with a weight for one image of 256x256; twice that in FLOPs. "
     "Beside them what the rule of the paper's Table IV gives, in whose row t=k there are k-1 "
     "refinements (it counts the ResNet's multiplications four times and its parameters twice, "
-    "transposed convolutions on output pixels, and batch norms), and what the paper prints, for "
-    "CAT."
+    "transposed convolutions on output pixels, and batch norms), and what the paper prints."
 )
 
 
@@ -122,12 +122,12 @@ def generator_tables(model: CasFNE, printed: Mapping[str, Mapping[str, float]]) 
     Args:
         model: The generator.
         printed: The paper's Table IV: for its rows "t1" to "t5" their ``params_m`` (10^6) and
-            ``flops_g`` (10^9).
+            ``flops_g`` (10^9). They are of CAT, and shown for no other fusion.
     """
+    others = model.block is not None and not isinstance(model.block.decoder.fusions[0], CAT)
     rows: list[tuple[Cell, ...]] = []
     for cost in generator_costs(model):
-        row = f"t{cost.t + 1}"
-        paper = printed.get(row, {})
+        paper = {} if others and cost.t else printed.get(f"t{cost.t + 1}", {})
         rule = (cost.table4_parameters / 1e6, cost.table4_macs / 1e9)
         shown = (paper.get("params_m"), paper.get("flops_g"))
         name = f"t={cost.t + 1}" if paper else None

@@ -90,6 +90,23 @@ def test_imagenet_weights_are_found_where_torch_keeps_them(
     assert equal(encoder, tensors)
 
 
+def test_imagenet_weights_are_downloaded_and_checked(
+    tensors: dict[str, Tensor], hub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def download(url: str, path: str, start: str, **options: object) -> None:
+        asked.append((url.rpartition("/")[2], start))
+        torch.save(tensors, path)
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", download)
+    encoder = ResNet()
+    record = load_encoder(encoder, "imagenet")
+    assert asked == [("resnet18-f37072fd.pth", "f37072fd")]
+    assert record["sha256"] == sha256(hub / "resnet18-f37072fd.pth")
+    assert equal(encoder, tensors)
+
+
 def test_a_damaged_download_is_refused(hub: Path) -> None:
     hub.mkdir(parents=True)
     (hub / "resnet18-f37072fd.pth").write_bytes(b"half a file")

@@ -93,6 +93,12 @@ def test_tables_show_ours_the_rules_and_the_papers_side_by_side(model: CasFNE) -
     assert parts.rows[2][2] + parts.rows[3][2] == pytest.approx(1.870659584)
 
 
+def test_figures_printed_for_cat_stand_beside_no_other_fusion() -> None:
+    costs, _ = generator_tables(CasFNE(1, FMM), PRINTED)
+    assert [row[3] for row in costs.rows] == ["t=1", None, None, None, None, None]
+    assert [row[6] for row in costs.rows] == [22.9, None, None, None, None, None]
+
+
 def test_counting_leaves_the_model_as_it_was() -> None:
     model = CasFNE(1).train()
     profile_generator(model)
