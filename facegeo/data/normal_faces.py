@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from facegeo.data.normal_augment import NormalAugment, flip_faces, turn_faces
+from facegeo.data.normal_augment import SHORTEST, NormalAugment, flip_faces, lengths, turn_faces
 from facegeo.data.normal_store import NormalStore
 from facegeo.data.stream import Draw
-from facegeo.geometry.normals import decode, from_frame, normalise
+from facegeo.geometry.normals import decode, from_frame
 from facegeo.types import NormalBatch
 
 
@@ -85,7 +85,7 @@ def develop(batch: StoredBatch, frame: str) -> NormalBatch:
     image, stored = (batch[key].permute(0, 3, 1, 2).contiguous() for key in ("image", "normal"))
     vectors = decode(stored) if stored.dtype == torch.uint8 else stored.float()
     mask = batch["mask"][:, None] > 0
-    normal = normalise(from_frame(vectors, frame)) * mask
+    normal = from_frame(vectors / lengths(vectors).clamp_min(SHORTEST), frame) * mask
     image = image.float() / 255
     if "flip" in batch:
         image, normal, mask = flip_faces(image, normal, mask, batch["flip"])

@@ -6,7 +6,8 @@ map that the photographs of a session share is kept once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -44,6 +45,7 @@ class NormalStore:
         image_of: Which image belongs to each face, int64, shape (N,).
         map_of: Which map and mask belong to each face, int64, shape (N,).
         digest: SHA-256 of each image file, N.
+        folder: Where the files are.
     """
 
     images: Tensor
@@ -52,6 +54,12 @@ class NormalStore:
     image_of: Tensor
     map_of: Tensor
     digest: list[str]
+    folder: Path
+
+    def __reduce__(self) -> tuple[Callable[..., NormalStore], tuple[object, ...]]:
+        """Let other processes map the files themselves: no pixels are handed over."""
+        shapes = (tuple(self.images.shape), tuple(self.masks.shape), self.normals.dtype)
+        return _mapped, (self.folder, *shapes, self.image_of, self.map_of, self.digest)
 
     def __len__(self) -> int:
         """Number of faces N."""
@@ -119,23 +127,38 @@ def open_store(
         return None, [], error.losses.faults
     losses = read_losses(folder)
     rows = np.array([row for row in range(len(records)) if row not in losses.rows], np.int64)
-    store = _open(folder, plan, [digest[record.face] for record in records])
+    side = plan.size
+    store = _mapped(
+        folder,
+        (len(records), side, side, 3),
+        (len(plan.maps), side, side),
+        torch.float16 if plan.halves else torch.uint8,
+        torch.arange(len(records)),
+        torch.tensor(plan.map_of),
+        [digest[record.face] for record in records],
+    )
     return store.select(rows), [records[row] for row in rows], losses.faults
 
 
-def _open(folder: Path, plan: Plan, digest: list[str]) -> NormalStore:
-    side, faces, maps = plan.size, len(plan.records), len(plan.maps)
-
-    def mapped(name: str, dtype: torch.dtype, *shape: int) -> Tensor:
-        count = int(np.prod(shape))
-        flat = torch.from_file(str(folder / name), shared=False, size=count, dtype=dtype)
-        return flat.view(shape)
+def _mapped(
+    folder: Path,
+    images: tuple[int, ...],
+    masks: tuple[int, ...],
+    dtype: torch.dtype,
+    image_of: Tensor,
+    map_of: Tensor,
+    digest: list[str],
+) -> NormalStore:
+    def file(name: str, kind: torch.dtype, shape: tuple[int, ...]) -> Tensor:
+        path, count = str(folder / name), math.prod(shape)
+        return torch.from_file(path, shared=False, size=count, dtype=kind).view(shape)
 
     return NormalStore(
-        images=mapped(IMAGES, torch.uint8, faces, side, side, 3),
-        normals=mapped(NORMALS, torch.float16 if plan.halves else torch.uint8, maps, side, side, 3),
-        masks=mapped(MASKS, torch.uint8, maps, side, side),
-        image_of=torch.arange(faces),
-        map_of=torch.tensor(plan.map_of),
+        images=file(IMAGES, torch.uint8, images),
+        normals=file(NORMALS, dtype, (*masks, 3)),
+        masks=file(MASKS, torch.uint8, masks),
+        image_of=image_of,
+        map_of=map_of,
         digest=digest,
+        folder=folder,
     )

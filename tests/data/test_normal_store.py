@@ -1,5 +1,6 @@
 """The cache of decoded faces: shared maps once, exact bytes, faults at every opening."""
 
+import pickle
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,15 @@ def test_opening_again_decodes_nothing(root: Path, monkeypatch: pytest.MonkeyPat
     again = store_of(root)
     assert torch.equal(again.images, first.images)
     assert torch.equal(again.map_of, first.map_of)
+
+
+def test_another_process_maps_the_files_itself(root: Path) -> None:
+    store = store_of(root).select(np.array([7, 3]))
+    handed = pickle.dumps(store)
+    assert len(handed) < 4000  # two images alone have 6,144 bytes
+    rows = torch.tensor([1, 0])
+    for got, wanted in zip(pickle.loads(handed).take(rows), store.take(rows), strict=True):
+        assert torch.equal(got, wanted)
 
 
 def test_other_content_or_size_has_a_cache_of_its_own(root: Path) -> None:

@@ -15,7 +15,7 @@ from facegeo.synthetic.clearing import remove_faces
 from facegeo.synthetic.manifest import LOOKS, UNFINISHED, is_complete, options_of, write_manifest
 from facegeo.synthetic.order import Order, Task
 from facegeo.synthetic.workers import Worker
-from facegeo.synthetic.write import ensure_landmarks, fill
+from facegeo.synthetic.write import ensure_landmarks, ensure_sessions, fill
 
 ORDER = Order(train=5, test=2, size=48, seed=4, maps=True)
 
@@ -164,3 +164,19 @@ def test_maps_do_not_change_the_pictures(made: Path, tmp_path: Path) -> None:
     root = ensure_landmarks(tmp_path, train=1, test=0, size=48, seed=4, processes=1)
     assert (root / "train/000000.jpg").read_bytes() == (made / "train/000000.jpg").read_bytes()
     assert not (root / "normals").exists()
+
+
+def test_sessions_are_made_in_the_frame_that_is_asked_for(tmp_path: Path) -> None:
+    order = {"train": 1, "test": 0, "size": 32, "seed": 4, "processes": 1}
+    roots = [
+        ensure_sessions(tmp_path / frame, frame=frame, **order)  # type: ignore[arg-type]
+        for frame in ("down_right_camera", "right_up_camera")
+    ]
+    assert (roots[0] / "train.csv").read_text().split()[:2] == ["face", "100000/session1/im0_c.png"]
+    down, up = (decode((r / "100000/session1/sn_c.png").read_bytes()) for r in roots)
+    mask = decode((roots[0] / "100000/session1/mask_c.png").read_bytes())[..., 0] > 0
+    assert np.abs(255.0 - down[mask][:, 0] - up[mask][:, 1]).max() <= 1
+    assert np.array_equal(down[mask][:, 1], up[mask][:, 0])
+    before = contents(tmp_path)
+    assert ensure_sessions(roots[0], **order) == roots[0]  # type: ignore[arg-type]
+    assert contents(tmp_path) == before
