@@ -2,17 +2,18 @@
 
 Woodham (1980): a photograph is ``albedo * max(normal . light, 0)``, so three of them give the
 normal. Skin shines and noses throw shadows; ``robust`` finds the photographs that do not fit.
-With four lights the photographs obey one linear relation; Coleman and Jain (1982) and Barsky
-and Petrou (2003) look which of the four triples agree. Here each pixel weighs five
-explanations: all four fit, or one is an attached shadow, a cast shadow or a highlight.
+Coleman and Jain (1982) and Barsky and Petrou (2003) look which triples of four lights agree. Here
+each pixel weighs: all four fit, or one is an attached shadow, a cast shadow or a highlight.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from facegeo.checks import check_shape
+from facegeo.geometry.light import directional_shading
 
 COPLANAR = 20.0
 """Condition number of the light directions above which they count as lying in one plane."""
@@ -22,12 +23,13 @@ ATTACHED = (0.014, 6.0)
 """A light behind the surface: darkness that is e times less likely (share of the albedo), bonus."""
 CAST = (0.05, 1.7)
 """A light that something hides: the same, darkness as a share of the light expected."""
-HIGHLIGHT = 5.0
-"""Cost of a pixel brighter than the three others say."""
+HIGHLIGHT = (0.03, 2.0)
+"""More light than expected: one less the cosine to the mirror direction that makes it e times
+less likely, cost."""
 STEEPEST = 0.17
 """Least z of a normal: steeper surfaces are hardly seen."""
 DARK = 0.1
-"""A pixel below this share of the albedo says nothing about the normal: shadow, or grazing."""
+"""A pixel below this share of the albedo, or in the noise, tells no normal: shadow, or grazing."""
 ROUNDS = 12
 
 
@@ -83,8 +85,8 @@ def least_squares(images: Tensor, lights: Tensor) -> Surface:
     Raises:
         ValueError: If shapes do not belong together, or as ``check_lights``.
     """
-    values, directions = _flat(images, lights)
-    return _surface(images, values, directions, _solve(directions, values))
+    values, lights = _flat(images, lights)
+    return _surface(images, values, lights, _solve(lights, values))
 
 
 def robust(images: Tensor, lights: Tensor) -> Surface:
@@ -104,14 +106,13 @@ def robust(images: Tensor, lights: Tensor) -> Surface:
     Raises:
         ValueError: If shapes do not belong together, or as ``check_lights``.
     """
-    values, directions = _flat(images, lights)
-    if len(directions) == 4:
-        scaled, confidence = _weigh_triples(directions, values)
-        return _surface(images, values, directions, scaled, confidence)
-    scaled = _solve(directions, values)
-    if len(directions) > 4:
-        scaled = _reweight(directions, values, scaled)
-    return _surface(images, values, directions, scaled)
+    values, lights = _flat(images, lights)
+    if len(lights) == 4:
+        return _surface(images, values, lights, *_weigh_triples(lights, values))
+    fit = _solve(lights, values)
+    return _surface(
+        images, values, lights, fit if len(lights) == 3 else _reweight(lights, values, fit)
+    )
 
 
 def check_lights(lights: Tensor) -> None:
@@ -121,7 +122,7 @@ def check_lights(lights: Tensor) -> None:
         lights: Towards the lights, shape (N, 3).
 
     Raises:
-        ValueError: If there are fewer than three, or all lie near one plane with the surface.
+        ValueError: If there are fewer than three, all lie near one plane, or one is not finite.
     """
     check_shape("lights", lights, "N", 3)
     if len(lights) < 3:
@@ -151,7 +152,7 @@ def colour_albedo(images: Tensor, lights: Tensor, surface: Surface) -> Tensor:
     sizes: dict[str, int] = {}
     check_shape("images", images, "N", "C", "H", "W", sizes=sizes)
     check_shape("surface.lit", surface.lit, "N", "H", "W", sizes=sizes)
-    shading = torch.einsum("nk,khw->nhw", lights.float(), surface.normals).clamp_min(0)
+    shading = directional_shading(surface.normals, lights.float())
     used = torch.where(surface.lit.any(0), shading * surface.lit, shading)[:, None]
     total = (used * used).sum(0)
     return ((used * images).sum(0) / total.clamp_min(1e-6)).clamp_min(0)
@@ -167,6 +168,8 @@ def _flat(images: Tensor, lights: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _condition(lights: Tensor) -> float:
+    if not lights.isfinite().all():
+        return math.inf
     spread = torch.linalg.svdvals(lights)
     return float(spread[0] / spread[-1])
 
@@ -190,7 +193,7 @@ def _weigh_triples(lights: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
             continue
         fit = _solve(lights[rest], values[rest])
         answers.append(fit)
-        costs.append(_cost_of_odd(values[odd], lights[odd] @ fit, fit.norm(dim=0)) + _unseen(fit))
+        costs.append(_cost_of_odd(values[odd], lights[odd], fit) + _unseen(fit))
     weights = torch.softmax(-torch.stack(costs), dim=0)[:, None]
     found = torch.stack(answers)
     lengths = found.norm(dim=1, keepdim=True)
@@ -199,34 +202,37 @@ def _weigh_triples(lights: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     return mean / confidence.clamp_min(1e-9) * (weights * lengths).sum(0), confidence
 
 
-def _cost_of_odd(value: Tensor, expected: Tensor, albedo: Tensor) -> Tensor:
-    """Negative log-likelihood of the photograph that the other three leave out, (P,)."""
+def _cost_of_odd(value: Tensor, light: Tensor, fit: Tensor) -> Tensor:
+    """Negative log-likelihood (P,) of the photograph that the other three, ``fit``, leave out."""
+    albedo, expected = fit.norm(dim=0), light @ fit
     attached = value / (ATTACHED[0] * albedo).clamp_min(1e-9) - ATTACHED[1]
     cast = value / (CAST[0] * torch.maximum(expected, _noise(albedo))) - CAST[1]
-    bright = torch.full_like(value, HIGHLIGHT)
+    mirror = torch.nn.functional.normalize(light + light.new_tensor([0, 0, light.norm()]), dim=0)
+    away = 1 - mirror @ fit / albedo.clamp_min(1e-9)
+    bright = HIGHLIGHT[1] + away / HIGHLIGHT[0]
     return torch.where(expected <= 0, attached, torch.where(value <= expected, cast, bright))
 
 
 def _unseen(scaled: Tensor) -> Tensor:
     """Cost of a normal that points away from the camera, (P,)."""
-    steepness = scaled[2] / scaled.norm(dim=0).clamp_min(1e-9)
-    return 300 * (STEEPEST - steepness).clamp_min(0)
+    missing: Tensor = STEEPEST - scaled[2] / scaled.norm(dim=0).clamp_min(1e-9)
+    return 300 * missing.clamp_min(0)
 
 
 def _noise(albedo: Tensor) -> Tensor:
     return NOISE[0] * albedo + NOISE[1]
 
 
-def _reweight(lights: Tensor, values: Tensor, scaled: Tensor) -> Tensor:
+def _reweight(lights: Tensor, values: Tensor, start: Tensor) -> Tensor:
     """Iteratively reweighted least squares, (3, P)."""
+    scaled = start
     steady = 1e-6 * torch.eye(3, dtype=lights.dtype, device=lights.device)
     for _ in range(ROUNDS):
         albedo = scaled.norm(dim=0)
         off = (lights @ scaled - values) / _noise(albedo)
         weights = (values > DARK * albedo) / (1 + off**2) + 1e-4
         gram = torch.einsum("np,ni,nj->pij", weights, lights, lights) + steady
-        solved: Tensor = torch.linalg.solve(gram, (lights.T @ (weights * values)).T)
-        scaled = solved.transpose(0, 1)
+        scaled = torch.linalg.solve(gram, (lights.T @ (weights * values)).T).T
     return scaled
 
 
@@ -236,10 +242,9 @@ def _surface(
     albedo = scaled.norm(dim=0)
     agrees = (lights @ scaled - values).abs() <= 3 * _noise(albedo)
     size = images.shape[1:]
-    sure = torch.ones_like(albedo) if confidence is None else confidence
     return Surface(
         normals=(scaled / albedo.clamp_min(1e-9)).float().unflatten(1, size),
         albedo=albedo.float().unflatten(0, size),
-        lit=(agrees & (values > DARK * albedo)).unflatten(1, size),
-        confidence=sure.float().unflatten(0, size),
+        lit=(agrees & (values > (DARK * albedo).clamp_min(3 * NOISE[1]))).unflatten(1, size),
+        confidence=torch.ones(size) if confidence is None else confidence.float().view(size),
     )

@@ -17,6 +17,7 @@ from facegeo.data.normal_files import FileError, read_mask, read_normals
 from facegeo.data.normal_list import SESSION_MASK, SESSION_NORMAL
 from facegeo.data.raw_session import RawSession, SessionFault, load_photos
 from facegeo.geometry.angles import angle_map
+from facegeo.geometry.light import directional_shading
 from facegeo.geometry.normals import encode, from_frame, to_frame
 from facegeo.geometry.photometric_stereo import (
     DARK,
@@ -215,7 +216,7 @@ def _compare(
 
 def _shares(grey: Tensor, lights: Tensor, surface: Surface, face: Tensor) -> tuple[float, float]:
     """Shares of the face's pixels in the shadow of some light, and lit by fewer than three."""
-    shading = torch.einsum("nk,khw->nhw", lights.float(), surface.normals)
+    shading = directional_shading(surface.normals, lights.float())
     expected = surface.albedo * shading.clamp_min(DARK)
     shadow = (~surface.lit & (grey <= expected)).any(0)[face[0]]
     unsure = (surface.lit.sum(0) < 3)[face[0]]

@@ -1,0 +1,245 @@
+"""Photometric stereo: balls whose normals are known, a rendered person, two real ones."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from facegeo.geometry.angles import angle_map
+from facegeo.geometry.photometric_stereo import (
+    Surface,
+    check_lights,
+    colour_albedo,
+    least_squares,
+    light_directions,
+    robust,
+)
+from facegeo.synthetic.sample import Studio
+from facegeo.synthetic.session import photograph_session
+
+ZENITH, AZIMUTH = [38.0, 38, 33, 33], [42.0, 138, 222, 318]
+BOOTH = light_directions(torch.tensor(ZENITH), torch.tensor(AZIMUTH))
+RING = light_directions(torch.full((7,), 35.0), torch.arange(7) * 360.0 / 7)
+FAN = torch.tensor([[0.0, 0, 1], [0.5, 0, 0.866], [-0.5, 0, 0.866], [0, 0.5, 0.866]]).double()
+"""The first three lie in one plane."""
+REAL = os.environ.get("FACEGEO_PHOTOMETRIC", "")
+NEAREST = [(-35, 15), (35, 15), (-20, -40), (20, -40)]  # azimuth and elevation, degrees
+
+Fit = Callable[[Tensor, Tensor], Surface]
+
+
+def ball(least_z: float, size: int = 48) -> tuple[Tensor, Tensor]:
+    """Normals (3, H, W) of a ball's front, and where their z exceeds a bound, (1, H, W)."""
+    step = (torch.arange(size) + 0.5) / size * 2 - 1
+    x, y = step[None, :].expand(size, size), -step[:, None].expand(size, size)
+    normals = torch.stack([x, y, (1 - x**2 - y**2).clamp_min(0).sqrt()])
+    return normals, normals[2:] > least_z
+
+
+def photographs(normals: Tensor, lights: Tensor, albedo: float = 0.6) -> Tensor:
+    return albedo * torch.einsum("nk,khw->nhw", lights.float(), normals).clamp_min(0)
+
+
+def error(surface: Surface, normals: Tensor, mask: Tensor) -> Tensor:
+    return angle_map(surface.normals, normals)[mask]
+
+
+def test_directions_of_lights_worked_out_by_hand() -> None:
+    got = light_directions(torch.tensor([0.0, 90, 90, 45]), torch.tensor([77.0, 0, 90, 180]))
+    half = 0.5**0.5
+    wanted = torch.tensor([[0, 0, 1], [1, 0, 0], [0, 1, 0], [-half, 0, half]], dtype=torch.float64)
+    torch.testing.assert_close(got, wanted, atol=1e-7, rtol=0)
+
+
+def test_a_ball_lit_from_the_left_is_bright_on_its_left_and_faces_left_there() -> None:
+    """Written without the code's conventions: columns count from the left."""
+    left = torch.zeros(4, 9, 9)
+    left[2, :, :4] = left[1, :, :4] = 0.8  # the lights with azimuths 138 and 222
+    left[0, :, :4] = left[3, :, :4] = 0.4
+    surface = robust(left, BOOTH)
+    assert (surface.normals[0, :, :4] < -0.2).all()
+
+
+@pytest.mark.parametrize("fit", [least_squares, robust])
+@pytest.mark.parametrize("lights", [BOOTH[:3], BOOTH, FAN, RING], ids=["3", "4", "fan", "7"])
+def test_without_shadows_normals_and_albedo_are_exact(fit: Fit, lights: Tensor) -> None:
+    normals, mask = ball(0.85)
+    surface = fit(photographs(normals, lights), lights)
+    assert error(surface, normals, mask).max() < 0.02
+    torch.testing.assert_close(surface.albedo[mask[0]], torch.tensor(0.6).expand(int(mask.sum())))
+    assert surface.valid[mask[0]].all()
+    assert surface.lit[:, mask[0]].all()
+    assert surface.confidence[mask[0]].min() > 0.99
+
+
+@pytest.mark.parametrize("lights", [BOOTH, RING], ids=["4", "7"])
+def test_a_light_behind_the_surface_does_not_count(lights: Tensor) -> None:
+    normals, _ = ball(0.3)
+    shading = torch.einsum("nk,khw->nhw", lights.float(), normals)
+    behind, lit = shading <= -0.05, shading > 0.12
+    some_behind = behind.any(0) & (behind | lit).all(0) & (lit.sum(0) >= 3)
+    images = photographs(normals, lights)
+    assert error(least_squares(images, lights), normals, some_behind[None]).mean() > 1.5
+    surface = robust(images, lights)
+    assert error(surface, normals, some_behind[None]).max() < 0.3
+    assert torch.equal(surface.lit[:, some_behind], lit[:, some_behind])
+
+
+@pytest.mark.parametrize("lights", [BOOTH, RING], ids=["4", "7"])
+@pytest.mark.parametrize("odd", range(4))
+def test_a_cast_shadow_does_not_count(lights: Tensor, odd: int) -> None:
+    normals, mask = ball(0.9)
+    images = photographs(normals, lights)
+    images[odd] *= 0.03
+    assert error(least_squares(images, lights), normals, mask).mean() > 5
+    surface = robust(images, lights)
+    assert error(surface, normals, mask).max() < 0.3
+    assert not surface.lit[odd, mask[0]].any()
+    assert surface.valid[mask[0]].all()
+
+
+@pytest.mark.parametrize("odd", range(4))
+def test_a_highlight_does_not_count(odd: int) -> None:
+    mirror = torch.nn.functional.normalize(BOOTH + torch.tensor([0.0, 0, 1]), dim=1).float()
+    normals, front = ball(0.5)
+    shine = 0.4 * torch.exp((torch.einsum("k,khw->hw", mirror[odd], normals) - 1) / 0.01)
+    images = photographs(normals, BOOTH, 0.5)
+    images[odd] += shine
+    spot = (shine > 0.2) & front
+    assert error(least_squares(images, BOOTH), normals, spot).mean() > 9
+    assert error(robust(images, BOOTH), normals, spot).mean() < 2  # the spot's rim is the hard part
+
+
+def test_where_two_lights_are_hidden_the_pixel_is_not_valid() -> None:
+    normals, mask = ball(0.9)
+    images = photographs(normals, BOOTH)
+    images[:2] *= 0.01
+    assert not robust(images, BOOTH).valid[mask[0]].any()
+
+
+def test_black_pixels_have_no_normal_and_nothing_is_nan() -> None:
+    for fit in (least_squares, robust):
+        surface = fit(torch.zeros(4, 2, 2), BOOTH)
+        assert surface.normals.abs().sum() == 0
+        assert not surface.valid.any()
+        assert surface.confidence.isfinite().all()
+
+
+def test_pixels_do_not_know_their_neighbours() -> None:
+    normals, _ = ball(0.3)
+    images = photographs(normals, BOOTH)
+    whole, part = robust(images, BOOTH), robust(images[:, 5:20, 7:30], BOOTH)
+    torch.testing.assert_close(part.normals, whole.normals[:, 5:20, 7:30])
+
+
+def test_albedo_of_each_channel_comes_from_the_lit_photographs() -> None:
+    normals, mask = ball(0.9)
+    colours = torch.tensor([0.7, 0.5, 0.3])
+    images = photographs(normals, BOOTH, 1.0)[:, None] * colours[:, None, None]
+    images[2] *= 0.02
+    surface = robust(images.mean(1), BOOTH)
+    albedo = colour_albedo(images, BOOTH, surface)[:, mask[0]]
+    torch.testing.assert_close(albedo, colours[:, None].expand_as(albedo), atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("lights", "message"),
+    [
+        (BOOTH[:2], "needs at least 3 lights, got 2"),
+        (torch.tensor([[0.0, 0, 1], [0.6, 0, 0.8], [-0.6, 0, 0.8], [0.8, 0, 0.6]]), "one plane"),
+        (torch.ones(4, 3), "one plane"),
+        (torch.full((4, 3), torch.nan), "one plane"),
+        (torch.ones(4, 2), r"lights must have shape \(N, 3\), got \(4, 2\)"),
+    ],
+    ids=["two", "fan", "one", "nan", "shape"],
+)
+def test_lights_that_leave_the_normal_open_are_refused(lights: Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_lights(lights)
+
+
+def test_images_and_lights_must_belong_together() -> None:
+    with pytest.raises(ValueError, match=r"lights must have shape \(3, 3\), got \(4, 3\)"):
+        robust(torch.zeros(3, 2, 2), BOOTH)
+    with pytest.raises(ValueError, match="at least 3 lights, got 2"):
+        least_squares(torch.zeros(2, 2, 2), BOOTH[:2])
+
+
+@pytest.fixture(scope="module")
+def rendered() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Photographs (4, H, W), lights, true normals and mask of a generated person."""
+    session = photograph_session(Studio("anny"), (1, 0), (2, 0), 96)
+    zenith, azimuth = torch.tensor(session.angles_deg, dtype=torch.float64).T
+    images = torch.from_numpy(np.stack(session.images)).float().mean(-1) / 255
+    normals = torch.from_numpy(session.render.normals).permute(2, 0, 1).float()
+    mask = torch.from_numpy(session.render.mask)[None]
+    return images, light_directions(zenith, azimuth), normals, mask
+
+
+def test_a_rendered_face_with_shadows_and_shine(
+    rendered: tuple[Tensor, Tensor, Tensor, Tensor],
+) -> None:
+    images, lights, normals, mask = rendered
+    plain = error(least_squares(images, lights), normals, mask)
+    surface = robust(images, lights)
+    ours = error(surface, normals, mask)
+    kept = error(surface, normals, mask & surface.valid)
+    print(f"\nrendered: plain {plain.mean():.2f} deg, robust {ours.mean():.2f}, "
+          f"where 3 lights reach {kept.mean():.2f}")  # fmt: skip
+    assert ours.mean() < 0.75 * plain.mean()
+    assert kept.mean() < 2.5
+    assert (mask & surface.valid).sum() > 0.75 * mask.sum()
+
+
+def test_a_rendered_face_from_its_own_normals_has_no_error_where_three_lights_reach(
+    rendered: tuple[Tensor, Tensor, Tensor, Tensor],
+) -> None:
+    """The same face without cast shadows, shine, skin colour and noise."""
+    _, lights, normals, mask = rendered
+    surface = robust(photographs(normals, lights), lights)
+    shading = torch.einsum("nk,khw->nhw", lights.float(), normals)
+    reached = mask & ((shading > 0.15).sum(0) >= 3)
+    assert error(surface, normals, reached).mean() < 0.3
+
+
+def ellipse(height: int, width: int) -> Tensor:
+    """Pixels of an ellipse about the middle with half axes of 0.42 widths and 0.46 heights."""
+    x = (torch.arange(width) - (width - 1) / 2) / (0.42 * width)
+    y = (torch.arange(height) - (height - 1) / 2) / (0.46 * height)
+    return (x**2 + y[:, None] ** 2 < 1)[None]
+
+
+@pytest.mark.skipif(
+    not Path(REAL).is_file(),
+    reason="two subjects of Extended Yale B: set FACEGEO_PHOTOMETRIC to the npz file",
+)
+@pytest.mark.parametrize(
+    ("subject", "plain_deg", "robust_deg"), [("yaleB01", 6.5, 5.9), ("yaleB02", 5.6, 5.3)]
+)
+def test_real_faces(subject: str, plain_deg: float, robust_deg: float) -> None:
+    """Four lights against the normals that 64 lights give, inside the subject's face mask."""
+    with np.load(REAL) as data:
+        angles = data[f"{subject}_azimuth_elevation_deg"]
+        chosen = [int(((angles - wanted) ** 2).sum(1).argmin()) for wanted in NEAREST]
+        images = torch.from_numpy(data[f"{subject}_images"][chosen]).float() / 255
+        lights = torch.from_numpy(data[f"{subject}_light_dirs"][chosen]).double()
+        normals = torch.from_numpy(data[f"{subject}_ref_normals"]).permute(2, 0, 1).float()
+        mask = torch.from_numpy(data[f"{subject}_mask"])[None]
+    known = normals.norm(dim=0) > 0.5
+    fits = {"plain": least_squares(images, lights), "robust": robust(images, lights)}
+    for region, pixels in (("mask", mask & known), ("ellipse", ellipse(*known.shape) & known)):
+        for name, surface in fits.items():
+            degrees = error(surface, normals, pixels)
+            below = 100 * (degrees < 30).float().mean()
+            print(
+                f"{subject}, {region}, {name}: mean {degrees.mean():.2f}, median "
+                f"{degrees.median():.2f} deg, below 30 deg {below:.2f} %"
+            )
+    plain, ours = (error(surface, normals, mask & known) for surface in fits.values())
+    assert plain.mean() < plain_deg
+    assert ours.mean() < min(robust_deg, 0.97 * float(plain.mean()))
+    assert (ours < 30).float().mean() > (plain < 30).float().mean()
