@@ -56,8 +56,9 @@ class CosineError(nn.Module):
         total = truth.new_zeros(())
         for stage in stages:
             pred = torch.where(mask, stage.float(), 0)  # what lies outside sends no gradient
-            cosine = torch.cosine_similarity(pred, truth, dim=1, eps=1e-4)
-            total = total + _face_mean((1 - cosine)[:, None] * mask, mask).mean()
+            squared = pred.square().sum(dim=1, keepdim=True).clamp(min=1e-8)
+            cosine = (pred * truth).sum(dim=1, keepdim=True) * squared.rsqrt()
+            total = total + _face_mean((1 - cosine) * mask, mask).mean()
         return total
 
 

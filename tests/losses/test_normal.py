@@ -43,6 +43,18 @@ def test_cosine_error_by_hand() -> None:
     torch.testing.assert_close(both, torch.tensor(stage))
 
 
+def test_the_length_of_a_prediction_does_not_matter_nor_does_none_at_all() -> None:
+    stages, truth, mask = faces()
+    loss = CosineError()
+    torch.testing.assert_close(loss([3 * stages[0]], truth, mask), loss(stages[:1], truth, mask))
+    zero = torch.zeros_like(truth, requires_grad=True)
+    nothing = loss([zero], truth, mask)
+    nothing.backward()
+    torch.testing.assert_close(nothing.detach(), torch.tensor(1.0))  # as at 90 degrees
+    assert zero.grad is not None
+    assert zero.grad.isfinite().all()
+
+
 def test_without_mask_the_background_is_white_read_as_a_normal() -> None:
     truth = torch.cat([CAMERA, 0 * CAMERA], dim=2)[None]
     mask = torch.tensor([True, False]).view(1, 1, 1, 2)
