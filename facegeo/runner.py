@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,12 +18,20 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from facegeo.checkpoint import MODEL, find_model, load_model, save_model
+from facegeo.data.lfpw import LFPWDataModule
+from facegeo.data.photoface import PhotofaceDataModule
 from facegeo.errors import UserError
-from facegeo.models.ccnn import Cascade
 from facegeo.paths import experiments_dir
 from facegeo.procedures.across_seeds import compare_seeds, with_effect
-from facegeo.procedures.report import report
+from facegeo.procedures.report_normals import report_normals
+from facegeo.procedures.report_points import report_points
 from facegeo.tables import Table
+
+REPORTS: dict[type, Callable[..., dict[str, float]]] = {
+    LFPWDataModule: report_points,
+    PhotofaceDataModule: report_normals,
+}
+"""What measures a model, by what the data has to measure it with."""
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
@@ -49,7 +57,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     make_task, make_trainer = instantiate(cfg.task), instantiate(cfg.trainer)
     make_logger = instantiate(cfg.logger)
     accelerator = _accelerator(cfg.trainer.accelerator)
-    paper = paper_averages(data.paper)
+    paper = paper_values(data.paper)
 
     def trainer(**options: Any) -> Trainer:
         logger = make_logger(save_dir=folder, name="curves")
@@ -61,10 +69,11 @@ def run(cfg: DictConfig) -> dict[str, float]:
             raise UserError(f"trainer: {error}; change trainer=... or its keys") from error
         return built
 
-    instantiate(cfg.procedure)(model, data, make_task, trainer, folder)
+    record = instantiate(cfg.procedure)(model, data, make_task, trainer, folder)
     device = "cuda" if accelerator in ("gpu", "cuda") else "cpu"
-    results = report(model, data, folder, cfg.splits, paper, device)
-    notes = {"results": results, "seed": cfg.seed, "data": data.title, "split": data.split_settings}
+    results = _report(data)(model, data, folder, cfg.splits, paper, device)
+    about = {"seed": cfg.seed, "data": data.title, "split": data.split_settings}
+    notes = {"results": results} | about | record
     save_model(folder / MODEL, model, plain["model"], notes)
     return results
 
@@ -79,8 +88,6 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
         UserError: For every mistake in configuration, checkpoint or data.
     """
     model, notes = load_model(cfg.checkpoint)
-    if not isinstance(model, Cascade):
-        raise UserError(f"{cfg.checkpoint} holds a {type(model).__name__}, wanted a cascade")
     data = instantiate(cfg.data)
     data.prepare_data()
     data.check(cfg.splits)
@@ -97,11 +104,24 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     folder = Path(cfg.out) / (cfg.name or title)
     folder.mkdir(parents=True, exist_ok=True)
     device = "cuda" if _accelerator(cfg.accelerator) in ("gpu", "cuda") else "cpu"
-    return report(model, data, folder, cfg.splits, paper_averages(data.paper), device)
+    options = {"t": cfg.t, "panels": cfg.panels} if isinstance(data, PhotofaceDataModule) else {}
+    report = _report(data)
+    return report(model, data, folder, cfg.splits, paper_values(data.paper), device, **options)
 
 
-def paper_averages(section: str | None) -> dict[str, float] | None:
-    """The paper's average error by stage, in %, from a section of the file of its numbers."""
+def _report(data: object) -> Callable[..., dict[str, float]]:
+    for kind, report in REPORTS.items():
+        if isinstance(data, kind):
+            return report
+    raise UserError(f"data is a {type(data).__name__}: there is no report for it")
+
+
+def paper_values(section: str | None) -> dict[str, Any] | None:
+    """Read what the paper prints, by stage or row, from a section of the file of its numbers.
+
+    Raises:
+        UserError: If there is no such section.
+    """
     if section is None:
         return None
     values = OmegaConf.load(experiments_dir() / "paper_values.yaml")
@@ -111,7 +131,7 @@ def paper_averages(section: str | None) -> dict[str, float] | None:
             f"there is no section {section} in experiments/paper_values.yaml; "
             "name one such as ccnn.fig4_stage_count, or null"
         )
-    return {str(stage): float(cell.value) for stage, cell in cells.items()}
+    return cast(dict[str, Any], OmegaConf.to_container(cells))
 
 
 def _accelerator(name: str) -> str:
@@ -175,7 +195,8 @@ def report_seeds(cfg: DictConfig) -> Table:
         UserError: If a run is not finished, or they differ in more than the seed.
     """
     folders, out = [Path(run) for run in cfg.runs], Path(cfg.out)
-    table = compare_seeds(folders, cfg.split, out, cfg.title, paper_averages(cfg.paper) or {})
+    paper = {stage: cell["value"] for stage, cell in (paper_values(cfg.paper) or {}).items()}
+    table = compare_seeds(folders, cfg.split, out, cfg.title, paper)
     console = Console()
     console.print(table.rich())
     console.print(f"Table and figure: {out}.csv, .md, .png")

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from facegeo.checkpoint import load_model
 from facegeo.errors import UserError
 from facegeo.paths import conf_dir
-from facegeo.runner import config_hash, evaluate, paper_averages, run, run_folder
+from facegeo.runner import config_hash, evaluate, paper_values, run, run_folder
 
 Compose = Callable[..., DictConfig]
 SHORT = "procedure.steps={stage1:4,stage2:3,stage3:2}"
@@ -177,4 +177,4 @@ def test_an_unknown_section_of_the_paper_is_told() -> None:
     with pytest.raises(
         UserError, match=r"no section ccnn\.fig99 in experiments/paper_values\.yaml"
     ):
-        paper_averages("ccnn.fig99")
+        paper_values("ccnn.fig99")

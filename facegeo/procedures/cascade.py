@@ -34,7 +34,7 @@ def fit_cascade(
     seed: int,
     max_steps: int | None = None,
     progress: bool = True,
-) -> None:
+) -> dict[str, object]:
     """Train the stages in order; a stage whose weights stand in ``folder`` is taken from there.
 
     Args:
@@ -49,6 +49,9 @@ def fit_cascade(
         seed: Seed of dropout.
         max_steps: No stage takes more batches than this.
         progress: Show a progress bar.
+
+    Returns:
+        What else the run should record: nothing.
 
     Raises:
         UserError: If a stage has no number of steps, or a number is below 1.
@@ -84,6 +87,7 @@ def fit_cascade(
             partial = done.with_suffix(".partial")
             partial.write_bytes(save(stage.state_dict()))
             partial.replace(done)
+    return {}
 
 
 def _check_lengths(

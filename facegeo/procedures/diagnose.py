@@ -12,7 +12,7 @@ from facegeo.data.lfpw import LFPWDataModule
 from facegeo.geometry.points import point_errors
 from facegeo.geometry.windows import to_window
 from facegeo.models.ccnn import Cascade
-from facegeo.procedures.evaluate import Found
+from facegeo.procedures.found_points import Found
 
 
 def window_misses(cascade: Cascade, found: Found, split: str) -> dict[str, float]:

@@ -33,6 +33,8 @@ from facegeo.procedures.prepared_folder import claim, is_finished, write_list, w
 from facegeo.synthetic.order import check_processes
 from facegeo.tables import Table
 
+BULGE = 0.3
+"""Least correlation of a face's normals with a ball's; generated faces have 0.6 to 0.8."""
 TRUTH_ROWS = {
     "mean": "mean angle to the session's own normals, deg",
     "median": "median of it",
@@ -137,6 +139,7 @@ def prepare(preparation: Preparation) -> Report:
     finished = [record for record in records if record is not None]
     write_list(out, finished)
     write_manifest(out, preparation.options(), len(finished), complete=True)
+    _warn_of_flat(finished, preparation.reading.lights_frame)
     faulty = len({fault.session for fault in [*faults, *late]})
     return Report(len(results) - len(late), len(sessions) - len(todo), faulty, finished)
 
@@ -166,6 +169,18 @@ def report_table(report: Report, title: str) -> Table:
 
 def _median(records: Sequence[Prepared], key: str) -> float:
     return float(statistics.median(getattr(record, key) for record in records))
+
+
+def _warn_of_flat(records: Sequence[Prepared], lights_frame: str) -> None:
+    """Doubt the lights' frame, which no residual tells, if the faces do not bulge."""
+    if records and _median(records, "bulge") < BULGE:
+        log.warning(
+            "the normals do not look like those of faces (correlation with a ball %.2f, want %g): "
+            "azimuths may count from another axis; try lights_frame other than %s",
+            _median(records, "bulge"),
+            BULGE,
+            lights_frame,
+        )
 
 
 def _survey(root: Path, reading: Reading) -> tuple[list[RawSession], list[SessionFault]]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from facegeo.data.face_outline import crop_square, outline_mask
 from facegeo.data.image_file import ImageError
-from facegeo.data.normal_files import FileError, read_mask, read_normals
+from facegeo.data.normal_files import Bytes, FileError, read_mask, read_normals
 from facegeo.data.normal_list import SESSION_MASK, SESSION_NORMAL
 from facegeo.data.raw_session import RawSession, SessionFault, load_photos
 from facegeo.geometry.angles import angle_map
@@ -30,8 +30,10 @@ from facegeo.synthetic.manifest import write_atomically
 from facegeo.synthetic.photo import png_bytes
 
 RECORD, FACE, ALBEDO = "prepared.json", "im{}_c.png", "albedo_c.png"
+ALBEDO_WHITE = 0.99
+"""Quantile of the face's albedo that is stored as 255."""
 BRIGHT = 0.1
-"""Without points, the face is where the albedo exceeds this share of its 99th percentile."""
+"""Without points and mask, the face is where the albedo exceeds this share of that quantile."""
 
 
 @dataclass(frozen=True)
@@ -111,40 +113,49 @@ def prepare_session(
     """
     try:
         photos = load_photos(session.photos)
-        own = _own_map(session, source_frame)
-    except (ImageError, ValueError) as error:
-        return SessionFault(session.name, "im*", "four readable photographs", str(error))
-    left, top, side = _square(session)
-    photos = np.ascontiguousarray(photos[:, top : top + side, left : left + side])
+        target, own_mask = _own_maps(session, source_frame)
+    except ImageError as error:
+        return SessionFault(session.name, "im*", "readable images", str(error))
+    except FileError as error:
+        files = f"{SESSION_NORMAL}, {SESSION_MASK}"
+        return SessionFault(session.name, files, error.wanted, error.got)
+    left, top, side = square = _square(session)
+    window = (slice(None), slice(top, top + side), slice(left, left + side))
+    photos = np.ascontiguousarray(photos[window])
     colour = torch.from_numpy(photos).permute(0, 3, 1, 2).float() / 255
     grey, lights = colour.mean(1), torch.tensor(session.lights, dtype=torch.float64)
     surface = robust(grey, lights)
-    face = _face(session, surface, (left, top, side))
+    face = _face(session, surface, None if own_mask is None else own_mask[window], square)
     mask = face if session.outline is not None else face & surface.valid
     if not mask.any():
         return SessionFault(session.name, "im*", "a face", "no pixel that three lights reach")
     truth = None
-    if own is not None:
-        inside = own[1][:, top : top + side, left : left + side]
-        target = own[0][:, top : top + side, left : left + side]
-        truth = _compare(target, inside, mask, surface, least_squares(grey, lights))
-    record = Prepared(
-        session.name,
-        session.digest,
-        (left, top, side),
-        *_shares(grey, lights, surface, face),
-        bulge(surface.normals, mask),
-        truth,
-    )
-    folder = out / session.name
-    albedo = colour_albedo(colour, lights, surface) * mask
-    albedo = albedo / albedo.flatten().quantile(0.99).clamp_min(1e-6)
-    pictures = [*photos, _rows(encode(to_frame(surface.normals, frame), mask))]
-    pictures += [mask[0].to(torch.uint8).numpy() * 255, _rows(_bytes(albedo))]
+    if target is not None and own_mask is not None:
+        plain = least_squares(grey, lights)
+        truth = _compare(target[window], own_mask[window], mask, surface, plain)
+    shadow, unsure = _shares(grey, lights, surface, face)
+    round_ = bulge(surface.normals, mask)
+    record = Prepared(session.name, session.digest, square, shadow, unsure, round_, truth)
+    albedo = colour_albedo(colour, lights, surface)
+    _write(out / session.name, record, photos, to_frame(surface.normals, frame), mask, albedo)
+    return record
+
+
+def _write(
+    folder: Path, record: Prepared, photos: Bytes, normals: Tensor, mask: Tensor, albedo: Tensor
+) -> None:
+    """Write the images, then the record."""
+    brightest = albedo[mask.expand_as(albedo)].quantile(ALBEDO_WHITE).clamp_min(1e-6)
+    shown = (albedo * mask / brightest).clamp(0, 1) * 255
+    pictures = [
+        *photos,
+        encode(normals, mask).permute(1, 2, 0).numpy(),
+        mask[0].to(torch.uint8).numpy() * np.uint8(255),
+        shown.round().to(torch.uint8).permute(1, 2, 0).numpy(),
+    ]
     for name, picture in zip(record.files(), pictures, strict=True):
         write_atomically(folder / name, png_bytes(picture))
     write_atomically(folder / RECORD, json.dumps(asdict(record), indent=1).encode())
-    return record
 
 
 def bulge(normals: Tensor, mask: Tensor) -> float:
@@ -171,17 +182,18 @@ def _square(session: RawSession) -> tuple[int, int, int]:
     return crop_square(session.outline, session.height, session.width)
 
 
-def _face(session: RawSession, surface: Surface, square: tuple[int, int, int]) -> Tensor:
+def _face(
+    session: RawSession, surface: Surface, own: Tensor | None, square: tuple[int, int, int]
+) -> Tensor:
     """Face pixels, bool, (1, S, S): hull of the points; without points the session's own mask.
 
     Without either, the largest piece of bright surface that three lights reach.
     """
     if session.outline is not None:
         return torch.from_numpy(outline_mask(session.outline, *square))[None]
-    own = session.folder / SESSION_MASK
-    if own.is_file():
-        return torch.from_numpy(read_mask(own.read_bytes()))[None]
-    bright = surface.albedo > BRIGHT * surface.albedo.flatten().quantile(0.99)
+    if own is not None:
+        return own
+    bright = surface.albedo > BRIGHT * surface.albedo.flatten().quantile(ALBEDO_WHITE)
     found = (surface.valid & bright).to(torch.uint8).numpy()
     count, pieces, stats, _ = cv2.connectedComponentsWithStats(found)
     if count == 1:
@@ -189,17 +201,19 @@ def _face(session: RawSession, surface: Surface, square: tuple[int, int, int]) -
     return torch.from_numpy(pieces == 1 + stats[1:, cv2.CC_STAT_AREA].argmax())[None]
 
 
-def _own_map(session: RawSession, frame: str) -> tuple[Tensor, Tensor] | None:
+def _own_maps(session: RawSession, frame: str) -> tuple[Tensor | None, Tensor | None]:
     """Normals (3, H, W) of ours and mask (1, H, W) that the session already has, if any."""
-    normal, mask = (session.folder / name for name in (SESSION_NORMAL, SESSION_MASK))
-    if not (normal.is_file() and mask.is_file()):
-        return None
-    vectors = torch.from_numpy(read_normals(normal.read_bytes())).permute(2, 0, 1)
-    inside = torch.from_numpy(read_mask(mask.read_bytes()))[None]
-    size = (session.height, session.width)
-    if vectors.shape[1:] != size or inside.shape[1:] != size:
-        raise FileError("a normal map of the photographs' size", f"{tuple(vectors.shape[1:])}")
-    return from_frame(vectors, frame), inside
+    normals = mask = None
+    if (file := session.folder / SESSION_MASK).is_file():
+        mask = torch.from_numpy(read_mask(file.read_bytes()))[None]
+    if (file := session.folder / SESSION_NORMAL).is_file():
+        stored = torch.from_numpy(read_normals(file.read_bytes())).permute(2, 0, 1)
+        normals = from_frame(stored, frame)
+    for found in (normals, mask):
+        if found is not None and found.shape[1:] != (session.height, session.width):
+            wanted = f"the photographs' size, {session.width} x {session.height}"
+            raise FileError(wanted, f"{found.shape[2]} x {found.shape[1]}")
+    return normals, mask
 
 
 def _compare(
@@ -221,12 +235,3 @@ def _shares(grey: Tensor, lights: Tensor, surface: Surface, face: Tensor) -> tup
     shadow = (~surface.lit & (grey <= expected)).any(0)[face[0]]
     unsure = (surface.lit.sum(0) < 3)[face[0]]
     return float(shadow.float().mean()), float(unsure.float().mean())
-
-
-def _bytes(values: Tensor) -> Tensor:
-    return (values.clamp(0, 1) * 255).round().to(torch.uint8)
-
-
-def _rows(picture: Tensor) -> np.ndarray:
-    """Channels last."""
-    return picture.permute(1, 2, 0).contiguous().numpy()

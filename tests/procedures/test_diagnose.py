@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from facegeo.models.ccnn import Cascade
 from facegeo.procedures.diagnose import label_noise, window_misses
-from facegeo.procedures.evaluate import Found
+from facegeo.procedures.found_points import Found
 
 Compose = Callable[..., DictConfig]
 

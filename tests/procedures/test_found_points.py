@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from facegeo.data.lfpw import LFPWDataModule
 from facegeo.geometry.crops import FaceCrops
 from facegeo.models.ccnn import Crop
-from facegeo.procedures.evaluate import Found, find_points, mean_shape, measure
-from facegeo.procedures.report import report
+from facegeo.procedures.found_points import Found, find_points, mean_shape, measure
+from facegeo.procedures.report_points import report_points
 
 Compose = Callable[..., DictConfig]
 GUESSES = torch.tensor([[[0.5, 0.4]] * 5, [[0.25, 0.75]] * 5])  # two stages, box frame
@@ -108,9 +108,9 @@ def test_twins_are_reported_when_the_test_faces_are_measured(
     (root / "testImageList.txt").write_text("\n".join(lines))
     cfg = tiny_config(f"data.root={root}", f"data.cache_dir={tmp_path / 'cache'}")
     data = instantiate(cfg.data)
-    report(instantiate(cfg.model), data, tmp_path, ["val"])
+    report_points(instantiate(cfg.model), data, tmp_path, ["val"])
     assert "byte-identical" not in capsys.readouterr().out
-    results = report(instantiate(cfg.model), data, tmp_path, ["test"])
+    results = report_points(instantiate(cfg.model), data, tmp_path, ["test"])
     said = " ".join(capsys.readouterr().out.split())
     assert "Test image 30.png is byte-identical to training image 4.png" in said
     assert json.loads((tmp_path / "metrics.json").read_text()) == results

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from rich.console import Console
-from torch import Tensor
+from torch import Tensor, nn
 
 from facegeo.data.lfpw import LFPWDataModule
+from facegeo.errors import UserError
 from facegeo.figures.curves import ced_plot
 from facegeo.figures.faces import found_points
 from facegeo.figures.stages import stage_plot
@@ -19,18 +20,19 @@ from facegeo.geometry.points import POINT_NAMES
 from facegeo.metrics.landmark import LandmarkErrors
 from facegeo.models.ccnn import Cascade
 from facegeo.procedures.diagnose import label_noise, window_misses
-from facegeo.procedures.evaluate import Found, find_points, mean_shape, measure
+from facegeo.procedures.found_points import Found, find_points, mean_shape, measure
+from facegeo.procedures.results import keep_metrics, keep_table
 from facegeo.tables import stage_table
 
 SHOWN = 18
 
 
-def report(
-    cascade: Cascade,
+def report_points(
+    cascade: nn.Module,
     data: LFPWDataModule,
     folder: Path,
     splits: Sequence[str],
-    paper: Mapping[str, float] | None = None,
+    paper: Mapping[str, Any] | None = None,
     device: torch.device | str = "cpu",
 ) -> dict[str, float]:
     """Measure a cascade; write numbers and pictures into ``folder`` and show the table.
@@ -41,12 +43,20 @@ def report(
         folder: Gets ``metrics.json``, and for each split a table (Markdown, CSV), the found
             points, the error curve and the errors by stage.
         splits: Of "val" and "test".
-        paper: The paper's average error by stage, in %, drawn beside ours.
+        paper: The paper's average error by stage, ``{value: ...}`` in %, drawn beside ours.
         device: Where the cascade runs.
 
     Returns:
         The metrics, such as ``test/stage1/error_pct``.
+
+    Raises:
+        UserError: If the model finds no points.
     """
+    if not isinstance(cascade, Cascade):
+        raise UserError(
+            f"these faces have points and the model is a {type(cascade).__name__}; give "
+            "data=sessions or photoface, or the checkpoint of a cascade"
+        )
     device = torch.device(device)
     guess = mean_shape(data)
     console = Console()
@@ -59,19 +69,13 @@ def report(
         misses = window_misses(cascade, found, split)
         results |= misses
         table = stage_table(results, split, f"{data.title}: {len(found.rows)} {split} faces")
-        (folder / f"{split}.md").write_text(table.markdown())
-        (folder / f"{split}.csv").write_text(table.csv())
-        console.print(table.rich())
+        keep_table(folder, split, table, console)
         shares = ", ".join(f"{name.split('/')[1]} {share:.2f} %" for name, share in misses.items())
         console.print(f"True points outside the window that should hold them: {shares}")
         _draw(data, found, measured, folder, split, paper)
     if "test" in splits:
         _tell_twins(data, console)
-    text = json.dumps(results, indent=2)
-    partial = folder / ".metrics.partial"
-    partial.write_text(text)
-    partial.replace(folder / "metrics.json")
-    console.print(f"Numbers, tables and pictures: {folder}")
+    keep_metrics(folder, results, console)
     return results
 
 
@@ -81,7 +85,7 @@ def _draw(
     measured: Mapping[str, LandmarkErrors],
     folder: Path,
     split: str,
-    paper: Mapping[str, float] | None,
+    paper: Mapping[str, Any] | None,
 ) -> None:
     title = f"{len(found.rows)} {split} faces of {data.title}"
     ced_plot(folder / f"{split}_ced.png", {n: m.ced_curve() for n, m in measured.items()}, title)
@@ -91,7 +95,7 @@ def _draw(
         if name != "mean_shape"
     }
     ours = {name: error[None] for name, error in errors.items()}
-    beside = {name: value for name, value in (paper or {}).items() if name in ours}
+    beside = {name: cell["value"] for name, cell in (paper or {}).items() if name in ours}
     stage_plot(folder / f"{split}_stages.png", ours, title, beside)
     shown = torch.linspace(0, len(found.rows) - 1, min(SHOWN, len(found.rows))).long()
     images, corners = zip(*(_cutout(data, split, int(found.rows[i])) for i in shown), strict=True)

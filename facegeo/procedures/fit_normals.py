@@ -1,0 +1,125 @@
+"""Training of a generator of normals that can be killed anywhere and goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from safetensors.torch import load_file, save
+from torch import nn
+
+from facegeo.callbacks.batch_checkpoints import BatchCheckpoints
+from facegeo.callbacks.progress import StageProgress
+from facegeo.callbacks.random_state import RandomState
+from facegeo.callbacks.whole_checkpoints import WholeCheckpoints
+from facegeo.data.photoface import PhotofaceDataModule
+from facegeo.errors import UserError
+from facegeo.models.pretrained import load_encoder
+from facegeo.models.resnet import ResNet
+
+MakeTask = Callable[..., LightningModule]
+MakeTrainer = Callable[..., Trainer]
+GENERATOR = "generator.safetensors"
+
+
+def fit_normals(
+    generator: nn.Module,
+    data: PhotofaceDataModule,
+    make_task: MakeTask,
+    make_trainer: MakeTrainer,
+    folder: Path,
+    *,
+    steps: int,
+    checkpoint_every: int,
+    validate_every: int,
+    seed: int,
+    weights: str = "none",
+    max_steps: int | None = None,
+    progress: bool = True,
+    callbacks: Sequence[Callable[[Path], Callback]] = (),
+) -> dict[str, Any]:
+    """Train the generator; if its weights stand in ``folder`` already, take those.
+
+    Args:
+        generator: Trained in place; left with the weights to keep, on the CPU, in eval mode.
+        data: Serves faces with normals.
+        make_task: Builds the task from ``generator`` and ``steps``.
+        make_trainer: Builds a trainer; called with its limits and callbacks.
+        folder: The run's folder.
+        steps: Batches.
+        checkpoint_every: Batches between two checkpoints; a killed run loses no more.
+        validate_every: Batches between two looks at the held-out faces.
+        seed: Seed of what the training draws.
+        weights: What the encoder starts from: none, imagenet or a file.
+        max_steps: Take no more batches than this.
+        progress: Show a progress bar.
+        callbacks: Each is called with ``folder`` and gives one more callback.
+
+    Returns:
+        What the run should record: ``weights`` and the SHA-256 of their file.
+
+    Raises:
+        UserError: If a number is below 1, ``data`` has no normals, the weights can not be had, or
+            the loss is not finite.
+    """
+    steps = min(steps, max_steps or steps)
+    _check(data, steps=steps, checkpoint_every=checkpoint_every, validate_every=validate_every)
+    record = _first_weights(generator, weights)
+    done = folder / GENERATOR
+    if done.is_file():
+        generator.load_state_dict(load_file(done))
+        generator.eval()
+        return record
+    data.for_training(steps)
+    torch.manual_seed(seed)
+    last = folder / "checkpoints" / "last.ckpt"
+    own: list[Callback] = [RandomState(), BatchCheckpoints(last, min(checkpoint_every, steps))]
+    trainer = make_trainer(
+        max_epochs=1,
+        val_check_interval=min(validate_every, steps),
+        limit_val_batches=1.0 if data.splitting.val_fraction else 0,
+        enable_checkpointing=False,
+        plugins=[WholeCheckpoints()],
+        callbacks=own
+        + [make(folder) for make in callbacks]
+        + ([StageProgress("normals")] if progress else []),
+    )
+    task = make_task(generator=generator, steps=steps)
+    trainer.fit(task, datamodule=data, ckpt_path=last if last.is_file() else None)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    trained: Any = task.cpu()
+    generator.load_state_dict(trained.trained.state_dict())
+    generator.eval()
+    if trainer.is_global_zero:
+        partial = done.with_suffix(".partial")
+        partial.write_bytes(save({n: t.contiguous() for n, t in generator.state_dict().items()}))
+        partial.replace(done)
+    return record
+
+
+def _first_weights(generator: nn.Module, weights: str) -> dict[str, str]:
+    encoder = getattr(generator, "encoder", None)
+    if isinstance(encoder, ResNet):
+        return load_encoder(encoder, weights)
+    if weights != "none":
+        raise UserError(
+            f"procedure.weights={weights} is for generators with a ResNet encoder, got "
+            f"{type(generator).__name__}; set procedure.weights=none"
+        )
+    return {"weights": "none"}
+
+
+def _check(data: object, **lengths: int) -> None:
+    for name, batches in lengths.items():
+        if batches < 1:
+            raise UserError(f"procedure.{name} must be at least 1 batch, got {batches}")
+    if not isinstance(data, PhotofaceDataModule):
+        raise UserError(
+            f"this training wants faces with normals, got a {type(data).__name__}; "
+            "choose data=sessions, data=photoface or data=fixture_sessions"
+        )

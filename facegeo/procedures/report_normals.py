@@ -1,0 +1,154 @@
+"""Numbers, tables and panels of a generator of normals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.utilities import move_data_to_device
+from rich.console import Console
+from torch import Tensor, nn
+
+from facegeo.data.photoface import PhotofaceDataModule
+from facegeo.errors import UserError
+from facegeo.figures.panels import normal_panel
+from facegeo.metrics.normal import AuthorErrors, NormalErrors
+from facegeo.models.ccnn import Cascade
+from facegeo.procedures.results import keep_metrics, keep_table
+from facegeo.tables import normal_table
+from facegeo.types import NormalBatch
+
+SHOWN = 6
+"""Faces of a page of panels."""
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """Faces of a batch and what was found in them, on the CPU.
+
+    Attributes:
+        batch: The faces.
+        stages: Normals of t = 0..T, each (B, 3, S, S).
+    """
+
+    batch: NormalBatch
+    stages: tuple[Tensor, ...]
+
+
+def report_normals(
+    model: nn.Module,
+    data: PhotofaceDataModule,
+    folder: Path,
+    splits: Sequence[str],
+    paper: Mapping[str, Any] | None = None,
+    device: torch.device | str = "cpu",
+    *,
+    t: int | None = None,
+    panels: bool = False,
+) -> dict[str, float]:
+    """Measure a generator; write numbers and panels into ``folder`` and show the table.
+
+    Args:
+        model: Maps images to the normals of t = 0..T.
+        data: The faces.
+        folder: Gets ``metrics.json``, and for each split a table (Markdown, CSV) and panels.
+        splits: Of "train", "val" and "test".
+        paper: Rows of the paper by name, such as ``t2: {mean_deg: 7.31, ...}``.
+        device: Where the generator runs.
+        t: Refinements to run; None: as the model was built.
+        panels: Draw every face, not the first few alone.
+
+    Returns:
+        The metrics, such as ``test/t2/mean_deg``; those named ``author_compat`` are averaged as
+        the authors' tools do.
+
+    Raises:
+        UserError: If the model finds points, or was built with t=0 and ``t`` is not 0.
+    """
+    if isinstance(model, Cascade):
+        raise UserError(
+            "these faces have normals and the model finds points; give data=lfpw, generated or "
+            "fixture, or the checkpoint of a generator of normals"
+        )
+    console, results = Console(), dict[str, float]()
+    for split in splits:
+        measured = _measure(model.to(device).eval(), data, split, device, t, folder, panels)
+        results |= measured
+        count = len(data.faces(split))
+        title = f"{data.title}: {count} {split} images, {data.size} px, {data.split_kind}"
+        keep_table(folder, split, normal_table(measured, split, title, paper or {}), console)
+    keep_metrics(folder, results, console)
+    return results
+
+
+def _measure(
+    model: nn.Module,
+    data: PhotofaceDataModule,
+    split: str,
+    device: torch.device | str,
+    t: int | None,
+    folder: Path,
+    panels: bool,
+) -> dict[str, float]:
+    metrics: list[NormalErrors | AuthorErrors] = []
+    shown: list[Estimated] = []
+    for found in estimate(model, data, split, device, t):
+        if not metrics:
+            for stage in range(len(found.stages)):
+                metrics += [NormalErrors(f"{split}/t{stage}/")]
+                metrics += [AuthorErrors(f"{split}/t{stage}/author_compat/")]
+        truth, mask = found.batch["normal"], found.batch["mask"]
+        for number, metric in enumerate(metrics):
+            metric.update(found.stages[number // 2], truth, mask)
+        if panels or not shown:
+            shown.append(found)
+    _draw(shown, data, split, folder, every=panels)
+    return {k: v.item() for metric in metrics for k, v in metric.compute().items()}
+
+
+@torch.inference_mode()
+def estimate(
+    model: nn.Module,
+    data: PhotofaceDataModule,
+    split: str,
+    device: torch.device | str,
+    t: int | None = None,
+) -> Iterator[Estimated]:
+    """Run a generator over the faces of a split, in order."""
+    for stored in data.in_order(split):
+        batch = data.on_after_batch_transfer(move_data_to_device(stored, torch.device(device)), 0)
+        try:
+            stages = model(batch["image"]) if t is None else model(batch["image"], t=t)
+        except ValueError as error:
+            raise UserError(f"t={t}: {error}") from error
+        yield Estimated(
+            move_data_to_device(batch, torch.device("cpu")),
+            tuple(stage.float().cpu() for stage in stages),
+        )
+
+
+def _draw(
+    shown: Sequence[Estimated], data: PhotofaceDataModule, split: str, folder: Path, *, every: bool
+) -> None:
+    """Pages of panels: one of faces spread over the first batch, or all there are."""
+    title = f"{split} faces of {data.title}"
+    page = 0
+    for found in shown:
+        count = len(found.batch["image"])
+        rows = torch.arange(count)
+        if not every:
+            rows = torch.linspace(0, count - 1, min(SHOWN, count)).long()
+        for chosen in rows.split(SHOWN):
+            name = f"{split}_panels.png" if not every else f"panels/{split}_{page:04d}.png"
+            normal_panel(
+                folder / name,
+                found.batch["image"][chosen],
+                [stage[chosen] for stage in found.stages],
+                title,
+                normal=found.batch["normal"][chosen],
+                mask=found.batch["mask"][chosen],
+            )
+            page += 1
