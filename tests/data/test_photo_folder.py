@@ -61,6 +61,7 @@ def test_points_beside_the_photo_as_in_300w(tmp_path: Path) -> None:
     (tmp_path / "indoor_001.pts").write_text(f"version: 1\nn_points: 68\n{{\n{body}\n}}\n")
     left, _, right, _ = square(tmp_path, 60)
     assert right - left == 59
+    assert left == pytest.approx(65, abs=1)
     (tmp_path / "indoor_001.pts").rename(tmp_path / "indoor_001.txt")
     (tmp_path / "indoor_001.txt").write_text(body)
     assert square(tmp_path, 60)[0] == left
@@ -74,6 +75,23 @@ def test_a_box_is_taken_for_the_box_of_the_points(tmp_path: Path) -> None:
     assert (right - left, bottom - top) == (59, 59)
     assert abs(left - 65.5) <= 0.5
     assert abs(top - 40.5) <= 0.5
+
+
+@pytest.mark.parametrize("name", ["./a/One.png", "a\\One.png", " a/One.png "])
+def test_a_list_may_write_paths_in_other_ways(tmp_path: Path, name: str) -> None:
+    save(tmp_path / "faces/a/One.png")
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text(f"{name},70,50,50,40\n\n")
+    left, _, right, _ = square(tmp_path / "faces", 60, boxes=boxes)
+    assert right - left == 59
+
+
+def test_only_the_first_line_is_a_header(tmp_path: Path) -> None:
+    save(tmp_path / "faces/one.png")
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("one.png,70,50,50,40\nfile,left,top,width,height\n")
+    with pytest.raises(UserError, match="line 2, file: wanted finite numbers, got 'left'"):
+        PhotoFolder(tmp_path / "faces", 60, boxes=boxes)
 
 
 def test_the_square_moves_into_the_photo_and_ends_with_it(tmp_path: Path) -> None:
