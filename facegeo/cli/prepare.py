@@ -16,7 +16,8 @@ def _prepare(cfg: "DictConfig") -> None:
 
     from facegeo.data.raw_session import Reading
     from facegeo.errors import UserError
-    from facegeo.procedures.prepare_photoface import Preparation, prepare, report_table
+    from facegeo.procedures.prepare_photoface import Preparation, prepare
+    from facegeo.procedures.prepare_report import report_table
 
     if cfg.layout != "photoface":
         raise UserError(f"layout must be photoface, got {cfg.layout!r}")

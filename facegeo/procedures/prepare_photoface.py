@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -28,20 +27,11 @@ from facegeo.data.raw_session import (
 )
 from facegeo.errors import UserError
 from facegeo.geometry.normals import FRAMES
+from facegeo.procedures.prepare_report import Report, warn_of_flat
 from facegeo.procedures.prepare_session import Prepared, prepare_session
 from facegeo.procedures.prepared_folder import claim, is_finished, write_list, write_manifest
 from facegeo.synthetic.order import check_processes
-from facegeo.tables import Table
 
-BULGE = 0.3
-"""Least correlation of a face's normals with a ball's; generated faces have 0.6 to 0.8."""
-TRUTH_ROWS = {
-    "mean": "mean angle to the session's own normals, deg",
-    "median": "median of it",
-    "plain_mean": "the same by plain least squares: mean",
-    "plain_median": "median",
-    "kept_mean": "mean angle at the pixels that are kept, deg",
-}
 Result = Prepared | SessionFault
 Work = Callable[[RawSession], Result]
 Item = TypeVar("Item")
@@ -92,23 +82,6 @@ class Preparation:
         return {**asdict(self.reading), "frame": self.frame, "source_frame": self.source_frame}
 
 
-@dataclass(frozen=True)
-class Report:
-    """What was done.
-
-    Attributes:
-        done: Sessions written now.
-        kept: Sessions that were there already.
-        faulty: Sessions left out.
-        records: Of all sessions in the folder, those of earlier calls too.
-    """
-
-    done: int
-    kept: int
-    faulty: int
-    records: Sequence[Prepared]
-
-
 def prepare(preparation: Preparation) -> Report:
     """Write what the folder lacks.
 
@@ -139,48 +112,9 @@ def prepare(preparation: Preparation) -> Report:
     finished = [record for record in records if record is not None]
     write_list(out, finished)
     write_manifest(out, preparation.options(), len(finished), complete=True)
-    _warn_of_flat(finished, preparation.reading.lights_frame)
+    warn_of_flat(finished, preparation.reading.lights_frame)
     faulty = len({fault.session for fault in [*faults, *late]})
     return Report(len(results) - len(late), len(sessions) - len(todo), faulty, finished)
-
-
-def report_table(report: Report, title: str) -> Table:
-    """Tabulate what was done."""
-    records = report.records
-    rows: list[tuple[str, float | int]] = [
-        ("sessions prepared now", report.done),
-        ("sessions finished before", report.kept),
-        ("sessions left out", report.faulty),
-    ]
-    if records:
-        rows += [
-            ("face pixels that a light misses, %", 100 * _median(records, "shadow")),
-            ("face pixels that two lights or more miss, %", 100 * _median(records, "unsure")),
-        ]
-    truths = [record.truth for record in records if record.truth is not None]
-    for key, text in TRUTH_ROWS.items():
-        if truths:
-            rows.append((text, statistics.fmean(getattr(truth, key) for truth in truths)))
-    note = f"Shares are medians over {len(records)} sessions."
-    if truths:
-        note += f" Angles to the sessions' own normal maps are means over {len(truths)} sessions."
-    return Table(title=title, columns=("", "value"), rows=tuple(rows), note=note)
-
-
-def _median(records: Sequence[Prepared], key: str) -> float:
-    return float(statistics.median(getattr(record, key) for record in records))
-
-
-def _warn_of_flat(records: Sequence[Prepared], lights_frame: str) -> None:
-    """Doubt the lights' frame, which no residual tells, if the faces do not bulge."""
-    if records and _median(records, "bulge") < BULGE:
-        log.warning(
-            "the normals do not look like those of faces (correlation with a ball %.2f, want %g): "
-            "azimuths may count from another axis; try lights_frame other than %s",
-            _median(records, "bulge"),
-            BULGE,
-            lights_frame,
-        )
 
 
 def _survey(root: Path, reading: Reading) -> tuple[list[RawSession], list[SessionFault]]:

@@ -145,7 +145,7 @@ def _write(
     folder: Path, record: Prepared, photos: Bytes, normals: Tensor, mask: Tensor, albedo: Tensor
 ) -> None:
     """Write the images, then the record."""
-    brightest = albedo[mask.expand_as(albedo)].quantile(ALBEDO_WHITE).clamp_min(1e-6)
+    brightest = max(_quantile(albedo[mask.expand_as(albedo)]), 1e-6)
     shown = (albedo * mask / brightest).clamp(0, 1) * 255
     pictures = [
         *photos,
@@ -193,7 +193,7 @@ def _face(
         return torch.from_numpy(outline_mask(session.outline, *square))[None]
     if own is not None:
         return own
-    bright = surface.albedo > BRIGHT * surface.albedo.flatten().quantile(ALBEDO_WHITE)
+    bright = surface.albedo > BRIGHT * _quantile(surface.albedo)
     found = (surface.valid & bright).to(torch.uint8).numpy()
     count, pieces, stats, _ = cv2.connectedComponentsWithStats(found)
     if count == 1:
@@ -235,3 +235,7 @@ def _shares(grey: Tensor, lights: Tensor, surface: Surface, face: Tensor) -> tup
     shadow = (~surface.lit & (grey <= expected)).any(0)[face[0]]
     unsure = (surface.lit.sum(0) < 3)[face[0]]
     return float(shadow.float().mean()), float(unsure.float().mean())
+
+
+def _quantile(albedo: Tensor) -> float:
+    return float(np.quantile(albedo.numpy(), ALBEDO_WHITE))  # torch's takes 16 million at most
