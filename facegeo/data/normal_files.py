@@ -22,8 +22,8 @@ two normals, as resizing does, leaves the cosine of half their angle: 0.9 at 52 
 SOUND = 0.9
 """Least share of the mask's pixels with sound normals: folds and the rim of the mask, where a
 resized map holds mixtures with the background, may be off."""
-LEAST = 0.1
-"""A normal shorter than this has no direction: its pixel leaves the mask."""
+LEAST, MOST = 0.1, 1.5
+"""A shorter normal has no direction, a longer one (1.73) is white: its pixel leaves the mask."""
 
 
 class FileError(ValueError):
@@ -148,8 +148,10 @@ def resize_normals(normals: Floats, mask: Mask, size: int) -> tuple[Floats, Mask
     Returns:
         Normals (size, size, 3), zero off the mask, and mask (size, size).
     """
-    mask = mask & (np.linalg.norm(np.where(mask[..., None], normals, 0), axis=2) > LEAST)
     inside = np.where(mask[..., None], normals, np.float32(0))
+    length = np.linalg.norm(inside, axis=2)
+    mask = (length > LEAST) & (length < MOST)
+    inside[~mask] = 0
     if mask.shape == (size, size):
         return inside, mask
     weight = _resize(mask.astype(np.float32), size)

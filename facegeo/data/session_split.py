@@ -98,8 +98,14 @@ class SessionSplit:
         return f"split by {self.by}, seed {self.seed}{apart}"
 
     def _draw(self, name: str, groups: Sequence[str], rows: Rows) -> tuple[Rows, Rows]:
-        keys = [groups[row] for row in rows]
-        rest, chosen = validation_split(keys, getattr(self, name), self.seed, name)
+        keys, fraction = [groups[row] for row in rows], getattr(self, name)
+        if fraction > 0 and len(set(keys)) < 2:
+            raise UserError(
+                f"data.{name}={fraction} with data.split_by={self.by} wanted two {self.by}s or "
+                f"more to choose from, got {keys[0] if keys else 'none'} alone; the subject is "
+                "the first folder below data.root: set data.root, data.split_by or the fraction"
+            )
+        rest, chosen = validation_split(keys, fraction, self.seed, name)
         return rows[rest], rows[chosen]
 
 

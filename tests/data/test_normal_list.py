@@ -23,7 +23,7 @@ def faults(root: Path, text: str, name: str = "train.csv") -> list[str]:
 
 def test_a_session_shares_its_map_and_paths_may_have_backslashes(root: Path) -> None:
     (root / "train.csv").write_bytes(
-        b"\xef\xbb\xbfid,face\r\n1,1001\\a\\im0_c.png\r\n\r\n2,1001/a/im1_c.png\r\n"
+        b"\xef\xbb\xbfface,id\r\n1001\\a\\im0_c.png,1\r\n\r\n1001/a/im1_c.png,2\r\n"
     )
     records, found = read_normal_lists(root, ["train.csv"])
     maps = ("1001/a/sn_c.png", "1001/a/mask_c.png")

@@ -116,6 +116,8 @@ def test_vectors_of_numpy_files_are_kept_as_halves(root: Path) -> None:
     face = store.masks[0] > 0
     difference = (store.normals[0].double().numpy() - vectors)[face.numpy()]
     assert np.abs(difference).max() < 2**-11
+    _, normals, _ = store.take(torch.tensor([1]))
+    assert torch.equal(normals[0], store.normals[1])
 
 
 def spoil(root: Path) -> None:

@@ -230,6 +230,7 @@ def test_every_config_makes_the_data_module(
         data = instantiate(compose("train", overrides).data)
     assert isinstance(data, PhotofaceDataModule)
     assert (data.test_list is None) == (name == "photoface")
+    assert data.augment == NormalAugment()  # the paper's: none
     if name == "fixture_sessions":
         data.check(["train", "val", "test"])
         assert {part: len(rows) for part, rows in data.sessions.rows.items()} == {
@@ -237,3 +238,22 @@ def test_every_config_makes_the_data_module(
             "val": 8,
             "test": 8,
         }
+
+
+def test_photometric_changes_come_from_the_configuration(tmp_path: Path) -> None:
+    pytest.importorskip("albumentations")
+    transforms = "{RandomGamma:{gamma_limit:[40,60],p:1.0},RandomBrightnessContrast:{}}"
+    target = "facegeo.data.photometric.Photometric"
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        config = compose(
+            "train",
+            [
+                "data=fixture_sessions",
+                f"data.cache_dir={tmp_path}",
+                f"data.root={FIXTURE}",
+                f"data.augment.photometric={{_target_:{target},transforms:{transforms}}}",
+            ],
+        )
+    change = instantiate(config.data).augment.photometric
+    grey = np.full((8, 8, 3), 100, np.uint8)
+    assert len({change(grey, 0, epoch, 0).tobytes() for epoch in range(4)}) > 1

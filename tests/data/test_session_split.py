@@ -96,8 +96,11 @@ def test_settings_out_of_range_are_named(options: dict[str, Any], message: str) 
 
 
 def test_a_fraction_that_leaves_a_side_empty_is_named() -> None:
-    with pytest.raises(UserError, match=r"data.test_fraction=0.2 of 4 images .* got 4 for"):
-        SessionSplit().rows(RECORDS[:4], None)
+    with pytest.raises(UserError, match=r"data.test_fraction=0.1 of 24 images .* got 24 for"):
+        SessionSplit(test_fraction=0.1).rows(RECORDS[:24], None)
+    wanted = r"data.test_fraction=0.2 .* wanted two subjects or more .* got subject 0 alone"
+    with pytest.raises(UserError, match=wanted):
+        SessionSplit().rows(RECORDS[:12], None)
 
 
 def test_the_kind_of_split_is_said() -> None:
