@@ -19,7 +19,12 @@ from facegeo.errors import UserError
 from facegeo.geometry.normals import FRAMES
 from facegeo.types import NormalBatch
 
-SPLITS = ("train", "val", "test")
+SPLITS = {
+    "train": "name data.train_list",
+    "val": "set data.val_fraction above 0, or leave it out of splits",
+    "test": "name data.test_list or set data.test_fraction above 0",
+}
+"""What to do where a split has no face."""
 
 
 class PhotofaceDataModule(LightningDataModule):
@@ -32,7 +37,7 @@ class PhotofaceDataModule(LightningDataModule):
         root: Folder with the lists and the files that they name.
         cache_dir: Where decoded pixels are kept.
         augment: What happens to training faces.
-        train_list: Name of the training list.
+        train_list: Name of the training list; None where faces are only measured.
         test_list: Name of the test list; None draws the test faces from the training list.
         batch_size: Training faces of a step in one process.
         eval_batch_size: Faces of a validation or test batch.
@@ -57,7 +62,7 @@ class PhotofaceDataModule(LightningDataModule):
         cache_dir: str,
         augment: NormalAugment,
         *,
-        train_list: str = "train.csv",
+        train_list: str | None = "train.csv",
         test_list: str | None = "test.csv",
         batch_size: int = 8,
         eval_batch_size: int = 32,
@@ -77,6 +82,8 @@ class PhotofaceDataModule(LightningDataModule):
         super().__init__()
         if on_error not in ("raise", "skip"):
             raise UserError(f"data.on_error must be raise or skip, got {on_error}")
+        if train_list is None and test_list is None:
+            raise UserError("data.train_list and data.test_list are both null: name one")
         if frame not in FRAMES:
             raise UserError(f"data.frame must be one of {', '.join(FRAMES)}; got {frame}")
         if min(batch_size, eval_batch_size, size) < 1:
@@ -112,10 +119,7 @@ class PhotofaceDataModule(LightningDataModule):
         rows = self.sessions.rows
         for split in splits:
             if not len(rows[split]):
-                raise UserError(
-                    f"there is no {split} face to measure: set data.{split}_fraction above 0, "
-                    "or leave it out of splits"
-                )
+                raise UserError(f"there is no {split} face: {SPLITS[split]}")
 
     @property
     def sessions(self) -> Sessions:

@@ -98,6 +98,8 @@ class SessionSplit:
         return f"split by {self.by}, seed {self.seed}{apart}"
 
     def _draw(self, name: str, groups: Sequence[str], rows: Rows) -> tuple[Rows, Rows]:
+        if not len(rows):
+            return rows, rows
         keys, fraction = [groups[row] for row in rows], getattr(self, name)
         if fraction > 0 and len(set(keys)) < 2:
             raise UserError(

@@ -40,7 +40,7 @@ class Sessions:
 
 def read_sessions(
     root: Path,
-    train_list: str,
+    train_list: str | None,
     test_list: str | None,
     cache_dir: Path,
     *,
@@ -52,7 +52,7 @@ def read_sessions(
 
     Args:
         root: Folder with the lists and the files that they name.
-        train_list: Name of the training list.
+        train_list: Name of the training list; None where faces are only measured.
         test_list: Name of the test list; None draws the test faces from the training list.
         cache_dir: Where decoded pixels are kept.
         size: Side that all pictures are brought to, px.

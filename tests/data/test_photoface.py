@@ -203,12 +203,26 @@ def test_a_split_is_kept_and_hashed(tmp_path: Path, root: Path) -> None:
 def test_mistakes_in_the_settings_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="splits must be among train, val, test; got dev"):
         module(tmp_path).check(["train", "dev"])
-    with pytest.raises(UserError, match=r"no val face to measure: set data.val_fraction above 0"):
+    with pytest.raises(UserError, match=r"no val face: set data.val_fraction above 0"):
         module(tmp_path, val_fraction=0).check(["val"])
     with pytest.raises(UserError, match=r"data.on_error must be raise or skip, got ignore"):
         module(tmp_path, on_error="ignore")
     with pytest.raises(UserError, match=r"size must be 1 or more, got \(5, 32, 0\)"):
         module(tmp_path, size=0)
+
+
+def test_a_test_list_alone_is_enough_to_measure(tmp_path: Path) -> None:
+    data = module(tmp_path, train_list=None)
+    data.check(["test"])
+    assert {part: len(rows) for part, rows in data.sessions.rows.items()} == {
+        "train": 0,
+        "val": 0,
+        "test": 8,
+    }
+    with pytest.raises(UserError, match=r"there is no train face: name data.train_list"):
+        data.check(["train"])
+    with pytest.raises(UserError, match="both null: name one"):
+        module(tmp_path, train_list=None, test_list=None)
 
 
 def test_generated_data_are_asked_for_once(tmp_path: Path) -> None:
