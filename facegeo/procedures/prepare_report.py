@@ -48,7 +48,7 @@ def report_table(report: Report, title: str) -> Table:
     if records:
         rows += [
             ("face pixels that a light misses, %", 100 * _median(records, "shadow")),
-            ("face pixels that two lights or more miss, %", 100 * _median(records, "unsure")),
+            ("face pixels that fewer than three reach, %", 100 * _median(records, "unsure")),
         ]
     truths = [record.truth for record in records if record.truth is not None]
     for key, text in TRUTH_ROWS.items():
