@@ -14,22 +14,26 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning import Trainer, seed_everything
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from facegeo.checkpoint import MODEL, find_model, load_model, save_model
 from facegeo.data.lfpw import LFPWDataModule
+from facegeo.data.photo_folder import PhotoFolder
 from facegeo.data.photoface import PhotofaceDataModule
 from facegeo.errors import UserError
 from facegeo.paths import experiments_dir
 from facegeo.procedures.across_seeds import compare_seeds, with_effect
 from facegeo.procedures.report_normals import report_normals
 from facegeo.procedures.report_points import report_points
+from facegeo.procedures.show_photos import show_photos
 from facegeo.tables import Table
 
 REPORTS: dict[type, Callable[..., dict[str, float]]] = {
     LFPWDataModule: report_points,
     PhotofaceDataModule: report_normals,
+    PhotoFolder: show_photos,
 }
 """What measures a model, by what the data has to measure it with."""
 
@@ -89,6 +93,25 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     """
     model, notes = load_model(cfg.checkpoint)
     data = instantiate(cfg.data)
+    paper, options = None, {"t": cfg.t, "panels": cfg.panels}
+    if not isinstance(data, PhotoFolder):
+        _check_held_out(cfg, data, notes)
+        paper = paper_values(data.paper)
+    folder = _eval_folder(cfg)
+    _claim(folder, _plain(cfg))
+    if isinstance(data, LFPWDataModule):
+        options = {}
+    device = "cuda" if _accelerator(cfg.accelerator) in ("gpu", "cuda") else "cpu"
+    results = _report(data)(model, data, folder, cfg.splits, paper, device, **options)
+    if "logger" in cfg:
+        _log(instantiate(cfg.logger)(save_dir=folder, name=folder.name), folder, results)
+    return results
+
+
+def _check_held_out(
+    cfg: DictConfig, data: LFPWDataModule | PhotofaceDataModule, notes: Mapping[str, Any]
+) -> None:
+    """Read the data; see that faces to validate on were held out of the training."""
     data.prepare_data()
     data.check(cfg.splits)
     trained = notes.get("split", data.split_settings)
@@ -96,17 +119,24 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
         raise UserError(
             f"{cfg.checkpoint} held out other faces ({trained}) than data says "
             f"({data.split_settings}): it may have seen these val faces; give it the same "
-            "data.val_fraction, data.split_seed and data.fit_val"
+            "data and settings of its split"
         )
+
+
+def _eval_folder(cfg: DictConfig) -> Path:
     choice = HydraConfig.get().runtime.choices["data"] if HydraConfig.initialized() else "data"
     path = find_model(cfg.checkpoint)
     title = f"eval-{path.parent.name if path.name == MODEL else path.stem}-{choice}"
-    folder = Path(cfg.out) / (cfg.name or title)
-    folder.mkdir(parents=True, exist_ok=True)
-    device = "cuda" if _accelerator(cfg.accelerator) in ("gpu", "cuda") else "cpu"
-    options = {"t": cfg.t, "panels": cfg.panels} if isinstance(data, PhotofaceDataModule) else {}
-    report = _report(data)
-    return report(model, data, folder, cfg.splits, paper_values(data.paper), device, **options)
+    return Path(cfg.out) / (cfg.name or f"{title}-{config_hash(cfg)}")
+
+
+def _log(logger: Logger, folder: Path, results: dict[str, float]) -> None:
+    """Hand an evaluation's numbers, and its pictures where that goes, to a logger."""
+    logger.log_metrics(results)
+    if hasattr(logger, "log_image"):  # W&B's has it, CSV's has not
+        for picture in sorted(folder.rglob("*.png")):
+            logger.log_image(key=picture.stem, images=[str(picture)])
+    logger.finalize("success")
 
 
 def _report(data: object) -> Callable[..., dict[str, float]]:

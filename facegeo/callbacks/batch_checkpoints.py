@@ -45,4 +45,4 @@ class BatchCheckpoints(Callback):
                 "task.optimizer.lr, set task.clip_norm=1 or trainer.precision=32-true. The "
                 f"weights of batch {batch_idx + 1 - self.every} are kept"
             )
-        trainer.save_checkpoint(self.path)
+        trainer.save_checkpoint(self.path, weights_only=False)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import torch
 from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
 
+from facegeo.data.photo_folder import PhotoFolder
 from facegeo.figures.panels import normal_panel
 from facegeo.types import NormalBatch
 
@@ -15,12 +17,14 @@ class Panels(Callback):
     """Draws the first held-out faces at every validation, and logs the picture where that goes.
 
     Args:
-        folder: Run folder; pictures go to ``panels/batch_0000500.png`` in it.
+        folder: Run folder; pictures go to ``panels/faces_0000500.png`` in it.
         faces: Rows of a picture.
+        photos: Photos without ground truth, of which the first are drawn too.
     """
 
-    def __init__(self, folder: Path, faces: int = 4) -> None:
+    def __init__(self, folder: Path, faces: int = 4, photos: PhotoFolder | None = None) -> None:
         self.folder, self.faces = folder / "panels", faces
+        self.photos = photos
 
     def on_validation_batch_end(
         self,
@@ -35,18 +39,29 @@ class Panels(Callback):
         if batch_idx or not trainer.is_global_zero:
             return
         few = slice(self.faces)
+        truth = (batch["normal"][few].cpu(), batch["mask"][few].cpu())
+        self._draw("held-out faces", batch["image"][few], trainer, pl_module, truth)
+        if self.photos is not None:
+            rows = range(min(self.faces, len(self.photos)))
+            photos = torch.stack([self.photos[row]["image"] for row in rows])
+            self._draw("photos", photos.to(pl_module.device), trainer, pl_module)
+
+    def _draw(
+        self,
+        title: str,
+        images: Tensor,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        truth: tuple[Tensor, Tensor] | tuple[None, None] = (None, None),
+    ) -> None:
         with torch.inference_mode():
-            stages = pl_module(batch["image"][few])
+            stages = [stage.float().cpu() for stage in pl_module(images)]
         done = trainer.fit_loop.batch_idx + 1
-        path = normal_panel(
-            self.folder / f"batch_{done:07d}.png",
-            batch["image"][few].cpu(),
-            [stage.float().cpu() for stage in stages],
-            f"held-out faces after {done} batches",
-            normal=batch["normal"][few].cpu(),
-            mask=batch["mask"][few].cpu(),
-        )
+        kind = title.split()[-1]
+        path = self.folder / f"{kind}_{done:07d}.png"
+        header, (normal, mask) = f"{title} after {done} batches", truth
+        normal_panel(path, images.cpu(), stages, header, normal=normal, mask=mask)
         for logger in trainer.loggers:
             log_image = getattr(logger, "log_image", None)  # W&B's has it, CSV's has not
             if log_image is not None:
-                log_image(key="panels", images=[str(path)])
+                log_image(key=f"panels/{kind}", images=[str(path)])

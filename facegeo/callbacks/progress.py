@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
+from rich.console import Console
+
+log = logging.getLogger(__name__)
 
 
 class StageProgress(RichProgressBar):
@@ -18,6 +22,22 @@ class StageProgress(RichProgressBar):
     def __init__(self, title: str) -> None:
         super().__init__(leave=True)
         self.title = title
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say where a resumed training goes on."""
+        super().on_train_start(trainer, pl_module)
+        done = trainer.fit_loop.batch_idx + 1
+        if done:
+            log.info("%s goes on from its checkpoint after %d batches", self.title, done)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say in a log file what the bar shows on a terminal."""
+        super().on_validation_end(trainer, pl_module)
+        if not Console(stderr=True).is_terminal and not Console().is_terminal:
+            shown = ", ".join(
+                f"{name} {float(value):.4g}" for name, value in trainer.progress_bar_metrics.items()
+            )
+            log.info("%s after %d batches: %s", self.title, trainer.fit_loop.batch_idx + 1, shown)
 
     def get_metrics(
         self, trainer: Trainer, pl_module: LightningModule

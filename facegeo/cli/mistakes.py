@@ -1,6 +1,7 @@
 """Tell a mistake of the user from a bug of ours, and say it in one message."""
 
 import difflib
+import errno
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,6 +26,8 @@ UNKNOWN_OPTION = re.compile(r"Could not (?:find|load) '(?P<path>[^']+)'")
 NOISE = re.compile(
     r"\n\s*(object_type=.*|reference_type=.*|Config search path:(.|\n)*)|, set env var HYDRA.*"
 )
+# A folder that is not the user's to write, or a full disk.
+NO_WRITING = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 # What libraries raise when they are built with a value that they can not use.
 REFUSALS = ("ValueError", "MisconfigurationException")
 
@@ -40,6 +43,9 @@ def explain(error: BaseException, config: Path, arguments: Sequence[str]) -> str
     for cause in _chain(error):
         if isinstance(cause, UserError):
             return str(cause)
+        if isinstance(cause, OSError) and cause.errno in NO_WRITING:
+            where = f"{cause.filename}: " if cause.filename else ""
+            return f"{where}{cause.strerror}; free some space, or choose another folder (out=...)"
     if isinstance(error, InstantiationException):
         return _explain_instantiation(error)
     if isinstance(error, OverrideParseException):

@@ -21,11 +21,11 @@ def main() -> None:
         "train",
         "Train a model, measure it on the test faces, and show what it finds. Without arguments: "
         "renders faces and trains the three stages of CCNN on them, in minutes. The same command "
-        "again goes on where it was stopped.",
+        "again goes on from the last checkpoint.",
         [
             "facegeo-train",
             "facegeo-train experiment=ccnn/tuned data=lfpw data.root=DIR",
             "facegeo-train -m experiment=ccnn/paper data=lfpw data.root=DIR seed=0,1,2",
         ],
-        interrupted="interrupted; the same command goes on where it stopped",
+        interrupted="interrupted; the same command goes on from its last checkpoint",
     )

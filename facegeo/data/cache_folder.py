@@ -48,7 +48,7 @@ def build_once(
                 return folder
             _sweep(cache_dir, folder)
             _check_space(cache_dir, size_bytes)
-            log.info("building %s", folder)
+            log.info("building the cache of decoded pixels, once: %s", folder)
             unfinished = cache_dir / f"{UNFINISHED}{name}"
             unfinished.mkdir()
             try:

@@ -19,6 +19,8 @@ WITHOUT_EFFECT = (
     "name",
     "logger",
     "splits",
+    "accelerator",
+    "panels",
     "trainer.accelerator",
     "trainer.enable_model_summary",
     "trainer.enable_progress_bar",

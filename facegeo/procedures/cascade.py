@@ -105,7 +105,7 @@ def _check_lengths(
     if max_steps is not None:
         lengths["max_steps"] = max_steps
     for name, batches in lengths.items():
-        if batches < 1:
+        if not isinstance(batches, int) or batches < 1:
             raise UserError(f"procedure.{name} must be at least 1 batch, got {batches}")
 
 

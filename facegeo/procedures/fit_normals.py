@@ -66,8 +66,8 @@ def fit_normals(
         UserError: If a number is below 1, ``data`` has no normals, the weights can not be had, or
             the loss is not finite.
     """
-    steps = min(steps, max_steps or steps)
     _check(data, steps=steps, checkpoint_every=checkpoint_every, validate_every=validate_every)
+    steps = min(steps, max_steps or steps)
     record = _first_weights(generator, weights)
     done = folder / GENERATOR
     if done.is_file():
@@ -116,7 +116,7 @@ def _first_weights(generator: nn.Module, weights: str) -> dict[str, str]:
 
 def _check(data: object, **lengths: int) -> None:
     for name, batches in lengths.items():
-        if batches < 1:
+        if not isinstance(batches, int) or batches < 1:
             raise UserError(f"procedure.{name} must be at least 1 batch, got {batches}")
     if not isinstance(data, PhotofaceDataModule):
         raise UserError(

@@ -4,9 +4,11 @@ Building Anny takes many seconds, so its reduction is kept in the user's cache f
 """
 
 import io
+import logging
 from contextlib import redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,8 +48,12 @@ def load_anny() -> LinearHeadModel:
 def reduce_anny() -> LinearHeadModel:
     """Build Anny and keep what the renderer needs: mean, modes, paints and marks."""
     from anny import Anny
+    from anny.paths import set_anny_cache_path
 
-    with redirect_stdout(io.StringIO()):  # it prints what it loads, line after line
+    logging.getLogger("anny").setLevel(logging.WARNING)
+    # It prints what it loads, line after line, and would keep 0.7 GB that nobody reads again.
+    with redirect_stdout(io.StringIO()), TemporaryDirectory() as folder:
+        set_anny_cache_path(folder)
         anny = Anny(
             rig="makehuman-head", topology="head", local_changes="all", facial_actions="all"
         )

@@ -1,6 +1,7 @@
 """Reduced head models, kept in the user's cache folder until code or source changes."""
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from facegeo.synthetic.linear_head import LinearHeadModel, read_linear_head, save_linear_head
 
+log = logging.getLogger(__name__)
 SHARED = ("head_model.py", "linear_head.py", "mesh.py", "open_sky.py", "paint.py", "sky_rays.py")
 """Modules that every reduction uses."""
 
@@ -29,6 +31,7 @@ def cached_head(
     key = hashlib.sha256(code + stamp.encode()).hexdigest()[:12]
     path = cache_folder() / f"{kind}-{key}.npz"
     if not path.is_file():
+        log.info("building the %s head model, once: %s", kind, path)
         save_linear_head(reduce(), path)
     return read_linear_head(path)
 

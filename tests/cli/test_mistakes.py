@@ -1,5 +1,6 @@
 """Which exceptions are the user's to mend, and whether the message says how."""
 
+import errno
 import re
 import sys
 from collections.abc import Callable
@@ -24,6 +25,8 @@ class Part:
             raise UserError("width must be at least 1, got 0")
         if fault == "refused":
             raise ValueError("Invalid learning rate: -1")
+        if fault == "folder":
+            raise PermissionError(errno.EACCES, "Permission denied", "/results/run")
         if fault == "bug":
             raise TypeError("a bug")
 
@@ -83,6 +86,10 @@ def test_a_bad_override_is_explained(
             "{_target_: toy_parts.Part, fault: refused}",
             r"Part':\nValueError\('Invalid learning rate: -1'\)\nfull_key: part\n",
         ),
+        (
+            "{_target_: toy_parts.Part, fault: folder}",
+            r"/results/run: Permission denied; free some space, or choose another folder \(out=",
+        ),
         ("{_target_: toy_parts.Part, fault: no, depth: 3}", r"unexpected keyword argument 'depth'"),
         ("{_target_: toy_parts.Part}", r"missing 1 required positional argument: 'fault'"),
         ("{_target_: toy_parts.Prat, fault: no}", r"locating target 'toy_parts.Prat'\nfull_key"),
@@ -93,6 +100,7 @@ def test_a_bad_override_is_explained(
         "user-error",
         "user-error-deep-inside",
         "value-refused",
+        "folder-of-another",
         "argument-too-many",
         "argument-missing",
         "no-such-class",

@@ -1,0 +1,56 @@
+"""Panels of plain photos, which have no ground truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from torch import nn
+from torch.utils.data import DataLoader
+
+from facegeo.data.photo_folder import PhotoFolder
+from facegeo.figures.panels import normal_panel
+
+ROWS = 6
+"""Faces of a page."""
+
+
+@torch.inference_mode()
+def show_photos(
+    model: nn.Module,
+    photos: PhotoFolder,
+    folder: Path,
+    splits: Sequence[str] = (),
+    paper: object = None,
+    device: torch.device | str = "cpu",
+    *,
+    t: int | None = None,
+    panels: bool = False,
+) -> dict[str, float]:
+    """Draw what a generator of normals sees in photos: ``photos_0000.png`` and so on.
+
+    Args:
+        model: Maps images to the normals of t = 0..T.
+        photos: The faces.
+        folder: Gets the pages.
+        splits: Not used: photos have none.
+        paper: Not used: nothing is measured.
+        device: Where the generator runs.
+        t: Refinements to run; None: as the model was built.
+        panels: Draw all photos, not the first page alone.
+
+    Returns:
+        No numbers.
+    """
+    model = model.to(device).eval()
+    for page, batch in enumerate(DataLoader(photos, ROWS)):
+        if page and not panels:
+            break
+        images = batch["image"].to(device)
+        stages = model(images) if t is None else model(images, t=t)
+        path = folder / f"photos_{page:04d}.png"
+        normal_panel(path, batch["image"], [s.float().cpu() for s in stages], photos.root.name)
+    Console().print(f"Pictures: {folder}")
+    return {}
