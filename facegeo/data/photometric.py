@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, cast
 
@@ -33,7 +33,7 @@ class Photometric:
     """
 
     def __init__(self, transforms: Mapping[str, Mapping[str, Any]]) -> None:
-        self.transforms = _plain(transforms)
+        self.transforms = {name: dict(options) for name, options in transforms.items()}
         library = _albumentations()
         self._compose = library.Compose(
             [_transform(library, name, options) for name, options in self.transforms.items()]
@@ -49,15 +49,6 @@ class Photometric:
         """Change the colours of one RGB image, shape (H, W, 3); the input stays as it is."""
         self._compose.set_random_seed(seeded(seed, 4, epoch, row).initial_seed() % 2**32)
         return cast(npt.NDArray[np.uint8], self._compose(image=image)["image"])
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401
-    """Dicts and lists in place of those of a configuration, which albumentations refuses."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(one) for one in value]
-    return value
 
 
 def _transform(library: ModuleType, name: str, options: Mapping[str, Any]) -> object:

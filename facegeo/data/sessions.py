@@ -72,9 +72,12 @@ def read_sessions(
         store, records, found = open_store(root, listed, cache_dir, size=size, on_error=on_error)
         faults += [*overlap, *found]
     if store is None or not records or overlap or (faults and on_error == "raise"):
-        skip = ", or set data.on_error=skip to go on without these faces"
         remedy = f"mend the lists or the files in {root}"
-        raise FaultsError(faults, remedy + (skip if listed and not overlap else ""))
+        if not listed:
+            remedy += "; raw sessions go through facegeo-prepare first"
+        elif not overlap:
+            remedy += ", or set data.on_error=skip to go on without these faces"
+        raise FaultsError(faults, remedy)
     if faults:
         text = "".join(f"\n  {fault}" for fault in faults)
         log.warning("%d faults, %d faces are left:%s", len(faults), len(records), text)

@@ -125,6 +125,8 @@ def test_a_kept_split_is_the_same_or_refused(tmp_path: Path) -> None:
         keep_description(path, described(SessionSplit(), RECORDS[4:]))
     with pytest.raises(UserError, match="wanted split_by 'session', got 'subject'"):
         keep_description(path, described(SessionSplit("session"), RECORDS))
+    with pytest.raises(UserError, match=r"wanted seed 1, got 0"):
+        keep_description(path, described(SessionSplit(seed=1), RECORDS))
     path.write_text("{")
     with pytest.raises(UserError, match=r"wanted a saved split \(JSON\)"):
         keep_description(path, here)
