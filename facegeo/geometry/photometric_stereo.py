@@ -53,8 +53,8 @@ class Surface:
 
     @property
     def valid(self) -> Tensor:
-        """Pixels that at least three lights reach and that face the camera, bool, (H, W)."""
-        return (self.lit.sum(0) >= 3) & (self.normals[2] > STEEPEST)
+        """Pixels that at least three lights reach, bool, (H, W)."""
+        return self.lit.sum(0) >= 3
 
 
 def light_directions(zenith_deg: Tensor, azimuth_deg: Tensor) -> Tensor:

@@ -167,6 +167,8 @@ def _share(work: Work, todo: Sequence[RawSession], processes: int | None) -> Ite
                 "a worker was killed (out of memory?); run the same command again to finish, "
                 "with fewer processes=N"
             ) from error
+        finally:  # after Ctrl-C, do not finish what is waiting
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _one_thread() -> None:

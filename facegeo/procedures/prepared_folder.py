@@ -79,6 +79,8 @@ def write_manifest(out: Path, options: Mapping[str, Any], count: int, *, complet
         "counts": {"sessions": count, "faces": 4 * count},
         "notes": {
             "normals": f"channels: {options['frame']}; colour = (n + 1) / 2 * 255; white: no face",
+            "mask": "hull of the points; without points: where three lights or more reach the "
+            "session's own mask or, without one, the largest bright surface",
             "albedo": "1 = its 99th percentile in the session's mask",
         },
         "versions": {

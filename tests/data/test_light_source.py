@@ -6,7 +6,7 @@ import torch
 from facegeo.data.light_source import LightsError, read_lights
 
 ANGLES = [(38.0, 42.0), (38.0, 138.0), (33.0, 222.0), (33.0, 318.0)]
-ONE_A_LINE = "% zenith 1: from the axis\n" + "".join(
+ONE_A_LINE = "% zenith0 = [1]; from the axis\n" + "".join(
     f"zenith{k} = [{z:.4f}];\nazimuth{k} = [{a}];\n" for k, (z, a) in enumerate(ANGLES, 1)
 )
 SPELLINGS = {
