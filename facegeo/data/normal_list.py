@@ -12,8 +12,9 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path, PurePosixPath
 
 from facegeo.data.faults import Fault
@@ -81,6 +82,7 @@ def read_normal_lists(
     records: list[NormalRecord] = []
     faults: list[Fault] = []
     seen: dict[str, str] = {}
+    check = cache(partial(_check_file, root, root.resolve()))  # four faces share a map and mask
     for name in list_names:
         try:
             rows = list(_rows(root / name))
@@ -89,7 +91,7 @@ def read_normal_lists(
             continue
         for line, row in rows:
             try:
-                record = _record(root, name, line, row)
+                record = _record(check, name, line, row)
                 first = seen.setdefault(record.face, f"{name} line {line}")
                 if first != f"{name} line {line}":
                     raise _FieldError(record.face, "each image once", f"that of {first} again")
@@ -121,7 +123,9 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         raise _FieldError("", "a face image a line", "a header alone")
 
 
-def _record(root: Path, list_name: str, line: int, row: dict[str, str]) -> NormalRecord:
+def _record(
+    check: Callable[[str, str], None], list_name: str, line: int, row: dict[str, str]
+) -> NormalRecord:
     face = _relative(row.get(FACE, ""))
     if len(PurePosixPath(face).parts) < 3:
         raise _FieldError(face, LAYOUT, f"{len(PurePosixPath(face).parts)} of 3 parts")
@@ -129,7 +133,7 @@ def _record(root: Path, list_name: str, line: int, row: dict[str, str]) -> Norma
     normal = _relative(row[NORMAL]) if row.get(NORMAL) else normal
     mask = _relative(row[MASK]) if row.get(MASK) else mask
     for kind, name in (("a face image", face), ("a normal map", normal), ("a mask", mask)):
-        _check_file(root, name, kind)
+        check(name, kind)
     return NormalRecord(list_name, line, face, normal, mask)
 
 
@@ -158,7 +162,8 @@ def _relative(text: str) -> str:
     return str(path)
 
 
-def _check_file(root: Path, name: str, kind: str) -> None:
+def _check_file(root: Path, folder: Path, name: str, kind: str) -> None:
+    """Raise unless the file is there, inside ``folder``: ``root`` without links."""
     path = root / name
     try:
         size = path.stat().st_size
@@ -166,7 +171,7 @@ def _check_file(root: Path, name: str, kind: str) -> None:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise _FieldError(name, f"{kind} in {root}", reason) from error
-    if not target.is_relative_to(root.resolve()):
+    if not target.is_relative_to(folder):
         raise _FieldError(name, f"{kind} inside {root}", f"a link to {target}")
     if not path.is_file():
         raise _FieldError(name, kind, "no regular file")
