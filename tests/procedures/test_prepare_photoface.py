@@ -137,14 +137,14 @@ def test_processes_do_not_change_the_files(order: Preparation, tmp_path: Path) -
 
 
 def test_points_choose_crop_and_mask(order: Preparation, raw: Path) -> None:
-    points = np.stack([np.linspace(20, 40, 68), 30 + 8 * np.sin(np.linspace(0, 9, 68))], axis=1)
+    points = np.stack([np.linspace(20, 40, 68), 27.5 + 8 * np.sin(np.linspace(0, 9, 68))], axis=1)
     for name in SESSIONS:
         np.save(raw / name / "points.npy", points)
     prepare(replace(order, reading=Reading(points="points.npy")))
     face = cv2.imread(str(order.out / SESSIONS[0] / "im0_c.png"))
     photo = cv2.imread(str(raw / SESSIONS[0] / "im0.bmp"))
-    np.testing.assert_array_equal(face, photo[18:42, 18:42])  # side 24 about (30, 30)
-    truth = ball()[0][:, 18:42, 18:42]
+    np.testing.assert_array_equal(face, photo[16:40, 18:42])  # side 24 about (30, 27.5)
+    truth = ball()[0][:, 16:40, 18:42]
     normals, mask = written(order.out, SESSIONS[0], "down_right_camera")
     assert angle_map(normals, truth)[mask].max() < 3
     assert mask[0, :, 1].sum() == 0
@@ -154,15 +154,18 @@ def test_points_choose_crop_and_mask(order: Preparation, raw: Path) -> None:
 def test_a_session_with_normals_of_its_own_is_compared(order: Preparation, raw: Path) -> None:
     truth, inside = ball()
     for name in SESSIONS:
-        stored = encode(to_frame(truth, "right_up_camera"), inside).permute(1, 2, 0).numpy()
+        stored = encode(to_frame(truth, "right_down_camera"), inside).permute(1, 2, 0).numpy()
         cv2.imwrite(str(raw / name / "sn_c.png"), np.ascontiguousarray(stored[..., ::-1]))
         cv2.imwrite(str(raw / name / "mask_c.png"), inside[0].numpy().astype(np.uint8) * 255)
-    report = prepare(replace(order, source_frame="right_up_camera"))
+    report = prepare(replace(order, source_frame="right_down_camera"))
     for record in report.records:
         assert record.truth is not None
         assert record.truth.mean < record.truth.plain_mean
         assert record.truth.median < 1
         assert record.bulge > 0.9
+    mask = written(order.out, SESSIONS[0], "down_right_camera")[1]
+    assert mask.sum() == round((1 - report.records[0].unsure) * int(inside.sum()))
+    assert 0.8 * inside.sum() < mask.sum() < inside.sum()
     text = report_table(report, "ball").markdown()
     assert "mean angle to the session's own normals, deg" in text
     assert "| sessions prepared now | 3" in text
