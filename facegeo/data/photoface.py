@@ -149,6 +149,7 @@ class PhotofaceDataModule(LightningDataModule):
             "split_seed": rule.seed,
             "val_fraction": rule.val_fraction,
             "test_fraction": rule.test_fraction if self.test_list is None else None,
+            "digest": self.split_digest,
         }
 
     @property
