@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from facegeo.errors import UserError
 
@@ -34,15 +35,25 @@ class BatchCheckpoints(Callback):
         """Write it when it is time.
 
         Raises:
-            UserError: If the loss is no finite number: the checkpoint before is kept.
+            UserError: If the loss or a weight is no finite number: the checkpoint before is kept.
         """
-        if (batch_idx + 1) % self.every:
+        done = batch_idx + 1
+        if done % self.every:
             return
-        loss = trainer.callback_metrics[LOSS]
-        if not torch.isfinite(loss):
+        fault = _fault(trainer.callback_metrics[LOSS], pl_module)
+        if fault is not None:
+            before = f"The weights of batch {done - self.every} are kept"
             raise UserError(
-                f"{LOSS} is {loss.item()} at batch {batch_idx + 1}, wanted a finite number; lower "
-                "task.optimizer.lr, set task.clip_norm=1 or trainer.precision=32-true. The "
-                f"weights of batch {batch_idx + 1 - self.every} are kept"
+                f"{fault} at batch {done}, wanted a finite number; lower task.optimizer.lr, set "
+                "task.clip_norm=1 or trainer.precision=32-true. "
+                f"{before if self.path.is_file() else 'No weights are kept yet'}"
             )
         trainer.save_checkpoint(self.path, weights_only=False)
+
+
+def _fault(loss: Tensor, module: LightningModule) -> str | None:
+    """What is no finite number; weights may be lost by a step whose loss still was one."""
+    if not torch.isfinite(loss):
+        return f"{LOSS} is {loss.item()}"
+    lost = (name for name, value in module.state_dict().items() if not value.isfinite().all())
+    return next((f"{name} is not finite" for name in lost), None)
