@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +66,10 @@ def fit_normals(
         UserError: If a number is below 1, ``data`` has no normals, the weights can not be had, or
             the loss is not finite.
     """
-    _check(data, steps=steps, checkpoint_every=checkpoint_every, validate_every=validate_every)
-    steps = min(steps, max_steps or steps)
+    max_steps = steps if max_steps is None else max_steps
+    lengths = {"checkpoint_every": checkpoint_every, "validate_every": validate_every}
+    _check(data, {"steps": steps, "max_steps": max_steps} | lengths)
+    steps = min(steps, max_steps)
     record = _first_weights(generator, weights)
     done = folder / GENERATOR
     if done.is_file():
@@ -114,7 +116,7 @@ def _first_weights(generator: nn.Module, weights: str) -> dict[str, str]:
     return {"weights": "none"}
 
 
-def _check(data: object, **lengths: int) -> None:
+def _check(data: object, lengths: Mapping[str, int]) -> None:
     for name, batches in lengths.items():
         if not isinstance(batches, int) or batches < 1:
             raise UserError(f"procedure.{name} must be at least 1 batch, got {batches}")
