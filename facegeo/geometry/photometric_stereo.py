@@ -17,6 +17,8 @@ from facegeo.geometry.light import directional_shading
 
 COPLANAR = 20.0
 """Condition number of the light directions above which they count as lying in one plane."""
+UNSTEADY = 8.0
+"""The same for three of four lights, whose fit is not asked for then."""
 NOISE = (0.055, 0.004)
 """How far a lit pixel is off its prediction: share of the albedo, and of the full scale."""
 ATTACHED = (0.014, 6.0)
@@ -99,9 +101,6 @@ def robust(images: Tensor, lights: Tensor) -> Surface:
     Args:
         images: Linear in light, in [0, 1], N >= 3, shape (N, H, W).
         lights: Towards the lights, unit vectors (longer ones are brighter), shape (N, 3).
-
-    Returns:
-        The surface.
 
     Raises:
         ValueError: If shapes do not belong together, or as ``check_lights``.
@@ -189,7 +188,7 @@ def _weigh_triples(lights: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     costs = [(off**2).sum(0) / (2 * _noise(albedo) ** 2) + _unseen(fit)]
     for odd in range(len(lights)):
         rest = [k for k in range(len(lights)) if k != odd]
-        if _condition(lights[rest]) > COPLANAR:
+        if _condition(lights[rest]) > UNSTEADY:
             continue
         fit = _solve(lights[rest], values[rest])
         answers.append(fit)
