@@ -15,6 +15,7 @@ from hydra.utils import instantiate
 from lightning import Trainer, seed_everything
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
@@ -74,6 +75,8 @@ def run(cfg: DictConfig) -> dict[str, float]:
         return built
 
     record = instantiate(cfg.procedure)(model, data, make_task, trainer, folder)
+    if not _goes_on_alone():
+        return {}
     device = "cuda" if accelerator in ("gpu", "cuda") else "cpu"
     results = _report(data)(model, data, folder, cfg.splits, paper, device)
     about = {"seed": cfg.seed, "data": data.title, "split": data.split_settings}
@@ -106,6 +109,13 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     if "logger" in cfg:
         _log(instantiate(cfg.logger)(save_dir=folder, name=folder.name), folder, results)
     return results
+
+
+def _goes_on_alone() -> bool:
+    """End a training by several processes; whether this is the one that measures and writes."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+    return not rank_zero_only.rank
 
 
 def _check_held_out(
