@@ -15,7 +15,6 @@ from hydra.utils import instantiate
 from lightning import Trainer, seed_everything
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
@@ -113,9 +112,11 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
 
 def _goes_on_alone() -> bool:
     """End a training by several processes; whether this is the one that measures and writes."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
-    return not rank_zero_only.rank
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return True
+    rank = torch.distributed.get_rank()
+    torch.distributed.destroy_process_group()  # metrics would wait for the others
+    return rank == 0
 
 
 def _check_held_out(

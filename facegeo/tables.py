@@ -77,7 +77,7 @@ class Table:
 
     def rich(self) -> RichTable:
         """Return the table for a terminal; ``rich.print`` shows it."""
-        table = RichTable(title=self.title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        table = RichTable(title=self.title, box=SIMPLE_HEAD, padding=0)  # 100.00 fits 80 columns
         table.title_justify = "left"
         table.caption, table.caption_justify = self.note or None, "left"
         for column, right in zip(self.columns, self._right_aligned(), strict=True):

@@ -15,6 +15,7 @@ from facegeo.runner import config_hash, evaluate, paper_values, run, run_folder
 
 Compose = Callable[..., DictConfig]
 SHORT = "procedure.steps={stage1:4,stage2:3,stage3:2}"
+SESSIONS = Path(__file__).parent / "fixtures" / "sessions"
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
@@ -178,3 +179,80 @@ def test_an_unknown_section_of_the_paper_is_told() -> None:
         UserError, match=r"no section ccnn\.fig99 in experiments/paper_values\.yaml"
     ):
         paper_values("ccnn.fig99")
+
+
+@pytest.fixture(scope="module")
+def normals(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """What makes any config one of tiny faces with normals, for both commands."""
+    out = tmp_path_factory.mktemp("normals")
+    return ["data=fixture_sessions", f"data.root={SESSIONS}", f"data.cache_dir={out}", f"out={out}"]
+
+
+def normals_config(command: str, *overrides: str) -> DictConfig:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return compose(command, list(overrides))
+
+
+@pytest.fixture(scope="module")
+def trained_normals(normals: list[str]) -> Path:
+    """Folder of a run of one batch without a cascaded block."""
+    out = Path(normals[-1].removeprefix("out="))
+    options = ["experiment=casfne/paper", "trainer=smoke", "procedure.max_steps=1", "model.t=0"]
+    options += ["data.batch_size=2", "trainer.log_every_n_steps=1", "name=run"]
+    run(normals_config("train", *normals, *options))
+    return out / "run"
+
+
+def eval_normals(trained: Path, *overrides: str) -> DictConfig:
+    return normals_config("eval", f"checkpoint={trained}", "accelerator=cpu", *overrides)
+
+
+def test_a_run_of_normals_leaves_its_numbers_and_evaluation_gives_them_again(
+    trained_normals: Path, normals: list[str]
+) -> None:
+    names = {path.name for path in trained_normals.iterdir()}
+    assert names >= {"config.json", "split.json", "metrics.json", "model.safetensors", "panels"}
+    for split in ("val", "test"):
+        assert names >= {f"{split}.md", f"{split}.csv", f"{split}_panels.png"}
+    wanted = json.loads((trained_normals / "metrics.json").read_text())
+    assert 0 < wanted["test/t0/mean_deg"] < 180
+    cfg = eval_normals(trained_normals, *normals, "splits=[val,test]", "name=again", "panels=true")
+    assert evaluate(cfg) == wanted
+    assert len(list((trained_normals.parent / "again" / "panels").glob("*.png"))) == 4
+    _, notes = load_model(trained_normals)
+    assert notes["results"] == wanted
+    assert notes["weights"] == "none"
+
+
+def test_an_evaluation_goes_to_a_logger(trained_normals: Path, normals: list[str]) -> None:
+    cfg = eval_normals(trained_normals, *normals, "name=logged", "logger=csv")
+    evaluate(cfg)
+    curves = trained_normals.parent / "logged" / "logged"
+    header, values = next(curves.rglob("metrics.csv")).read_text().splitlines()
+    assert "test/t0/mean_deg" in header.split(",")
+    assert len(values.split(",")) == len(header.split(","))
+
+
+def test_photos_need_no_ground_truth(trained_normals: Path, tmp_path: Path) -> None:
+    photos = SESSIONS / "200000"
+    given = ["data=photos", f"data.root={photos}", "data.size=32", f"out={tmp_path}", "name=seen"]
+    assert evaluate(eval_normals(trained_normals, *given)) == {}
+    assert (tmp_path / "seen" / "photos_0000.png").is_file()
+
+
+def test_a_cascade_measures_no_normals_and_a_generator_no_points(
+    trained: Path, trained_normals: Path, normals: list[str], tiny_overrides: list[str]
+) -> None:
+    cfg = eval_normals(trained, *normals, "name=cascade")
+    with pytest.raises(UserError, match=r"faces ask for normals and the model finds points"):
+        evaluate(cfg)
+    with pytest.raises(UserError, match=r"faces have points and the model is a CasFNE"):
+        evaluate(eval_config(trained_normals, tiny_overrides, "name=generator"))
+
+
+def test_a_held_out_split_of_normals_must_be_the_trainings(
+    trained_normals: Path, normals: list[str]
+) -> None:
+    cfg = eval_normals(trained_normals, *normals, "splits=[val]", "data.split_seed=3")
+    with pytest.raises(UserError, match=r"held out other faces .*may have seen these val faces"):
+        evaluate(cfg)

@@ -27,13 +27,14 @@ class StageProgress(RichProgressBar):
         """Say where a resumed training goes on."""
         super().on_train_start(trainer, pl_module)
         done = trainer.fit_loop.batch_idx + 1
-        if done:
+        if done and trainer.is_global_zero:
             log.info("%s goes on from its checkpoint after %d batches", self.title, done)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say in a log file what the bar shows on a terminal."""
         super().on_validation_end(trainer, pl_module)
-        if not Console(stderr=True).is_terminal and not Console().is_terminal:
+        terminal = Console(stderr=True).is_terminal or Console().is_terminal
+        if trainer.is_global_zero and not terminal:
             shown = ", ".join(
                 f"{name} {float(value):.4g}" for name, value in trainer.progress_bar_metrics.items()
             )

@@ -66,13 +66,8 @@ def report_normals(
         the authors' tools do.
 
     Raises:
-        UserError: If the model finds points, or was built with t=0 and ``t`` is not 0.
+        UserError: As ``find_normals`` says.
     """
-    if isinstance(model, Cascade):
-        raise UserError(
-            "these faces have normals and the model finds points; give data=lfpw, generated or "
-            "fixture, or the checkpoint of a generator of normals"
-        )
     console, results = Console(), dict[str, float]()
     for split in splits:
         measured = _measure(model.to(device).eval(), data, split, device, t, folder, panels)
@@ -120,14 +115,26 @@ def estimate(
     """Run a generator over the faces of a split, in order."""
     for stored in data.in_order(split):
         batch = data.on_after_batch_transfer(move_data_to_device(stored, torch.device(device)), 0)
-        try:
-            stages = model(batch["image"]) if t is None else model(batch["image"], t=t)
-        except ValueError as error:
-            raise UserError(f"t={t}: {error}") from error
-        yield Estimated(
-            move_data_to_device(batch, torch.device("cpu")),
-            tuple(stage.float().cpu() for stage in stages),
+        stages = find_normals(model, batch["image"], t)
+        yield Estimated(move_data_to_device(batch, torch.device("cpu")), stages)
+
+
+def find_normals(model: nn.Module, images: Tensor, t: int | None) -> tuple[Tensor, ...]:
+    """Run a generator on images (B, 3, S, S); its normals of t = 0..T come to the CPU.
+
+    Raises:
+        UserError: If the model finds points, or can not take this ``t`` or this side S.
+    """
+    if isinstance(model, Cascade):
+        raise UserError(
+            "these faces ask for normals and the model finds points; give data=lfpw, generated or "
+            "fixture, or the checkpoint of a generator of normals"
         )
+    try:
+        stages = model(images) if t is None else model(images, t=t)
+    except ValueError as error:
+        raise UserError(f"the model can not take t={t} or data.size: {error}") from error
+    return tuple(stage.float().cpu() for stage in stages)
 
 
 def _draw(

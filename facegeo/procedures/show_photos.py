@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from facegeo.data.photo_folder import PhotoFolder
 from facegeo.figures.panels import normal_panel
+from facegeo.procedures.report_normals import find_normals
 
 ROWS = 6
 """Faces of a page."""
@@ -43,14 +44,16 @@ def show_photos(
 
     Returns:
         No numbers.
+
+    Raises:
+        UserError: As ``find_normals`` says.
     """
     model = model.to(device).eval()
     for page, batch in enumerate(DataLoader(photos, ROWS)):
         if page and not panels:
             break
-        images = batch["image"].to(device)
-        stages = model(images) if t is None else model(images, t=t)
+        stages = find_normals(model, batch["image"].to(device), t)
         path = folder / f"photos_{page:04d}.png"
-        normal_panel(path, batch["image"], [s.float().cpu() for s in stages], photos.root.name)
+        normal_panel(path, batch["image"], stages, photos.root.name)
     Console().print(f"Pictures: {folder}")
     return {}

@@ -183,10 +183,10 @@ class NormalGANTask(LightningModule):
         """Log the errors of every t; the last one's on the bar."""
         for metric in self.val_metrics:
             results = cast(Metric, metric).compute()
-            self.log_dict(results)
+            self.log_dict(results, sync_dist=True)  # equal in all processes; else a warning each
             cast(Metric, metric).reset()
         error = next(value for name, value in results.items() if name.endswith("/mean_deg"))
-        self.log("val/error_deg", error, prog_bar=True, logger=False)
+        self.log("val/error_deg", error, prog_bar=True, logger=False, sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The generator's optimizer, then the discriminator's if there is one."""
