@@ -50,6 +50,7 @@ def _order(cfg: "DictConfig") -> "Order":
         maps=cfg.maps,
         quality=_pair(cfg.quality, "quality must be [worst, best] in 1..100"),
         frame=cfg.frame,
+        shadows=cfg.shadows,
         device=cfg.device,
     )
     order.check()

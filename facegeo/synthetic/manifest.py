@@ -26,6 +26,8 @@ LEFTOVER = f".*.{'[0-9a-f]' * 32}.part"
 """Files that a process was killed while writing."""
 LOOKS = 3
 """Rises with each change of the code that changes what an order gives."""
+SINCE = {"shadows": True}
+"""Options that came without a rise, and what all folders had before."""
 
 
 def options_of(order: Order) -> dict[str, Any]:
@@ -146,7 +148,7 @@ def _refuse_strange_folder(root: Path) -> None:
 
 def _differences(manifest: dict[str, Any], order: Order) -> list[str]:
     """Say in words in what a folder's faces differ from those an order would give."""
-    found, wanted = dict(manifest["options"]), options_of(order)
+    found, wanted = SINCE | manifest["options"], options_of(order)
     if (looks := found.get("looks")) != wanted["looks"]:
         age = "an older" if isinstance(looks, int) and looks < LOOKS else "another"
         return [f"made by {age} facegeo, whose faces look otherwise: looks {looks}, {LOOKS} here"]

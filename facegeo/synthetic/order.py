@@ -38,6 +38,7 @@ class Order:
         head_path: Where ICT-FaceKit lies.
         quality: Landmarks: worst and best JPEG quality.
         frame: Photoface: axes of the stored normals, a key of ``FRAMES``.
+        shadows: What hides a light throws a shadow.
         device: ``cpu`` or ``cuda``; rounding differs between them.
     """
 
@@ -51,6 +52,7 @@ class Order:
     head_path: Path | None = None
     quality: tuple[int, int] = (70, 97)
     frame: str = "down_right_camera"
+    shadows: bool = True
     device: str = "cpu"
 
     def check(self) -> None:
@@ -65,6 +67,8 @@ class Order:
             find_ict(self.head_path)
         _check_choice("frame", self.frame, tuple(FRAMES))
         _check_choice("device", self.device, ("cpu", "cuda"))
+        for name in ("maps", "shadows"):
+            _check_flag(name, getattr(self, name))
         for name in SPLITS:
             _check_range(name, getattr(self, name), 0, 10**7)
         if self.train + self.test == 0:
@@ -74,6 +78,11 @@ class Order:
         low, high = self.quality
         if not 1 <= low <= high <= 100:
             raise UserError(f"quality must be [worst, best] in 1..100, got {list(self.quality)}")
+
+
+def _check_flag(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise UserError(f"{name} must be true or false, got {value!r}")
 
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:

@@ -17,6 +17,8 @@ from facegeo.synthetic.tracing import View, trace
 
 SUBPIXELS = np.array([(-0.3, -0.4), (0.4, -0.1), (-0.1, 0.4)], dtype=np.float32)
 """Rays besides the middle one where one is not enough: at outlines and rims of soft shadows."""
+SHADOW_CM = 80.0
+"""How far shadow rays reach; no bust is as large."""
 JUMP = 0.1
 """Difference in the root of the brightness that makes an edge."""
 
@@ -51,10 +53,14 @@ class Renderer:
         reference: A bust with long hair; the tree built for it is refitted to all others, so that
             no picture depends on the pictures before it.
         device: ``cpu`` or ``cuda``.
+        shadows: What hides a light throws a shadow.
     """
 
-    def __init__(self, builder: BustBuilder, reference: Bust, device: str = "cpu") -> None:
+    def __init__(
+        self, builder: BustBuilder, reference: Bust, device: str = "cpu", *, shadows: bool = True
+    ) -> None:
         self._device = device
+        self._shadow_cm = SHADOW_CM if shadows else 0.0
         self._triangles: Any = wp.array(builder.triangles, dtype=wp.vec3i, device=device)
         self._parts: Any = wp.array(builder.parts, dtype=int, device=device)
         self._skin: Any = wp.array(builder.skin, dtype=wp.vec3, device=device)
@@ -135,6 +141,7 @@ class Renderer:
             wp.array(towards.astype(np.float32), dtype=wp.vec3, device=device),
             wp.array(lights.colours.astype(np.float32), dtype=wp.vec3, device=device),
             wp.array(lights.softness.astype(np.float32), dtype=float, device=device),
+            self._shadow_cm,
         ]
 
         def cast(slots: Ints, pixels: Floats, known: Ints, seen: _Seen) -> None:

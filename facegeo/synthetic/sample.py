@@ -41,14 +41,18 @@ class Studio:
         kind: Name of the head model.
         path: Its files, where it needs any.
         device: ``cpu`` or ``cuda``.
+        shadows: What hides a light throws a shadow.
     """
 
-    def __init__(self, kind: str, path: Path | None = None, device: str = "cpu") -> None:
+    def __init__(
+        self, kind: str, path: Path | None = None, device: str = "cpu", *, shadows: bool = True
+    ) -> None:
         start_warp(device)
         self.model = load_head_model(kind, path)
         self.builder = BustBuilder(self.model.surface)
         calm = self.model.sample(np.random.default_rng(0), {})
-        self.renderer = Renderer(self.builder, self.builder.build(calm, LONG_HAIR), device)
+        reference = self.builder.build(calm, LONG_HAIR)
+        self.renderer = Renderer(self.builder, reference, device, shadows=shadows)
 
     def photograph(self, key: tuple[int, ...], size: int) -> Sample:
         """Make one sample.

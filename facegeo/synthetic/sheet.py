@@ -30,7 +30,7 @@ def write_sheet(path: Path, order: Order, rows: int, columns: int, *, maps: bool
         raise UserError(f"sheet must end in .jpg or .png, got {path.name}")
     if min(rows, columns) < 1:
         raise UserError(f"sheet_grid must be two numbers from 1 up, got [{rows}, {columns}]")
-    studio = Studio(order.head, order.head_path, order.device)
+    studio = Studio(order.head, order.head_path, order.device, shadows=order.shadows)
     tiles = [
         _tile(studio.photograph(task.key(Purpose.FACE, order.seed), order.size), maps=maps)
         for task in tasks(rows * columns, 0)

@@ -17,8 +17,6 @@ from facegeo.synthetic.shading import (
 
 wp.set_module_options({"enable_backward": False})
 
-SHADOW_CM = wp.constant(80.0)
-
 
 @wp.struct
 class View:
@@ -46,15 +44,20 @@ def glossy(normal: wp.vec3, to_eye: wp.vec3, to_light: wp.vec3, roughness: float
 
 @wp.func
 def is_lit(
-    mesh: wp.uint64, start: wp.vec3, towards: wp.vec3, softness: float, state: wp.uint32
+    mesh: wp.uint64,
+    start: wp.vec3,
+    towards: wp.vec3,
+    softness: float,
+    shadow_cm: float,
+    state: wp.uint32,
 ) -> bool:
-    """Tell whether a point sees one random place on a round light."""
+    """Tell whether nothing within reach hides one random place on a round light from a point."""
     across = wp.normalize(wp.cross(towards, wp.vec3(0.31, 0.87, 0.38)))
     along = wp.cross(towards, across)
     radius = softness * wp.sqrt(wp.randf(state))
     angle = 6.2831853 * wp.randf(state)
     ray = towards + radius * (wp.cos(angle) * across + wp.sin(angle) * along)
-    return not wp.mesh_query_ray_anyhit(mesh, start, wp.normalize(ray), SHADOW_CM)
+    return not wp.mesh_query_ray_anyhit(mesh, start, wp.normalize(ray), shadow_cm)
 
 
 @wp.func
@@ -124,6 +127,7 @@ def trace(
     lights: wp.array(dtype=wp.vec3),
     light_colours: wp.array(dtype=wp.vec3),
     softness: wp.array(dtype=float),
+    shadow_cm: float,
     pixels: wp.array(dtype=wp.vec2),
     slots: wp.array(dtype=int),
     known: wp.array(dtype=int),
@@ -136,7 +140,8 @@ def trace(
     """Shade the surface seen through ``pixels``; nothing hit leaves what was there.
 
     Pixel i is written to place ``slots[i]`` of the outputs. ``known`` and ``out_lit`` hold the
-    lights' bits of ``rays.py``; shadow rays are cast for the lights not known.
+    lights' bits of ``rays.py``; shadow rays of length ``shadow_cm`` are cast for the lights not
+    known.
     """
     tid = wp.tid()
     pixel = pixels[tid]
@@ -167,7 +172,8 @@ def trace(
             lit = (known[tid] >> k) & 1
             dark = (known[tid] >> (k + MOST_LIGHTS)) & 1
             if lit == dark:
-                lit = int(is_lit(mesh, start, lights[k], softness[k], state + wp.uint32(k)))
+                luck = state + wp.uint32(k)
+                lit = int(is_lit(mesh, start, lights[k], softness[k], shadow_cm, luck))
             bits = bits | (1 << (k + MOST_LIGHTS * (1 - lit)))
             if lit == 1:
                 gloss = glossy(normal, -ray, lights[k], spot.roughness) * ramp(0.0, 0.2, cosine)

@@ -35,7 +35,7 @@ class Worker:
         cv2.setNumThreads(1)
         self.root, self.order = root, order
         self.layout: Layout = LAYOUT_MAKERS[order.layout]()
-        self.studio = Studio(order.head, order.head_path, order.device)
+        self.studio = Studio(order.head, order.head_path, order.device, shadows=order.shadows)
 
     def do(self, task: Task) -> int:
         """Make a task's files, then its record; return the number of pictures."""

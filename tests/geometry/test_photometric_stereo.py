@@ -1,10 +1,7 @@
-"""Photometric stereo: balls whose normals are known, a rendered person, two real ones."""
+"""Photometric stereo of balls, whose normals are known."""
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -18,16 +15,12 @@ from facegeo.geometry.photometric_stereo import (
     light_directions,
     robust,
 )
-from facegeo.synthetic.sample import Studio
-from facegeo.synthetic.session import photograph_session
 
 ZENITH, AZIMUTH = [38.0, 38, 33, 33], [42.0, 138, 222, 318]
 BOOTH = light_directions(torch.tensor(ZENITH), torch.tensor(AZIMUTH))
 RING = light_directions(torch.full((7,), 35.0), torch.arange(7) * 360.0 / 7)
 FAN = torch.tensor([[0.0, 0, 1], [0.5, 0, 0.866], [-0.5, 0, 0.866], [0, 0.5, 0.866]]).double()
 """The first three lie in one plane."""
-REAL = os.environ.get("FACEGEO_PHOTOMETRIC", "")
-NEAREST = [(-35, 15), (35, 15), (-20, -40), (20, -40)]  # azimuth and elevation, degrees
 
 Fit = Callable[[Tensor, Tensor], Surface]
 
@@ -191,79 +184,3 @@ def test_images_and_lights_must_belong_together() -> None:
         robust(torch.zeros(3, 2, 2), BOOTH)
     with pytest.raises(ValueError, match="at least 3 lights, got 2"):
         least_squares(torch.zeros(2, 2, 2), BOOTH[:2])
-
-
-@pytest.fixture(scope="module")
-def rendered() -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Photographs (4, H, W), lights, true normals and mask of a generated person."""
-    session = photograph_session(Studio("anny"), (1, 0), (2, 0), 96)
-    zenith, azimuth = torch.tensor(session.angles_deg, dtype=torch.float64).T
-    images = torch.from_numpy(np.stack(session.images)).float().mean(-1) / 255
-    normals = torch.from_numpy(session.render.normals).permute(2, 0, 1).float()
-    mask = torch.from_numpy(session.render.mask)[None]
-    return images, light_directions(zenith, azimuth), normals, mask
-
-
-def test_a_rendered_face_with_shadows_and_shine(
-    rendered: tuple[Tensor, Tensor, Tensor, Tensor],
-) -> None:
-    images, lights, normals, mask = rendered
-    plain = error(least_squares(images, lights), normals, mask)
-    surface = robust(images, lights)
-    ours = error(surface, normals, mask)
-    kept = error(surface, normals, mask & surface.valid)
-    print(f"\nrendered: plain {plain.mean():.2f} deg, robust {ours.mean():.2f}, "
-          f"where 3 lights reach {kept.mean():.2f}")  # fmt: skip
-    assert ours.mean() < 0.75 * plain.mean()
-    assert kept.mean() < 2.5
-    assert (mask & surface.valid).sum() > 0.75 * mask.sum()
-
-
-def test_a_rendered_face_from_its_own_normals_has_no_error_where_three_lights_reach(
-    rendered: tuple[Tensor, Tensor, Tensor, Tensor],
-) -> None:
-    """The same face without cast shadows, shine, skin colour and noise."""
-    _, lights, normals, mask = rendered
-    surface = robust(photographs(normals, lights), lights)
-    shading = torch.einsum("nk,khw->nhw", lights.float(), normals)
-    reached = mask & ((shading > 0.15).sum(0) >= 3)
-    assert error(surface, normals, reached).mean() < 0.3
-
-
-def ellipse(height: int, width: int) -> Tensor:
-    """Pixels of an ellipse about the middle with half axes of 0.42 widths and 0.46 heights."""
-    x = (torch.arange(width) - (width - 1) / 2) / (0.42 * width)
-    y = (torch.arange(height) - (height - 1) / 2) / (0.46 * height)
-    return (x**2 + y[:, None] ** 2 < 1)[None]
-
-
-@pytest.mark.skipif(
-    not Path(REAL).is_file(),
-    reason="two subjects of Extended Yale B: set FACEGEO_PHOTOMETRIC to the npz file",
-)
-@pytest.mark.parametrize(
-    ("subject", "plain_deg", "robust_deg"), [("yaleB01", 6.5, 5.9), ("yaleB02", 5.6, 5.3)]
-)
-def test_real_faces(subject: str, plain_deg: float, robust_deg: float) -> None:
-    """Four lights against the normals that 64 lights give, inside the subject's face mask."""
-    with np.load(REAL) as data:
-        angles = data[f"{subject}_azimuth_elevation_deg"]
-        chosen = [int(((angles - wanted) ** 2).sum(1).argmin()) for wanted in NEAREST]
-        images = torch.from_numpy(data[f"{subject}_images"][chosen]).float() / 255
-        lights = torch.from_numpy(data[f"{subject}_light_dirs"][chosen]).double()
-        normals = torch.from_numpy(data[f"{subject}_ref_normals"]).permute(2, 0, 1).float()
-        mask = torch.from_numpy(data[f"{subject}_mask"])[None]
-    known = normals.norm(dim=0) > 0.5
-    fits = {"plain": least_squares(images, lights), "robust": robust(images, lights)}
-    for region, pixels in (("mask", mask & known), ("ellipse", ellipse(*known.shape) & known)):
-        for name, surface in fits.items():
-            degrees = error(surface, normals, pixels)
-            below = 100 * (degrees < 30).float().mean()
-            print(
-                f"{subject}, {region}, {name}: mean {degrees.mean():.2f}, median "
-                f"{degrees.median():.2f} deg, below 30 deg {below:.2f} %"
-            )
-    plain, ours = (error(surface, normals, mask & known) for surface in fits.values())
-    assert plain.mean() < plain_deg
-    assert ours.mean() < min(robust_deg, 0.97 * float(plain.mean()))
-    assert (ours < 30).float().mean() > (plain < 30).float().mean()

@@ -16,7 +16,7 @@ LEAST: dict[str, Any] = {"train": 1, "test": 0, "size": 32, "seed": 0, "maps": F
 def test_defaults_are_those_of_the_command() -> None:
     said = OmegaConf.load(Path(__file__).parents[2] / "conf" / "render.yaml")
     order = Order(**LEAST)
-    for name in ("layout", "frame", "device"):
+    for name in ("layout", "frame", "shadows", "device"):
         assert getattr(order, name) == said[name]
     assert list(order.quality) == said.quality
     assert {"head": order.head} in said.defaults
@@ -35,6 +35,7 @@ def test_defaults_are_those_of_the_command() -> None:
         ({"head": "ict", "head_path": Path("nowhere")}, r"head\.path=nowhere must hold"),
         ({"quality": (90, 80)}, r"quality must be \[worst, best\] in 1\.\.100, got \[90, 80\]"),
         ({"frame": "up"}, r"frame must be one of down_right_camera, right_up_camera"),
+        ({"shadows": "off"}, r"shadows must be true or false, got 'off'"),
         ({"device": "tpu"}, r"device must be one of cpu, cuda"),
     ],
 )

@@ -10,7 +10,9 @@ import warp as wp
 from facegeo.synthetic.head_model import Floats, Ints, Part
 from facegeo.synthetic.mesh import sphere
 from facegeo.synthetic.render import Render, Renderer
+from facegeo.synthetic.sample import Studio
 from facegeo.synthetic.scene import Camera, Lights, direction, rotation_matrix
+from facegeo.synthetic.session import flash, photograph_session
 from facegeo.synthetic.shading import Look
 
 SIZE = 64
@@ -24,6 +26,8 @@ def picture(
     camera: Camera,
     towards: Floats,
     size: int = SIZE,
+    *,
+    shadows: bool = True,
 ) -> Render:
     """Render cloth of one colour under one hard light and no sky."""
     count = len(vertices)
@@ -45,7 +49,8 @@ def picture(
     look = Look()
     look.cloth = look.cloth_dark = wp.vec3(0.5, 0.5, 0.5)
     builder: Any = shape
-    return Renderer(builder, bust).render(camera, lights, look, (size, size))
+    renderer = Renderer(builder, bust, shadows=shadows)
+    return renderer.render(camera, lights, look, (size, size))
 
 
 @pytest.fixture
@@ -108,7 +113,8 @@ def test_a_tilted_plane_darkens_with_the_cosine() -> None:
     assert ratio == pytest.approx(0.5, abs=0.04)
 
 
-def test_a_shadow_falls_where_the_light_is_hidden() -> None:
+@pytest.mark.parametrize("shadows", [True, False])
+def test_a_shadow_falls_where_the_light_is_hidden(shadows: bool) -> None:
     # A wall at z = 0 and a small square 4 cm before it; light from the right at 45 degrees
     # throws the square's shadow 4 cm to the left.
     small = SQUARE + np.float32([0, 0, 4])
@@ -116,10 +122,10 @@ def test_a_shadow_falls_where_the_light_is_hidden() -> None:
     facing = np.tile(np.float32([0, 0, 1]), (8, 1))
     triangles = np.array([(0, 1, 2), (0, 2, 3), (4, 5, 6), (4, 6, 7)], dtype=np.int32)
     view = camera(np.eye(3, dtype=np.float32))
-    seen = picture(vertices, facing, triangles, view, direction(45, 0))
+    seen = picture(vertices, facing, triangles, view, direction(45, 0), shadows=shadows)
     spots = np.float32([(-4, 0, 0), (4, 0, 0), (-4, 4, 0), (-6.5, 0, 0)])
     hidden, *lit = [seen.colour[round(y), round(x), 1] for x, y in view.project(spots).tolist()]
-    assert hidden == 0
+    assert hidden == (0 if shadows else pytest.approx(lit[0], rel=0.1))
     assert min(lit) > 0.1 * seen.colour[..., 1].max()
 
 
@@ -147,3 +153,16 @@ def test_more_lights_than_bits_are_refused() -> None:
     view = Camera(400.0, (31.5, 31.5), 100.0, np.eye(3, dtype=np.float32))
     with pytest.raises(ValueError, match="lights must be at most 8, got 9"):
         picture(SQUARE, SQUARE, np.array([(0, 1, 2)], dtype=np.int32), view, towards)
+
+
+def test_without_shadows_no_skin_that_faces_the_light_is_dark() -> None:
+    """Least share of the brightness that Lambert's cosine gives, beside the nose and elsewhere."""
+    darkest = []
+    for shadows in (True, False):
+        session = photograph_session(Studio("anny", shadows=shadows), (1, 0), (2, 0), 64)
+        seen = session.render
+        cosine = seen.normals @ flash(*session.angles_deg[0]).towards[0]
+        facing = seen.mask & (cosine > 0.4)
+        darkest.append((seen.colour[facing].mean(axis=-1) / cosine[facing]).min())
+    hidden, lit = darkest
+    assert hidden < 0.02 < 0.08 < lit

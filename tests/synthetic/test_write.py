@@ -160,6 +160,16 @@ def test_faces_of_an_older_facegeo_are_named_as_such(tmp_path: Path) -> None:
         is_complete(tmp_path, ORDER)
 
 
+def test_faces_made_before_shadows_were_an_option_have_them(tmp_path: Path) -> None:
+    write_manifest(tmp_path, ORDER, complete=True, notes={})
+    options = options_of(ORDER)
+    del options["shadows"]
+    change_manifest(tmp_path, options=options)
+    assert is_complete(tmp_path, ORDER)
+    with pytest.raises(UserError, match=r"shadows: True there, False asked for"):
+        is_complete(tmp_path, replace(ORDER, shadows=False))
+
+
 def test_maps_do_not_change_the_pictures(made: Path, tmp_path: Path) -> None:
     root = ensure_landmarks(tmp_path, train=1, test=0, size=48, seed=4, processes=1)
     assert (root / "train/000000.jpg").read_bytes() == (made / "train/000000.jpg").read_bytes()
