@@ -392,15 +392,21 @@ def command(tmp_path: Path, cache: Path) -> Callable[..., list[str]]:
     return build
 
 
+def run_through(arguments: list[str]) -> "subprocess.CompletedProcess[str]":
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
 @pytest.mark.slow
 def test_a_training_that_is_killed_for_real(
     command: Callable[..., list[str]], tmp_path: Path
 ) -> None:
-    options = ["procedure.steps=300", "procedure.checkpoint_every=10", "task.ema=0.9"]
-    options += ["procedure.callbacks=[]", "task.scheduler._target_=facegeo.tasks.schedules.cosine"]
-    options += ["+task.scheduler._partial_=true"]
+    options = ["procedure.steps=150", "procedure.checkpoint_every=5", "task.ema=0.9"]
+    options += ["procedure.callbacks=[]"]
+    options += ["task.scheduler={_target_:facegeo.tasks.schedules.cosine,_partial_:true}"]
+    run_through(command("whole", *options))
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    subprocess.run(command("whole", *options), check=True, **quiet)
     process = subprocess.Popen(command("killed", *options), **quiet)
     while not (tmp_path / "killed" / "checkpoints" / "last.ckpt").is_file():
         assert process.poll() is None, "the training ended before it could be killed"
@@ -408,7 +414,7 @@ def test_a_training_that_is_killed_for_real(
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert not (tmp_path / "killed" / GENERATOR).exists()
-    subprocess.run(command("killed", *options), check=True, **quiet)
+    run_through(command("killed", *options))
     weights = [load_file(tmp_path / name / GENERATOR) for name in ("killed", "whole")]
     assert same(*weights)
 
@@ -425,8 +431,7 @@ def test_two_processes_train_as_one_with_the_joint_batch(
     runs = {"two": command("two", *options, *two)}
     runs["one"] = command("one", *options, "data.batch_size=4")
     for arguments in runs.values():
-        done = subprocess.run(arguments, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        done = run_through(arguments)
         assert done.stdout.count("Numbers, tables and pictures") == 1
         assert "sync_dist" not in done.stderr
     first, second, one = (
