@@ -200,7 +200,7 @@ def test_length_is_counted_in_batches(
     assert len(steps_taken) == 10
     assert [each is steps_taken[0] for each in steps_taken] == [True, False] * 5
     last = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
-    assert last["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]["ready"] == 3
+    assert last["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]["ready"] == 5
     train("short", max_steps=4)
     assert len(steps_taken) == 18
     train("longer", max_steps=100, steps=1)
@@ -357,11 +357,11 @@ def test_a_resumed_training_says_where_it_goes_on(
     ]
 
 
-def test_a_lost_training_ends_with_its_last_good_checkpoint(train: Train, tmp_path: Path) -> None:
+def test_a_lost_training_leaves_nothing_to_go_on_from(train: Train, tmp_path: Path) -> None:
     wild = partial(task, optimizer=partial(Adam, lr=float("inf")))
     with pytest.raises(UserError, match=r"at batch 2, wanted a finite number; lower task"):
         train("run", make_task=wild)
-    assert list((tmp_path / "run").iterdir()) == []
+    assert not (tmp_path / "run" / "checkpoints").exists()
 
 
 SCRIPT = "from facegeo.cli.train import main; main()"
