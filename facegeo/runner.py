@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning import Trainer, seed_everything
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -18,17 +15,21 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from facegeo.checkpoint import MODEL, find_model, load_model, save_model
+from facegeo.checkpoint import MODEL, load_model, save_model
 from facegeo.data.lfpw import LFPWDataModule
 from facegeo.data.photo_folder import PhotoFolder
 from facegeo.data.photoface import PhotofaceDataModule
 from facegeo.errors import UserError
+from facegeo.models.ccnn import Cascade
 from facegeo.paths import experiments_dir
-from facegeo.procedures.across_seeds import compare_seeds, with_effect
+from facegeo.procedures.across_seeds import compare_seeds
 from facegeo.procedures.report_normals import report_normals
 from facegeo.procedures.report_points import report_points
 from facegeo.procedures.show_photos import show_photos
+from facegeo.run_folder import claim, eval_folder, plain, run_folder
 from facegeo.tables import Table
+
+log = logging.getLogger(__name__)
 
 REPORTS: dict[type, Callable[..., dict[str, float]]] = {
     LFPWDataModule: report_points,
@@ -51,8 +52,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
         UserError: For every mistake in configuration or data.
     """
     folder = run_folder(cfg)
-    plain = _plain(cfg)
-    _claim(folder, plain)
+    claim(folder, plain(cfg))
     seed_everything(cfg.seed, workers=True, verbose=False)
     data, model = instantiate(cfg.data), instantiate(cfg.model)
     data.prepare_data()
@@ -64,7 +64,8 @@ def run(cfg: DictConfig) -> dict[str, float]:
     paper = paper_values(data.paper)
 
     def trainer(**options: Any) -> Trainer:
-        logger = make_logger(save_dir=folder, name="curves")
+        logger = make_logger(save_dir=folder)
+        logger.log_hyperparams(plain(cfg))
         try:
             built: Trainer = make_trainer(
                 logger=logger, default_root_dir=folder, accelerator=accelerator, **options
@@ -73,14 +74,22 @@ def run(cfg: DictConfig) -> dict[str, float]:
             raise UserError(f"trainer: {error}; change trainer=... or its keys") from error
         return built
 
-    record = instantiate(cfg.procedure)(model, data, make_task, trainer, folder)
+    try:
+        record = instantiate(cfg.procedure)(model, data, make_task, trainer, folder)
+    except MisconfigurationException as error:
+        raise UserError(
+            f"the trainer refuses: {error}; gradients are clipped by task.clip_norm, and "
+            "data.batch_size takes the place of accumulation"
+        ) from error
     if not _goes_on_alone():
         return {}
     device = "cuda" if accelerator in ("gpu", "cuda") else "cpu"
     results = _report(data)(model, data, folder, cfg.splits, paper, device)
     about = {"seed": cfg.seed, "data": data.title, "split": data.split_settings}
+    if isinstance(data, PhotofaceDataModule):
+        about["size"] = data.size
     notes = {"results": results} | about | record
-    save_model(folder / MODEL, model, plain["model"], notes)
+    save_model(folder / MODEL, model, plain(cfg)["model"], notes)
     return results
 
 
@@ -95,18 +104,21 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     """
     model, notes = load_model(cfg.checkpoint)
     data = instantiate(cfg.data)
+    _check_kind(cfg, model, data)
     paper, options = None, {"t": cfg.t, "panels": cfg.panels}
+    if isinstance(data, LFPWDataModule):
+        options = {}
+    else:
+        _warn_of_size(notes, data)
     if not isinstance(data, PhotoFolder):
         _check_held_out(cfg, data, notes)
         paper = paper_values(data.paper)
-    folder = _eval_folder(cfg)
-    _claim(folder, _plain(cfg))
-    if isinstance(data, LFPWDataModule):
-        options = {}
+    folder = eval_folder(cfg)
+    claim(folder, plain(cfg))
     device = "cuda" if _accelerator(cfg.accelerator) in ("gpu", "cuda") else "cpu"
     results = _report(data)(model, data, folder, cfg.splits, paper, device, **options)
     if "logger" in cfg:
-        _log(instantiate(cfg.logger)(save_dir=folder, name=folder.name), folder, results)
+        _log(instantiate(cfg.logger)(save_dir=folder), folder, results)
     return results
 
 
@@ -119,26 +131,48 @@ def _goes_on_alone() -> bool:
     return rank == 0
 
 
-def _check_held_out(
-    cfg: DictConfig, data: LFPWDataModule | PhotofaceDataModule, notes: Mapping[str, Any]
-) -> None:
-    """Read the data; see that faces to validate on were held out of the training."""
-    data.prepare_data()
-    data.check(cfg.splits)
-    trained = notes.get("split", data.split_settings)
-    if "val" in cfg.splits and trained != data.split_settings:
+def _check_kind(cfg: DictConfig, model: object, data: object) -> None:
+    """See that the model finds what the data has, before any of it is read."""
+    points = isinstance(data, LFPWDataModule)
+    if isinstance(model, Cascade) != points:
+        finds, fitting = ("normals", "sessions, photoface or photos")
+        if isinstance(model, Cascade):
+            finds, fitting = ("points", "lfpw or generated")
         raise UserError(
-            f"{cfg.checkpoint} held out other faces ({trained}) than data says "
-            f"({data.split_settings}): it may have seen these val faces; give it the same "
-            "data and settings of its split"
+            f"{cfg.checkpoint} finds {finds}, wanted data={fitting}, got a {type(data).__name__}"
+        )
+    if points and (cfg.t is not None or cfg.panels):
+        raise UserError("t and panels are for models of normals; leave them out with points")
+
+
+def _warn_of_size(notes: Mapping[str, Any], data: PhotofaceDataModule | PhotoFolder) -> None:
+    trained = notes.get("size", data.size)
+    if trained != data.size:
+        log.warning(
+            "trained on faces of %d px, these are %d px: set data.size=%d to show it what it knows",
+            trained,
+            data.size,
+            trained,
         )
 
 
-def _eval_folder(cfg: DictConfig) -> Path:
-    choice = HydraConfig.get().runtime.choices["data"] if HydraConfig.initialized() else "data"
-    path = find_model(cfg.checkpoint)
-    title = f"eval-{path.parent.name if path.name == MODEL else path.stem}-{choice}"
-    return Path(cfg.out) / (cfg.name or f"{title}-{config_hash(cfg)}")
+def _check_held_out(
+    cfg: DictConfig, data: LFPWDataModule | PhotofaceDataModule, notes: Mapping[str, Any]
+) -> None:
+    """Read the data; see that the faces to measure on were held out of the training."""
+    data.prepare_data()
+    data.check(cfg.splits)
+    now = data.split_settings
+    trained = notes.get("split", now)
+    same_data = trained.get("content") == now.get("content")
+    # With a test list, only the faces to validate on are drawn.
+    drawn = {"val", "test"} if now.get("test_fraction") is not None else {"val"}
+    if same_data and trained != now and drawn & set(cfg.splits):
+        raise UserError(
+            f"{cfg.checkpoint} held out other faces ({trained}) than data says ({now}): it may "
+            f"have seen these {' and '.join(cfg.splits)} faces; give it the same settings of the "
+            "split"
+        )
 
 
 def _log(logger: Logger, folder: Path, results: dict[str, float]) -> None:
@@ -180,53 +214,6 @@ def _accelerator(name: str) -> str:
     if name != "auto":
         return name
     return "gpu" if torch.cuda.is_available() else "cpu"
-
-
-def run_folder(cfg: DictConfig) -> Path:
-    """Folder of this run: named by the user, or by experiment, seed and a hash of the config."""
-    if cfg.name is not None:
-        return Path(cfg.out) / str(cfg.name)
-    choice = (
-        HydraConfig.get().runtime.choices.get("experiment") if HydraConfig.initialized() else None
-    )
-    title = (choice or "train").replace("/", "-")
-    return Path(cfg.out) / f"{title}-seed{cfg.seed}-{config_hash(cfg)}"
-
-
-def config_hash(cfg: DictConfig) -> str:
-    """Eight hex digits that change when a number of the result may change."""
-    text = json.dumps(with_effect(_plain(cfg)), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def _plain(cfg: DictConfig) -> dict[str, Any]:
-    plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    return cast(dict[str, Any], plain)
-
-
-def _claim(folder: Path, config: Mapping[str, Any]) -> None:
-    """Make the folder this configuration's, or see that it is."""
-    record = folder / "config.json"
-    if record.is_file():
-        before, now = (
-            with_effect(json.loads(text)) for text in (record.read_text(), json.dumps(config))
-        )
-        changed = [
-            f"{key}: {before.get(key, 'none')} there, {now.get(key, 'none')} now"
-            for key in sorted(before.keys() | now.keys())
-            if before.get(key, record) != now.get(key, record)
-        ]
-        if changed:
-            more = f"; and {len(changed) - 5} more" if len(changed) > 5 else ""
-            raise UserError(
-                f"{folder} holds a run with another configuration "
-                f"({'; '.join(changed[:5])}{more}); choose another name= or remove the folder"
-            )
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = record.with_name(f".{record.name}.{os.getpid()}")
-    partial.write_text(json.dumps(config, indent=2))
-    partial.replace(record)
 
 
 def report_seeds(cfg: DictConfig) -> Table:

@@ -45,7 +45,7 @@ NORMAL_NOTE = (
     "Angle to the true normal in degrees over face pixels, all images pooled; <x = share of "
     "pixels below x degrees (11: 11.25), in %; image, +- = mean and standard deviation over "
     "images of each image's mean. comp. = batches of 8 images pooled, then averaged, as the "
-    "authors' tools do; paper = printed for Photoface."
+    "authors' tools do (masks cut at one half); paper = printed for Photoface."
 )
 
 

@@ -17,6 +17,7 @@ LAYERS = [
     {"synthetic", "data", "tasks", "checkpoint"},
     {"callbacks", "tracking", "figures", "tables"},
     {"procedures", "profile"},
+    {"run_folder"},
     {"runner"},
     {"cli"},
 ]
@@ -27,8 +28,8 @@ STRANGERS = {
 }
 # Libraries that only some parts import.
 OWNERS = {
-    "hydra": {"runner", "cli", "checkpoint"},
-    "omegaconf": {"runner", "cli"},
+    "hydra": {"runner", "run_folder", "cli", "checkpoint"},
+    "omegaconf": {"runner", "run_folder", "cli"},
     "lightning": {"runner", "procedures", "tasks", "callbacks", "tracking", "data"},
     "wandb": {"tracking"},
     "albumentations": {"data"},

@@ -11,7 +11,8 @@ from omegaconf import DictConfig
 from facegeo.checkpoint import load_model
 from facegeo.errors import UserError
 from facegeo.paths import conf_dir
-from facegeo.runner import config_hash, evaluate, paper_values, run, run_folder
+from facegeo.run_folder import config_hash, run_folder
+from facegeo.runner import evaluate, paper_values, run
 
 Compose = Callable[..., DictConfig]
 SHORT = "procedure.steps={stage1:4,stage2:3,stage3:2}"
@@ -227,7 +228,7 @@ def test_a_run_of_normals_leaves_its_numbers_and_evaluation_gives_them_again(
 def test_an_evaluation_goes_to_a_logger(trained_normals: Path, normals: list[str]) -> None:
     cfg = eval_normals(trained_normals, *normals, "name=logged", "logger=csv")
     evaluate(cfg)
-    curves = trained_normals.parent / "logged" / "logged"
+    curves = trained_normals.parent / "logged" / "curves"
     header, values = next(curves.rglob("metrics.csv")).read_text().splitlines()
     assert "test/t0/mean_deg" in header.split(",")
     assert len(values.split(",")) == len(header.split(","))
@@ -244,9 +245,9 @@ def test_a_cascade_measures_no_normals_and_a_generator_no_points(
     trained: Path, trained_normals: Path, normals: list[str], tiny_overrides: list[str]
 ) -> None:
     cfg = eval_normals(trained, *normals, "name=cascade")
-    with pytest.raises(UserError, match=r"faces ask for normals and the model finds points"):
+    with pytest.raises(UserError, match=r"finds points, wanted data=lfpw or generated, got a Photo"):
         evaluate(cfg)
-    with pytest.raises(UserError, match=r"faces have points and the model is a CasFNE"):
+    with pytest.raises(UserError, match=r"finds normals, wanted data=sessions, photoface or photos, got"):
         evaluate(eval_config(trained_normals, tiny_overrides, "name=generator"))
 
 

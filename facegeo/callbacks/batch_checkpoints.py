@@ -38,11 +38,11 @@ class BatchCheckpoints(Callback):
             UserError: If the loss or a weight is no finite number: the checkpoint before is kept.
         """
         done = batch_idx + 1
-        if done % self.every:
+        if done % self.every and done < trainer.num_training_batches:
             return
         fault = _fault(trainer.callback_metrics[LOSS], pl_module)
         if fault is not None:
-            before = f"The weights of batch {done - self.every} are kept"
+            before = f"The weights of batch {(done - 1) // self.every * self.every} are kept"
             raise UserError(
                 f"{fault} at batch {done}, wanted a finite number; lower task.optimizer.lr, set "
                 "task.clip_norm=1 or trainer.precision=32-true. "

@@ -44,8 +44,7 @@ def explain(error: BaseException, config: Path, arguments: Sequence[str]) -> str
         if isinstance(cause, UserError):
             return str(cause)
         if isinstance(cause, OSError) and cause.errno in NO_WRITING:
-            where = f"{cause.filename}: " if cause.filename else ""
-            return f"{where}{cause.strerror}; free some space, or choose another folder (out=...)"
+            return _explain_folder(cause)
     if isinstance(error, InstantiationException):
         return _explain_instantiation(error)
     if isinstance(error, OverrideParseException):
@@ -61,6 +60,11 @@ def explain(error: BaseException, config: Path, arguments: Sequence[str]) -> str
     if of_hydra or isinstance(error, HydraException | OmegaConfBaseException):
         return _clean(str(error))
     return None
+
+
+def _explain_folder(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror}; free some space, or choose another folder (out=...)"
 
 
 def _explain_instantiation(error: InstantiationException) -> str | None:

@@ -67,7 +67,7 @@ class PhotoFolder(Dataset[Photo]):
     ) -> None:
         check_range("size", size, 1)
         check_range("limit", 1 if limit is None else limit, 1)
-        self.root, self.size = Path(root), size
+        self.root, self.size = Path(root).expanduser(), size
         self.names = tuple(_photos(self.root)[:limit])
         places = _places(self.root, self.names, points, boxes)
         faults = [place for place in places.values() if isinstance(place, str)]

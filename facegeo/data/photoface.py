@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from facegeo.data.normal_augment import NormalAugment
 from facegeo.data.normal_faces import NormalFaces, StoredBatch, develop
 from facegeo.data.session_split import SessionSplit, SplitBy, keep_description, split_digest
-from facegeo.data.sessions import Sessions, read_sessions
+from facegeo.data.sessions import Sessions, doubt_frame, read_sessions
 from facegeo.data.stream import BatchStream, ResumableLoader
 from facegeo.errors import UserError
 from facegeo.geometry.normals import FRAMES
@@ -138,6 +138,7 @@ class PhotofaceDataModule(LightningDataModule):
                 splitting=self.splitting,
                 on_error=self.on_error,
             )
+            doubt_frame(self._sessions, self.frame, self.root)
         return self._sessions
 
     @property
@@ -149,6 +150,7 @@ class PhotofaceDataModule(LightningDataModule):
             "split_seed": rule.seed,
             "val_fraction": rule.val_fraction,
             "test_fraction": rule.test_fraction if self.test_list is None else None,
+            "content": self.sessions.description()["content"],
             "digest": self.split_digest,
         }
 

@@ -8,13 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from facegeo.data.faults import FaultsError, OnError
+from facegeo.data.normal_augment import NormalAugment
+from facegeo.data.normal_faces import NormalFaces, develop
 from facegeo.data.normal_list import NormalRecord, read_normal_lists
 from facegeo.data.normal_store import NormalStore, open_store
 from facegeo.data.session_split import SessionSplit, describe_split
 from facegeo.data.split import Rows
+from facegeo.geometry.normals import LIKE_A_FACE, bulge
 
 log = logging.getLogger(__name__)
+DOUBTED = 8
+"""Faces that are looked at for their frame."""
 
 
 @dataclass(frozen=True)
@@ -82,3 +89,27 @@ def read_sessions(
         text = "".join(f"\n  {fault}" for fault in faults)
         log.warning("%d faults, %d faces are left:%s", len(faults), len(records), text)
     return Sessions(records, store, splitting, splitting.rows(records, test_list))
+
+
+def doubt_frame(sessions: Sessions, frame: str, root: Path) -> None:
+    """Warn if the first normal maps do not bulge as faces do: no other check tells their frame.
+
+    Args:
+        sessions: The faces.
+        frame: What their normals are taken to be in.
+        root: Folder that the warning names.
+    """
+    rows = range(min(DOUBTED, len(sessions.records)))
+    faces = NormalFaces(sessions.store, torch.arange(len(rows)), NormalAugment(), 0)
+    batch = develop(faces.__getitems__(rows), frame)
+    found = [bulge(*face) for face in zip(batch["normal"], batch["mask"], strict=True)]
+    middle = float(torch.tensor(found).median())
+    if middle < LIKE_A_FACE:
+        log.warning(
+            "the normals in %s do not look like those of faces (correlation with a ball %.2f, "
+            "want %g): try data.frame other than %s",
+            root,
+            middle,
+            LIKE_A_FACE,
+            frame,
+        )

@@ -24,6 +24,8 @@ FRAMES: Final[Mapping[str, tuple[tuple[int, int], ...]]] = MappingProxyType(
 """Axis of ours and sign that each stored channel takes, by the names of the channels' axes."""
 
 WHITE: Final = 255
+LIKE_A_FACE: Final = 0.3
+"""Least ``bulge`` of a face in the right frame; generated faces have 0.6 to 0.8."""
 
 
 def to_frame(normals: Tensor, frame: str) -> Tensor:
@@ -158,6 +160,24 @@ def rotate_vectors(normals: Tensor, angle: Tensor | float) -> Tensor:
     cos, sin = torch.cos(turn)[..., None, None], torch.sin(turn)[..., None, None]
     x, y, z = normals.unbind(-3)
     return torch.stack([cos * x - sin * y, sin * x + cos * y, z], dim=-3)
+
+
+def bulge(normals: Tensor, mask: Tensor) -> float:
+    """Correlation of a normal map with that of a ball: is the surface convex to the camera?
+
+    Near 1 for a face; near 0 or below if the light directions were told in another frame.
+
+    Args:
+        normals: Shape (3, H, W), x right, y up, z to the camera.
+        mask: Face pixels, bool, shape (1, H, W).
+
+    Returns:
+        Mean of the correlations of x with the column and of y with the row from below.
+    """
+    rows, columns = torch.nonzero(mask[0], as_tuple=True)
+    x, y = normals[0][mask[0]], normals[1][mask[0]]
+    pairs = (torch.stack([x, columns.to(x)]), torch.stack([y, -rows.to(y)]))
+    return float(sum(torch.corrcoef(pair)[0, 1].nan_to_num() for pair in pairs) / 2)
 
 
 def _check(normals: Tensor) -> None:

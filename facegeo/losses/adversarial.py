@@ -8,7 +8,7 @@ from torch.nn.functional import softplus
 
 
 class AdversarialError:
-    r"""Binary cross entropy with logits, for both sides of the game.
+    r"""Binary cross entropy with logits, for generator and discriminator.
 
     .. math:: L_{adv} = \sum_{s=0}^{t} D_{adv}(\hat N_s)
 

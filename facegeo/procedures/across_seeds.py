@@ -26,6 +26,9 @@ WITHOUT_EFFECT = (
     "trainer.enable_progress_bar",
     "trainer.log_every_n_steps",
     "procedure.progress",
+    "procedure.callbacks",
+    "procedure.checkpoint_every",
+    "procedure.validate_every",
     "data.cache_dir",
     "data.num_workers",
 )

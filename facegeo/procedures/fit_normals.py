@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from facegeo.models.resnet import ResNet
 MakeTask = Callable[..., LightningModule]
 MakeTrainer = Callable[..., Trainer]
 GENERATOR = "generator.safetensors"
+STRIDE = 32
+"""Pixels of the image for one of the encoder's last layer."""
 
 
 def fit_normals(
@@ -70,18 +73,20 @@ def fit_normals(
     lengths = {"checkpoint_every": checkpoint_every, "validate_every": validate_every}
     _check(data, {"steps": steps, "max_steps": max_steps} | lengths)
     steps = min(steps, max_steps)
-    record = _first_weights(generator, weights)
-    done = folder / GENERATOR
+    _check_size(generator, data)
+    done, last = folder / GENERATOR, folder / "checkpoints" / "last.ckpt"
+    begun = done.is_file() or last.is_file()
+    record = _first_weights(generator, weights, folder / "first_weights.json", begun)
     if done.is_file():
         generator.load_state_dict(load_file(done))
         generator.eval()
         return record
     data.for_training(steps)
     torch.manual_seed(seed)
-    last = folder / "checkpoints" / "last.ckpt"
     own: list[Callback] = [RandomState(), BatchCheckpoints(last, min(checkpoint_every, steps))]
     trainer = make_trainer(
         max_epochs=1,
+        max_steps=-1,  # it counts the steps of both optimizers
         val_check_interval=min(validate_every, steps),
         limit_val_batches=1.0 if data.splitting.val_fraction else 0,
         enable_checkpointing=False,
@@ -104,16 +109,32 @@ def fit_normals(
     return record
 
 
-def _first_weights(generator: nn.Module, weights: str) -> dict[str, str]:
+def _first_weights(generator: nn.Module, weights: str, path: Path, begun: bool) -> dict[str, str]:
+    """Give the encoder its first weights and record them; of a run that has begun, read that."""
+    if begun and path.is_file():
+        kept: dict[str, str] = json.loads(path.read_text())
+        return kept
     encoder = getattr(generator, "encoder", None)
     if isinstance(encoder, ResNet):
-        return load_encoder(encoder, weights)
-    if weights != "none":
+        record = load_encoder(encoder, weights)
+    elif weights == "none":
+        record = {"weights": "none"}
+    else:
         raise UserError(
             f"procedure.weights={weights} is for generators with a ResNet encoder, got "
             f"{type(generator).__name__}; set procedure.weights=none"
         )
-    return {"weights": "none"}
+    path.write_text(json.dumps(record))
+    return record
+
+
+def _check_size(generator: nn.Module, data: PhotofaceDataModule) -> None:
+    """See that the pictures can be halved five times, before any is read."""
+    if isinstance(getattr(generator, "encoder", None), ResNet) and data.size % STRIDE:
+        raise UserError(
+            f"data.size must be a multiple of {STRIDE}, got {data.size}; set data.size="
+            f"{max(round(data.size / STRIDE), 1) * STRIDE}"
+        )
 
 
 def _check(data: object, lengths: Mapping[str, int]) -> None:

@@ -5,11 +5,10 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from facegeo.geometry.normals import LIKE_A_FACE
 from facegeo.procedures.prepare_session import Prepared
 from facegeo.tables import Table
 
-BULGE = 0.3
-"""Least correlation of a face's normals with a ball's; generated faces have 0.6 to 0.8."""
 TRUTH_ROWS = {
     "mean": "mean angle to the session's own normals, deg",
     "median": "median of it",
@@ -66,11 +65,11 @@ def _median(records: Sequence[Prepared], key: str) -> float:
 
 def warn_of_flat(records: Sequence[Prepared], lights_frame: str) -> None:
     """Doubt the lights' frame, which no residual tells, if the faces do not bulge."""
-    if records and _median(records, "bulge") < BULGE:
+    if records and _median(records, "bulge") < LIKE_A_FACE:
         log.warning(
             "the normals do not look like those of faces (correlation with a ball %.2f, want %g): "
             "azimuths may count from another axis; try lights_frame other than %s",
             _median(records, "bulge"),
-            BULGE,
+            LIKE_A_FACE,
             lights_frame,
         )

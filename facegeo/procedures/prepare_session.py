@@ -18,7 +18,7 @@ from facegeo.data.normal_list import SESSION_MASK, SESSION_NORMAL
 from facegeo.data.raw_session import RawSession, SessionFault, load_photos
 from facegeo.geometry.angles import angle_map
 from facegeo.geometry.light import directional_shading
-from facegeo.geometry.normals import encode, from_frame, to_frame
+from facegeo.geometry.normals import bulge, encode, from_frame, to_frame
 from facegeo.geometry.photometric_stereo import (
     DARK,
     Surface,
@@ -156,24 +156,6 @@ def _write(
     for name, picture in zip(record.files(), pictures, strict=True):
         write_atomically(folder / name, png_bytes(picture))
     write_atomically(folder / RECORD, json.dumps(asdict(record), indent=1).encode())
-
-
-def bulge(normals: Tensor, mask: Tensor) -> float:
-    """Correlation of a normal map with that of a ball: is the surface convex to the camera?
-
-    Near 1 for a face; near 0 or below if the light directions were told in another frame.
-
-    Args:
-        normals: Shape (3, H, W), x right, y up, z to the camera.
-        mask: Face pixels, bool, shape (1, H, W).
-
-    Returns:
-        Mean of the correlations of x with the column and of y with the row from below.
-    """
-    rows, columns = torch.nonzero(mask[0], as_tuple=True)
-    x, y = normals[0][mask[0]], normals[1][mask[0]]
-    pairs = (torch.stack([x, columns.to(x)]), torch.stack([y, -rows.to(y)]))
-    return float(sum(torch.corrcoef(pair)[0, 1].nan_to_num() for pair in pairs) / 2)
 
 
 def _square(session: RawSession) -> tuple[int, int, int]:

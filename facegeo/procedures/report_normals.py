@@ -89,7 +89,7 @@ def _measure(
     panels: bool,
 ) -> dict[str, float]:
     metrics: list[NormalErrors | AuthorErrors] = []
-    shown: list[Estimated] = []
+    pages = 0
     for found in estimate(model, data, split, device, t):
         if not metrics:
             for stage in range(len(found.stages)):
@@ -98,9 +98,12 @@ def _measure(
         truth, mask = found.batch["normal"], found.batch["mask"]
         for number, metric in enumerate(metrics):
             metric.update(found.stages[number // 2], truth, mask)
-        if panels or not shown:
-            shown.append(found)
-    _draw(shown, data, split, folder, every=panels)
+        if panels:
+            path = folder / "panels" / f"{split}_{{:04d}}.png"
+            pages += _draw(found, torch.arange(len(truth)), data, split, path, pages)
+        elif not pages:
+            rows = torch.linspace(0, len(truth) - 1, min(SHOWN, len(truth))).long()
+            pages += _draw(found, rows, data, split, folder / f"{split}_panels.png", pages)
     return {k: v.item() for metric in metrics for k, v in metric.compute().items()}
 
 
@@ -138,24 +141,22 @@ def find_normals(model: nn.Module, images: Tensor, t: int | None) -> tuple[Tenso
 
 
 def _draw(
-    shown: Sequence[Estimated], data: PhotofaceDataModule, split: str, folder: Path, *, every: bool
-) -> None:
-    """Pages of panels: one of faces spread over the first batch, or all there are."""
-    title = f"{split} faces of {data.title}"
-    page = 0
-    for found in shown:
-        count = len(found.batch["image"])
-        rows = torch.arange(count)
-        if not every:
-            rows = torch.linspace(0, count - 1, min(SHOWN, count)).long()
-        for chosen in rows.split(SHOWN):
-            name = f"{split}_panels.png" if not every else f"panels/{split}_{page:04d}.png"
-            normal_panel(
-                folder / name,
-                found.batch["image"][chosen],
-                [stage[chosen] for stage in found.stages],
-                title,
-                normal=found.batch["normal"][chosen],
-                mask=found.batch["mask"][chosen],
-            )
-            page += 1
+    found: Estimated,
+    rows: Tensor,
+    data: PhotofaceDataModule,
+    split: str,
+    path: Path,
+    page: int,
+) -> int:
+    """Draw rows of a batch; ``path`` may hold a place for the page's number. Pages drawn."""
+    pages = rows.split(SHOWN)
+    for number, chosen in enumerate(pages, page):
+        normal_panel(
+            path.with_name(path.name.format(number)),
+            found.batch["image"][chosen],
+            [stage[chosen] for stage in found.stages],
+            f"{split} faces of {data.title}",
+            normal=found.batch["normal"][chosen],
+            mask=found.batch["mask"][chosen],
+        )
+    return len(pages)

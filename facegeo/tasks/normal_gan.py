@@ -25,7 +25,7 @@ TERMS = ("rec", "tv", "adv")
 
 
 class Adversarial(Protocol):
-    """The two sides of the game, from logits of real and of generated normals."""
+    """Losses of generator and discriminator, from logits of true and of generated normals."""
 
     def discriminator(self, real: Tensor, fakes: Sequence[Tensor]) -> Tensor:
         """What the discriminator lessens."""
@@ -46,7 +46,7 @@ class NormalGANTask(LightningModule):
         weights: Of the terms ``rec``, ``tv`` and ``adv``; a term of weight 0 is not computed.
         rec: Called with stages, true normals and mask (B, 1, S, S).
         tv: Called with stages and mask.
-        adv: Losses of the game.
+        adv: Adversarial losses.
         discriminator: Builds what maps normals to logits; not called if adv has weight 0.
         metrics: Takes normals, true normals and mask; cloned for each t.
         optimizer: Called with the generator's parameters.
