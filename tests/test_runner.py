@@ -245,9 +245,13 @@ def test_a_cascade_measures_no_normals_and_a_generator_no_points(
     trained: Path, trained_normals: Path, normals: list[str], tiny_overrides: list[str]
 ) -> None:
     cfg = eval_normals(trained, *normals, "name=cascade")
-    with pytest.raises(UserError, match=r"finds points, wanted data=lfpw or generated, got a Photo"):
+    with pytest.raises(
+        UserError, match=r"finds points, wanted data=lfpw or generated, got a Photo"
+    ):
         evaluate(cfg)
-    with pytest.raises(UserError, match=r"finds normals, wanted data=sessions, photoface or photos, got"):
+    with pytest.raises(
+        UserError, match=r"finds normals, wanted data=sessions, photoface or photos, got"
+    ):
         evaluate(eval_config(trained_normals, tiny_overrides, "name=generator"))
 
 

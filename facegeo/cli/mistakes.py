@@ -40,11 +40,9 @@ def explain(error: BaseException, config: Path, arguments: Sequence[str]) -> str
         config: The command's top-level config file.
         arguments: What the user typed behind the command's name.
     """
-    for cause in _chain(error):
-        if isinstance(cause, UserError):
-            return str(cause)
-        if isinstance(cause, OSError) and cause.errno in NO_WRITING:
-            return _explain_folder(cause)
+    for message in map(_plain_message, _chain(error)):
+        if message is not None:
+            return message
     if isinstance(error, InstantiationException):
         return _explain_instantiation(error)
     if isinstance(error, OverrideParseException):
@@ -62,9 +60,12 @@ def explain(error: BaseException, config: Path, arguments: Sequence[str]) -> str
     return None
 
 
-def _explain_folder(error: OSError) -> str:
-    where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror}; free some space, or choose another folder (out=...)"
+def _plain_message(error: BaseException) -> str | None:
+    """Return what a mistake that is ours to tell, or a folder that can not be written, says."""
+    if isinstance(error, OSError) and error.errno in NO_WRITING:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}; free some space, or choose another folder (out=...)"
+    return str(error) if isinstance(error, UserError) else None
 
 
 def _explain_instantiation(error: InstantiationException) -> str | None:

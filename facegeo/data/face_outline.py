@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from facegeo.data.faults import WantedError
+
 Points = npt.NDArray[np.float64]
 MARGIN = 1.2
 POINTS = 68
@@ -21,14 +23,6 @@ BOX_WIDTHS, BROWS = 1.66, 0.27
 """Width of the box of the 68 points in distances between the eyes' outer corners, and how far it
 reaches above the eyes in distances from eyes to chin: means over 200 heads of ICT-FaceKit, whose
 standard deviations are 0.08 and 0.02."""
-
-
-class PointsError(ValueError):
-    """A file of points that can not be used: what was wanted and what came."""
-
-    def __init__(self, wanted: str, got: str) -> None:
-        super().__init__(wanted, got)
-        self.wanted, self.got = wanted, got
 
 
 def read_outline(path: Path) -> Points:
@@ -42,7 +36,7 @@ def read_outline(path: Path) -> Points:
         The points, shape (68, 2).
 
     Raises:
-        PointsError: If there is no such file or it holds something else.
+        WantedError: If there is no such file or it holds something else.
     """
     try:
         if path.suffix == ".npy":
@@ -53,7 +47,7 @@ def read_outline(path: Path) -> Points:
             values = _numbers(body[1] if body else text)
     except (OSError, ValueError, EOFError) as error:
         got = getattr(error, "strerror", None) or str(error)
-        raise PointsError(f"a file of {POINTS} points", got) from error
+        raise WantedError(f"a file of {POINTS} points", got) from error
     return _points(values, POINTS)
 
 
@@ -72,14 +66,14 @@ def metadata_outline(text: str) -> Points:
         Points on the ellipse, (64, 2).
 
     Raises:
-        PointsError: If there are not 11 points, or the chin is not below the eyes.
+        WantedError: If there are not 11 points, or the chin is not below the eyes.
     """
     points = _points(_numbers(text), METADATA_POINTS)
     outer = points[[LEFT_EYE[0], RIGHT_EYE[1]]]
     eyes, chin = points[[*LEFT_EYE, *RIGHT_EYE], 1].mean(), points[CHIN, 1]
     width = BOX_WIDTHS * np.linalg.norm(outer[1] - outer[0])
     if not (chin > eyes and width > 0):
-        raise PointsError("a chin below two eyes", f"eyes at y = {eyes:g}, chin at y = {chin:g}")
+        raise WantedError("a chin below two eyes", f"eyes at y = {eyes:g}, chin at y = {chin:g}")
     top = eyes - BROWS * (chin - eyes)
     angle = np.linspace(0, 2 * np.pi, 64, endpoint=False)
     x = outer[:, 0].mean() + width / 2 * np.cos(angle)
@@ -135,8 +129,8 @@ def _numbers(text: str) -> Points:
 
 def _points(values: npt.NDArray[Any], count: int) -> Points:
     if values.size != 2 * count or values.dtype.kind not in "fiu":
-        raise PointsError(f"x and y of {count} points", f"{values.size} numbers")
+        raise WantedError(f"x and y of {count} points", f"{values.size} numbers")
     points = values.reshape(count, 2).astype(np.float64)
     if not np.isfinite(points).all() or not (np.ptp(points, axis=0) > 1).all():
-        raise PointsError(f"{count} points spread over a face", "points that are not")
+        raise WantedError(f"{count} points spread over a face", "points that are not")
     return points

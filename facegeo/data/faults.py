@@ -37,6 +37,14 @@ class Fault:
         return text.encode("utf-8", "backslashreplace").decode()  # names need not be UTF-8
 
 
+class WantedError(ValueError):
+    """A file, or a part of one, that can not be used: what was wanted and what came."""
+
+    def __init__(self, wanted: str, got: str) -> None:
+        super().__init__(wanted, got)
+        self.wanted, self.got = wanted, got
+
+
 class FaultsError(UserError):
     """The one error that reports all faults of a data set, each on its line.
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from facegeo.data.faults import WantedError
 from facegeo.geometry.normals import from_frame
 from facegeo.geometry.photometric_stereo import check_lights, light_directions
 
@@ -18,14 +19,6 @@ FORMATS = ("zenith_azimuth_deg", "xyz")
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 ASSIGNMENT = re.compile(rf"([A-Za-z]\w*)\s*(?:\([^)]*\))?\s*=\s*(\[[^\]]*\]|{NUMBER})")
 ZENITH, AZIMUTH = re.compile(r"zen|slant|polar", re.I), re.compile(r"azi|tilt", re.I)
-
-
-class LightsError(ValueError):
-    """Light directions that can not be used: what was wanted and what came."""
-
-    def __init__(self, wanted: str, got: str) -> None:
-        super().__init__(wanted, got)
-        self.wanted, self.got = wanted, got
 
 
 def read_lights(text: str, count: int, layout: str, frame: str) -> Tensor:
@@ -47,7 +40,7 @@ def read_lights(text: str, count: int, layout: str, frame: str) -> Tensor:
         Unit vectors towards the lights, x right, y up, z to the camera, float64, (count, 3).
 
     Raises:
-        LightsError: If the numbers are others, or the lights lie behind the camera's plane or in
+        WantedError: If the numbers are others, or the lights lie behind the camera's plane or in
             one plane.
     """
     text = re.sub(r"%.*", "", text)
@@ -56,18 +49,18 @@ def read_lights(text: str, count: int, layout: str, frame: str) -> Tensor:
     if table is None:
         table = _rows(text, count, width)
     if len(table) != count:
-        raise LightsError(f"{count} lights", f"{len(table)}")
+        raise WantedError(f"{count} lights", f"{len(table)}")
     values = torch.tensor(table, dtype=torch.float64)
     stored = values if width == 3 else light_directions(values[:, 0], values[:, 1])
     lights = from_frame(stored.T[..., None], frame)[..., 0].T
     lights = torch.nn.functional.normalize(lights, dim=1)
     if not bool((lights[:, 2] > 0).all()):  # NaN fails as well
         row = table[int((~(lights[:, 2] > 0)).int().argmax())]
-        raise LightsError("lights on the camera's side", f"({', '.join(f'{v:g}' for v in row)})")
+        raise WantedError("lights on the camera's side", f"({', '.join(f'{v:g}' for v in row)})")
     try:
         check_lights(lights)
     except ValueError as error:
-        raise LightsError("lights that do not lie in one plane", str(error)) from error
+        raise WantedError("lights that do not lie in one plane", str(error)) from error
     return lights
 
 
@@ -82,7 +75,7 @@ def _named_angles(text: str) -> list[tuple[float, ...]] | None:
         return None
     if len(angles["zenith"]) != len(angles["azimuth"]):
         got = " and ".join(f"{len(values)} {kind}s" for kind, values in angles.items())
-        raise LightsError("a zenith and an azimuth for each light", got)
+        raise WantedError("a zenith and an azimuth for each light", got)
     return list(zip(angles["zenith"], angles["azimuth"], strict=True))
 
 
@@ -94,7 +87,7 @@ def _rows(text: str, count: int, width: int) -> list[tuple[float, ...]]:
             break
     else:
         wanted = f"{count} lights of {width} numbers"
-        raise LightsError(wanted, f"{len(_numbers(text))} numbers, {text.strip()[:60]!r}")
+        raise WantedError(wanted, f"{len(_numbers(text))} numbers, {text.strip()[:60]!r}")
     rows = [row for row in re.split(r"[;\n]", inside) if _numbers(row)]
     if width != count and len(rows) == width and len(_numbers(rows[0])) == count:
         return list(zip(*(_numbers(row) for row in rows), strict=True))

@@ -13,10 +13,9 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from facegeo.data.faults import Fault
+from facegeo.data.faults import Fault, WantedError
 from facegeo.data.normal_files import (
     Bytes,
-    FileError,
     Floats,
     Mask,
     check_normals,
@@ -159,7 +158,7 @@ def _write_maps(
 ) -> list[int | None]:
     """Write the maps; return the side of each as it was, None for a faulty one."""
 
-    def load(number: int) -> tuple[Floats, Mask, int] | tuple[str, FileError]:
+    def load(number: int) -> tuple[Floats, Mask, int] | tuple[str, WantedError]:
         return _load_map(plan, number)
 
     sides: list[int | None] = []
@@ -185,13 +184,13 @@ def _write_maps(
 def _write_images(
     images: BinaryIO, plan: Plan, sides: Sequence[int | None], losses: Losses, progress: bool
 ) -> None:
-    def load(row: int) -> Bytes | FileError:
+    def load(row: int) -> Bytes | WantedError:
         return _load_face(plan, row, sides[plan.map_of[row]])
 
     blank = np.zeros((plan.size, plan.size, 3), np.uint8)
     results = in_threads(load, list(range(len(plan.records))), "Decoding faces", progress)
     for row, result in enumerate(results):
-        if isinstance(result, FileError):
+        if isinstance(result, WantedError):
             record = plan.records[row]
             losses.faults.append(record.fault(record.face, result.wanted, result.got))
             losses.rows.add(row)
@@ -200,7 +199,7 @@ def _write_images(
     _sync(images)
 
 
-def _load_map(plan: Plan, number: int) -> tuple[Floats, Mask, int] | tuple[str, FileError]:
+def _load_map(plan: Plan, number: int) -> tuple[Floats, Mask, int] | tuple[str, WantedError]:
     normal, mask = plan.maps[number]
     file = mask
     try:
@@ -208,17 +207,17 @@ def _load_map(plan: Plan, number: int) -> tuple[Floats, Mask, int] | tuple[str, 
         file = normal
         vectors = read_normals(_read(plan.root / normal))
         check_normals(vectors, face)
-    except FileError as fault:
+    except WantedError as fault:
         return file, fault
     return *resize_normals(vectors, face, plan.size), len(face)
 
 
-def _load_face(plan: Plan, row: int, side: int | None) -> Bytes | FileError:
+def _load_face(plan: Plan, row: int, side: int | None) -> Bytes | WantedError:
     try:
         image = read_face(_read(plan.root / plan.records[row].face))
         if side is not None:
             check_size(image, "an image of the size of its normal map", side, side)
-    except FileError as fault:
+    except WantedError as fault:
         return fault
     return resize_face(image, plan.size)
 
@@ -227,7 +226,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise FileError("a readable file", error.strerror or str(error)) from error
+        raise WantedError("a readable file", error.strerror or str(error)) from error
 
 
 def _colours(normals: Floats) -> npt.NDArray[np.uint8]:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from facegeo.data.faults import WantedError
 from facegeo.data.image_file import ImageError, decode, image_size
 
 Bytes = npt.NDArray[np.uint8]
@@ -26,14 +27,6 @@ LEAST, MOST = 0.1, 1.5
 """A shorter normal has no direction, a longer one (1.73) is white: its pixel leaves the mask."""
 
 
-class FileError(ValueError):
-    """What is wrong with a file: what was wanted and what came."""
-
-    def __init__(self, wanted: str, got: str) -> None:
-        super().__init__(wanted, got)
-        self.wanted, self.got = wanted, got
-
-
 def read_face(data: bytes) -> Bytes:
     """Decode a face image.
 
@@ -44,12 +37,12 @@ def read_face(data: bytes) -> Bytes:
         RGB, shape (H, W, 3).
 
     Raises:
-        FileError: If it is no whole image.
+        WantedError: If it is no whole image.
     """
     try:
         return decode(data)
     except ImageError as error:
-        raise FileError("a readable image", str(error)) from error
+        raise WantedError("a readable image", str(error)) from error
 
 
 def read_mask(data: bytes) -> Mask:
@@ -62,16 +55,16 @@ def read_mask(data: bytes) -> Mask:
         Face pixels, shape (H, W).
 
     Raises:
-        FileError: If it is no whole image, or no pixel belongs to the face.
+        WantedError: If it is no whole image, or no pixel belongs to the face.
     """
     levels = _unchanged(data, "a readable mask")
     if levels.dtype != np.uint8:
-        raise FileError("a mask of 8 bits", _kind(levels))
+        raise WantedError("a mask of 8 bits", _kind(levels))
     if levels.ndim == 3:
         levels = levels[..., :3].max(axis=2)
     mask = levels > 127
     if not mask.any():
-        raise FileError("a mask with pixels above 127", f"none above {levels.max()}")
+        raise WantedError("a mask with pixels above 127", f"none above {levels.max()}")
     return mask
 
 
@@ -85,13 +78,13 @@ def read_normals(data: bytes) -> Floats:
         Vectors in the file's frame, not normalised, shape (H, W, 3); off the face anything.
 
     Raises:
-        FileError: If it holds something else.
+        WantedError: If it holds something else.
     """
     if data.startswith(NPY):
         return _vectors(data)
     colours = _unchanged(data, "a readable normal map")
     if colours.dtype != np.uint8 or colours.ndim != 3 or colours.shape[2] != 3:
-        raise FileError("a normal map of 3 channels of 8 bits", _kind(colours))
+        raise WantedError("a normal map of 3 channels of 8 bits", _kind(colours))
     return (colours[..., ::-1] * np.float32(2 / 255) - 1).astype(np.float32)
 
 
@@ -103,7 +96,7 @@ def check_normals(normals: Floats, mask: Mask) -> None:
         mask: Face pixels, shape (H, W).
 
     Raises:
-        FileError: If sizes differ, the map is not square, or normals are not finite or too often
+        WantedError: If sizes differ, the map is not square, or normals are not finite or too often
             not of unit length, see ``UNIT`` and ``SOUND``.
     """
     check_size(normals, "a square normal map", normals.shape[0], normals.shape[0])
@@ -111,21 +104,21 @@ def check_normals(normals: Floats, mask: Mask) -> None:
     face = normals[mask]
     if not np.isfinite(face).all():
         count = int((~np.isfinite(face)).any(axis=1).sum())
-        raise FileError("finite normals", f"NaN or infinity at {count} pixels of the face")
+        raise WantedError("finite normals", f"NaN or infinity at {count} pixels of the face")
     lengths = np.linalg.norm(face, axis=1)
     sound = float((np.abs(lengths - 1) <= UNIT).mean())
     if sound < SOUND:
-        raise FileError(
+        raise WantedError(
             f"normals of length 1 +- {UNIT:g} at {SOUND:.0%} of the face's pixels or more",
             f"{sound:.1%}, median length {np.median(lengths):.3g}",
         )
 
 
 def check_size(pixels: npt.NDArray[Any], wanted: str, height: int, width: int) -> None:
-    """Raise ``FileError`` unless ``pixels``, shape (H, W, ...), has the given size."""
+    """Raise ``WantedError`` unless ``pixels``, shape (H, W, ...), has the given size."""
     if pixels.shape[:2] != (height, width):
         text = f"{wanted}, {width} x {height}"
-        raise FileError(text, f"{pixels.shape[1]} x {pixels.shape[0]}")
+        raise WantedError(text, f"{pixels.shape[1]} x {pixels.shape[0]}")
 
 
 def resize_face(image: Bytes, size: int) -> Bytes:
@@ -175,13 +168,13 @@ def _unchanged(data: bytes, wanted: str) -> npt.NDArray[Any]:
     try:
         image_size(data)
     except ImageError as error:
-        raise FileError(wanted, str(error)) from error
+        raise WantedError(wanted, str(error)) from error
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
-        raise FileError(wanted, f"one that OpenCV refuses ({error.err})") from error
+        raise WantedError(wanted, f"one that OpenCV refuses ({error.err})") from error
     if pixels is None:
-        raise FileError(wanted, f"{len(data)} bytes that are no image")
+        raise WantedError(wanted, f"{len(data)} bytes that are no image")
     return cast(npt.NDArray[Any], pixels)
 
 
@@ -189,10 +182,10 @@ def _vectors(data: bytes) -> Floats:
     try:
         array = np.load(io.BytesIO(data), allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise FileError("a readable normal map", f"a damaged NumPy file ({error})") from error
+        raise WantedError("a readable normal map", f"a damaged NumPy file ({error})") from error
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype.kind != "f":
         got = f"{array.dtype} of shape {array.shape}"
-        raise FileError("an array of floats of shape (H, W, 3)", got)
+        raise WantedError("an array of floats of shape (H, W, 3)", got)
     return cast(Floats, array.astype(np.float32))
 
 

@@ -11,9 +11,10 @@ from torch.utils.data import Dataset
 
 from facegeo.checks import check_range
 from facegeo.data.face_outline import Points, crop_square
+from facegeo.data.faults import WantedError
 from facegeo.data.image_file import ImageError, decode, image_size
 from facegeo.data.normal_files import Bytes, resize_face
-from facegeo.data.photo_places import PlaceError, Places, points_beside, read_boxes, read_points
+from facegeo.data.photo_places import Places, points_beside, read_boxes, read_points
 from facegeo.errors import UserError
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -77,7 +78,7 @@ class PhotoFolder(Dataset[Photo]):
                 faults.append(f"{name}: wanted its place, as other photos have, got none")
             try:
                 _check(self.root / name, self._outlines.get(name))
-            except PlaceError as error:
+            except WantedError as error:
                 faults.append(f"{name}: wanted {error.wanted}, got {error.got}")
         if faults:
             count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
@@ -142,7 +143,7 @@ def _beside(root: Path, names: Sequence[str]) -> Places:
     for name in names:
         try:
             outline = points_beside(root / name)
-        except PlaceError as error:
+        except WantedError as error:
             places[name] = f"points beside {name}: wanted {error.wanted}, got {error.got}"
         else:
             places |= {} if outline is None else {name: outline}
@@ -155,7 +156,7 @@ def _check(path: Path, outline: Points | None) -> None:
         data = path.read_bytes()
         height, width = image_size(data) or decode(data).shape[:2]
     except (OSError, ImageError) as error:
-        raise PlaceError(
+        raise WantedError(
             "a readable image", getattr(error, "strerror", "") or str(error)
         ) from error
     if outline is None:
@@ -163,4 +164,4 @@ def _check(path: Path, outline: Points | None) -> None:
     (left, top), (right, bottom) = outline.min(axis=0), outline.max(axis=0)
     if right < 0 or bottom < 0 or left > width - 1 or top > height - 1:
         got = f"one from ({left:.0f}, {top:.0f}) to ({right:.0f}, {bottom:.0f})"
-        raise PlaceError(f"a face in the image's {width} x {height} pixels", got)
+        raise WantedError(f"a face in the image's {width} x {height} pixels", got)

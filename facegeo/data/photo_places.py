@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from facegeo.data.face_outline import MARGIN, Points
+from facegeo.data.faults import WantedError
 from facegeo.errors import UserError
 
 BESIDE = (".pts", ".txt")
@@ -19,14 +20,6 @@ FIVE_SIDE, FIVE_DOWN = 1.289 / MARGIN, 0.029 * MARGIN
 
 Places = dict[str, Points | str]
 """By photo: the outline of its face, or what is wrong with what was said of it."""
-
-
-class PlaceError(ValueError):
-    """A face's place that can not be used: what was wanted and what came."""
-
-    def __init__(self, wanted: str, got: str) -> None:
-        super().__init__(wanted, got)
-        self.wanted, self.got = wanted, got
 
 
 def read_points(path: Path) -> Places:
@@ -70,14 +63,14 @@ def points_beside(photo: Path) -> Points | None:
         Outline, shape (2, 2) or (68, 2); None if there is no such file.
 
     Raises:
-        PlaceError: If the file holds something else.
+        WantedError: If the file holds something else.
     """
     for path in map(photo.with_suffix, BESIDE):
         if path.is_file():
             try:
                 text = path.read_text(encoding="utf-8-sig", errors="replace")
             except OSError as error:
-                raise PlaceError("a readable file", error.strerror or str(error)) from error
+                raise WantedError("a readable file", error.strerror or str(error)) from error
             braces = re.search(r"\{([^}]*)\}", text) if path.suffix == ".pts" else None
             return points_outline(re.split(r"[\s,]+", (braces[1] if braces else text).strip()))
     return None
@@ -87,14 +80,14 @@ def points_outline(fields: Sequence[str]) -> Points:
     """Return the outline of 5 or 68 points, x and y in turn.
 
     Raises:
-        PlaceError: If these are not 10 or 136 finite numbers spread over a face.
+        WantedError: If these are not 10 or 136 finite numbers spread over a face.
     """
     if len(fields) not in (10, 136):
-        raise PlaceError("x and y of 5 or 68 points", f"{len(fields)} numbers")
+        raise WantedError("x and y of 5 or 68 points", f"{len(fields)} numbers")
     points = np.array([_number(field) for field in fields]).reshape(-1, 2)
     outline = points if len(points) > 5 else five_point_outline(points)
     if np.ptp(outline, axis=0).max() < 1:
-        raise PlaceError("points spread over a face", "points on one spot")
+        raise WantedError("points spread over a face", "points on one spot")
     return outline
 
 
@@ -124,10 +117,10 @@ def five_point_outline(points: Points) -> Points:
 
 def _box_outline(fields: Sequence[str]) -> Points:
     if len(fields) != 4:
-        raise PlaceError("left, top, width, height", f"{len(fields)} numbers")
+        raise WantedError("left, top, width, height", f"{len(fields)} numbers")
     left, top, width, height = map(_number, fields)
     if min(width, height) < 1:
-        raise PlaceError("a box of 1 px or more", f"{width:g} x {height:g}")
+        raise WantedError("a box of 1 px or more", f"{width:g} x {height:g}")
     return np.array([[left, top], [left + width, top + height]])
 
 
@@ -136,9 +129,9 @@ def _read(path: Path, key: str, outline: Callable[[Sequence[str]], Points]) -> P
     for line, (name, *fields) in _rows(path, key):
         try:
             if name in places:
-                raise PlaceError("each photo once", "it again")
+                raise WantedError("each photo once", "it again")
             places[name] = outline(fields)
-        except PlaceError as error:
+        except WantedError as error:
             where = f"{path.name} line {line}, {name}"
             places[name] = f"{where}: wanted {error.wanted}, got {error.got}"
     return places
@@ -162,7 +155,7 @@ def _rows(path: Path, key: str) -> Iterator[tuple[int, list[str]]]:
 
 def _number(field: str) -> float:
     if not _is_number(field):
-        raise PlaceError("finite numbers", repr(field))
+        raise WantedError("finite numbers", repr(field))
     return float(field)
 
 

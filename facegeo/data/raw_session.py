@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from facegeo.data.face_outline import Points, PointsError, metadata_outline, read_outline
+from facegeo.data.face_outline import Points, metadata_outline, read_outline
+from facegeo.data.faults import WantedError
 from facegeo.data.image_file import TORN, ImageError, decode, image_size
-from facegeo.data.light_source import LightsError, read_lights
+from facegeo.data.light_source import read_lights
 
 PHOTOS = 4
 LIGHTS, METADATA = "LightSource.m", "metadata.txt"
@@ -134,7 +135,7 @@ def read_session(root: Path, name: str, reading: Reading) -> RawSession | list[S
     except OSError as error:
         got = error.strerror or str(error)
         faults.append(SessionFault(name, LIGHTS, "zenith and azimuth of the lights", got))
-    except LightsError as error:
+    except WantedError as error:
         faults.append(SessionFault(name, LIGHTS, error.wanted, error.got))
     outline = _outline(folder, name, reading, sizes[0] if sizes else None, faults)
     if faults:
@@ -235,7 +236,7 @@ def _outline(
             return read_outline(path)
         if path.is_file():
             return metadata_outline(path.read_text(encoding="utf-8", errors="replace"))
-    except PointsError as error:
+    except WantedError as error:
         faults.append(SessionFault(name, path.name, error.wanted, error.got))
         return None
     if size is not None and size[0] != size[1]:

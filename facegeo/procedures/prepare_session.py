@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from facegeo.data.face_outline import crop_square, outline_mask
+from facegeo.data.faults import WantedError
 from facegeo.data.image_file import ImageError
-from facegeo.data.normal_files import Bytes, FileError, read_mask, read_normals
+from facegeo.data.normal_files import Bytes, read_mask, read_normals
 from facegeo.data.normal_list import SESSION_MASK, SESSION_NORMAL
 from facegeo.data.raw_session import RawSession, SessionFault, load_photos
 from facegeo.geometry.angles import angle_map
@@ -116,7 +117,7 @@ def prepare_session(
         target, own_mask = _own_maps(session, source_frame)
     except ImageError as error:
         return SessionFault(session.name, "im*", "readable images", str(error))
-    except FileError as error:
+    except WantedError as error:
         files = f"{SESSION_NORMAL}, {SESSION_MASK}"
         return SessionFault(session.name, files, error.wanted, error.got)
     left, top, side = square = _square(session)
@@ -194,7 +195,7 @@ def _own_maps(session: RawSession, frame: str) -> tuple[Tensor | None, Tensor | 
     for found in (normals, mask):
         if found is not None and found.shape[1:] != (session.height, session.width):
             wanted = f"the photographs' size, {session.width} x {session.height}"
-            raise FileError(wanted, f"{found.shape[2]} x {found.shape[1]}")
+            raise WantedError(wanted, f"{found.shape[2]} x {found.shape[1]}")
     return normals, mask
 
 

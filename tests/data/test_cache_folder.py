@@ -82,7 +82,7 @@ def test_two_processes_build_once(faces: LandmarkList, tmp_path: Path) -> None:
             read_until(child, "waiting for it")
     answers = [child.communicate(timeout=60) for child in children]
     assert [child.returncode for child in children] == [0, 0], answers
-    assert sum(log.count("building /") for _, log in answers) == 1
+    assert sum(log.count("building the cache") for _, log in answers) == 1
     assert answers[0][0] == answers[1][0]
     assert answers[0][0].startswith("20 ")
     assert contents(cache) == ["pixels"]

@@ -5,13 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facegeo.data.face_outline import (
-    PointsError,
-    crop_square,
-    metadata_outline,
-    outline_mask,
-    read_outline,
-)
+from facegeo.data.face_outline import crop_square, metadata_outline, outline_mask, read_outline
+from facegeo.data.faults import WantedError
 
 POINTS = np.random.default_rng(0).uniform((100, 50), (200, 180), (68, 2)).round(2)
 LINES = "".join(f"{x} {y}\n" for x, y in POINTS)
@@ -47,7 +42,7 @@ def test_numpy_files_of_points(tmp_path: Path) -> None:
 def test_faults_of_points(tmp_path: Path, text: str | None, message: str) -> None:
     if text is not None:
         (tmp_path / "a.txt").write_text(text)
-    with pytest.raises(PointsError, match=message):
+    with pytest.raises(WantedError, match=message):
         read_outline(tmp_path / "a.txt")
 
 
@@ -88,5 +83,5 @@ def test_eleven_points_give_an_ellipse_around_eyes_and_chin() -> None:
     ],
 )
 def test_faults_of_eleven_points(text: str, message: str) -> None:
-    with pytest.raises(PointsError, match=message):
+    with pytest.raises(WantedError, match=message):
         metadata_outline(text)

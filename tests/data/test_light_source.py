@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from facegeo.data.light_source import LightsError, read_lights
+from facegeo.data.faults import WantedError
+from facegeo.data.light_source import read_lights
 
 ANGLES = [(38.0, 42.0), (38.0, 138.0), (33.0, 222.0), (33.0, 318.0)]
 ONE_A_LINE = "% zenith0 = [1]; from the axis\n" + "".join(
@@ -60,5 +61,5 @@ def test_directions_need_not_have_unit_length() -> None:
     ids=["empty", "garbled", "lost", "three", "one", "fan", "behind"],
 )
 def test_faults(text: str, message: str) -> None:
-    with pytest.raises(LightsError, match=message):
+    with pytest.raises(WantedError, match=message):
         read_lights(text, 4, "zenith_azimuth_deg", "right_up_camera")

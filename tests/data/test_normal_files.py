@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from facegeo.data.faults import WantedError
 from facegeo.data.normal_files import (
-    FileError,
     Floats,
     Mask,
     check_normals,
@@ -78,18 +78,18 @@ def test_a_mask_counts_above_127_in_any_channel() -> None:
     ids=["16-bit", "grey", "alpha", "torn", "web", "2d", "first", "bytes", "cut", "pickle"],
 )
 def test_a_normal_map_of_another_kind_is_named(data: bytes, wanted: str, got: str) -> None:
-    with pytest.raises(FileError) as error:
+    with pytest.raises(WantedError) as error:
         read_normals(data)
     assert wanted in error.value.wanted
     assert error.match(got)
 
 
 def test_a_black_mask_and_one_of_16_bits_are_named() -> None:
-    with pytest.raises(FileError, match=r"a mask with pixels above 127.*none above 1'"):
+    with pytest.raises(WantedError, match=r"a mask with pixels above 127.*none above 1'"):
         read_mask(png(np.ones((4, 4), np.uint8)))
-    with pytest.raises(FileError, match=r"a mask of 8 bits.*1 of 16 bits"):
+    with pytest.raises(WantedError, match=r"a mask of 8 bits.*1 of 16 bits"):
         read_mask(png(np.full((4, 4), 65535, np.uint16)))
-    with pytest.raises(FileError, match=r"a readable image.*stops in the middle"):
+    with pytest.raises(WantedError, match=r"a readable image.*stops in the middle"):
         read_face(png(np.ones((4, 4, 3), np.uint8))[:-9])
 
 
@@ -117,7 +117,7 @@ def test_normals_that_can_not_be_right_are_named(
     change: Callable[[Floats], Floats], message: str
 ) -> None:
     normals, mask = ball()
-    with pytest.raises(FileError, match=message):
+    with pytest.raises(WantedError, match=message):
         check_normals(change(normals), mask)
 
 
