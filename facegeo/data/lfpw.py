@@ -20,7 +20,7 @@ from facegeo.data.faults import log_skipped, read_all
 from facegeo.data.landmark_list import read_list
 from facegeo.data.pixels import PixelStore, build_or_open
 from facegeo.data.split import Rows, saved_split, twins, validation_split
-from facegeo.data.stream import BatchStream, ResumableLoader
+from facegeo.data.stream import BatchStream, ResumableLoader, as_it_is
 from facegeo.errors import UserError
 from facegeo.geometry.crops import FaceCrops
 from facegeo.geometry.windows import shift
@@ -186,7 +186,7 @@ class LFPWDataModule(LightningDataModule):
             views,
             batch_sampler=stream,
             num_workers=self.num_workers,
-            collate_fn=_as_it_is,
+            collate_fn=as_it_is,
             generator=torch.Generator(),
         )
 
@@ -202,7 +202,7 @@ class LFPWDataModule(LightningDataModule):
         return DataLoader(
             views,
             self.eval_batch_size,
-            collate_fn=_as_it_is,
+            collate_fn=as_it_is,
             generator=torch.Generator(),  # its own: torch's global numbers stay for dropout
         )
 
@@ -244,7 +244,3 @@ class LFPWDataModule(LightningDataModule):
 
         views.find_anchors(find, self.eval_batch_size)
         return views
-
-
-def _as_it_is(batch: object) -> object:
-    return batch

@@ -14,7 +14,7 @@ from facegeo.data.normal_augment import NormalAugment
 from facegeo.data.normal_faces import NormalFaces, StoredBatch, develop
 from facegeo.data.session_split import SessionSplit, SplitBy, keep_description, split_digest
 from facegeo.data.sessions import Sessions, doubt_frame, read_sessions
-from facegeo.data.stream import BatchStream, ResumableLoader
+from facegeo.data.stream import BatchStream, ResumableLoader, as_it_is
 from facegeo.errors import UserError
 from facegeo.geometry.normals import FRAMES
 from facegeo.types import NormalBatch
@@ -190,7 +190,7 @@ class PhotofaceDataModule(LightningDataModule):
             faces,
             batch_sampler=stream,
             num_workers=self.num_workers,
-            collate_fn=_as_it_is,
+            collate_fn=as_it_is,
             generator=torch.Generator(),
         )
 
@@ -203,14 +203,10 @@ class PhotofaceDataModule(LightningDataModule):
         return DataLoader(
             self.faces(split),
             batch_size=self.eval_batch_size,
-            collate_fn=_as_it_is,
+            collate_fn=as_it_is,
             generator=torch.Generator(),  # its own: torch's global numbers stay for dropout
         )
 
     def on_after_batch_transfer(self, batch: StoredBatch, dataloader_idx: int) -> NormalBatch:
         """Decode a batch and move its faces, on its device; needs no trainer."""
         return develop(batch, self.frame)
-
-
-def _as_it_is(batch: object) -> object:
-    return batch

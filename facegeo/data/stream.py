@@ -63,6 +63,11 @@ class BatchStream(Sampler[list[Draw]]):
         return epoch, int(self._order[1][place])
 
 
+def as_it_is(batch: object) -> object:
+    """Collate nothing: the data set hands out whole batches."""
+    return batch
+
+
 class ResumableLoader(DataLoader[Any]):
     """A DataLoader over a ``BatchStream`` that Lightning can stop and take up at any batch."""
 

@@ -18,7 +18,6 @@ FRAMES: Final[Mapping[str, tuple[tuple[int, int], ...]]] = MappingProxyType(
         "right_up_camera": ((0, 1), (1, 1), (2, 1)),  # ours
         "down_right_camera": ((1, -1), (0, 1), (2, 1)),  # Photoface: MATLAB's row, column
         "right_down_camera": ((0, 1), (1, -1), (2, 1)),  # y as in pixels ("DirectX" green)
-        "right_down_away": ((0, 1), (1, -1), (2, -1)),  # camera axes of OpenCV
     }
 )
 """Axis of ours and sign that each stored channel takes, by the names of the channels' axes."""

@@ -279,6 +279,17 @@ def test_half_precision_trains_and_stays_finite(tmp_path: Path) -> None:
     assert all(value.isfinite().all() for value in state(learner).values())
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_scaled_half_precision_clips_what_the_optimizers_see(tmp_path: Path) -> None:
+    learner = task(clip_norm=1.0)
+    logged = fit(learner, tmp_path, batches=8, precision="16-mixed", accelerator="gpu")
+    assert learner.generator.widths == {torch.float16}
+    assert all(value.isfinite().all() for value in state(learner).values())
+    whole = fit(task(clip_norm=1.0), tmp_path, batches=8)
+    assert logged[-1] == pytest.approx(whole[-1], rel=0.1)
+
+
 def test_the_order_of_channels_changes_no_loss(tmp_path: Path) -> None:
     last = task(channels_last=True)
     logged = fit(last, tmp_path)
