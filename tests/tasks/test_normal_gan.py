@@ -112,7 +112,7 @@ def task(weights: Mapping[str, float] = WEIGHTS, **changes: Any) -> NormalGANTas
 
 def trainer(folder: Path, *callbacks: Callback, **options: Any) -> Trainer:
     return Trainer(
-        accelerator="cpu",
+        **{"accelerator": "cpu"} | options,
         max_epochs=1,
         logger=False,
         enable_checkpointing=False,
@@ -121,7 +121,6 @@ def trainer(folder: Path, *callbacks: Callback, **options: Any) -> Trainer:
         num_sanity_val_steps=0,
         default_root_dir=folder,
         callbacks=list(callbacks),
-        **options,
     )
 
 
