@@ -27,8 +27,8 @@ def command(name: str, *arguments: str) -> None:
 
 
 KINDS = {  # folder of experiments: its fixture, a number it gives, its checkpoints
-    "ccnn": ("fixture", "test/stage3/error_pct", 3),
-    "casfne": ("fixture_sessions", "test/t2/mean_deg", 1),
+    "ccnn": (["data=fixture"], "test/stage3/error_pct", 3),
+    "casfne": (["data=fixture_sessions", "data.size=32"], "test/t2/mean_deg", 1),
 }
 
 
@@ -37,7 +37,7 @@ def test_experiment_fits_tests_and_reloads_to_the_same_numbers(
     experiment: str, tmp_path: Path
 ) -> None:
     data, number, stages = KINDS[experiment.split("/")[0]]
-    common = [f"data={data}", f"data.cache_dir={tmp_path / 'cache'}", f"out={tmp_path}"]
+    common = [*data, f"data.cache_dir={tmp_path / 'cache'}", f"out={tmp_path}"]
     command("train", f"experiment={experiment}", "trainer=smoke", *common, "name=trained")
     command("eval", f"checkpoint={tmp_path / 'trained'}", *common, "name=reloaded")
     trained, reloaded = (
