@@ -40,9 +40,9 @@ clean:  ## remove the environment, builds and caches; results in runs/ stay
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1	/p' $(MAKEFILE_LIST)
 
-# --no-compile: of 1.8 GB of modules few are used, and those are compiled on first use.
+# --no-compile: of 2 GB of modules few are used, and those are compiled on first use.
 $(READY): pyproject.toml .ci/constraints.txt .ci/python
-	@echo 'Setting up $(VENV): a minute or two, 1.8 GB'
+	@echo 'Setting up $(VENV): a minute or two, 2 GB'
 	sh .ci/python -m venv $(VENV)
 	$(PY) -m pip install --quiet --no-compile --constraint .ci/constraints.txt --editable '.[dev]'
 	touch $@

@@ -69,11 +69,15 @@ def claim(folder: Path, config: Mapping[str, Any]) -> None:
     partial.replace(record)
 
 
+def data_choice() -> str:
+    """What the user chose for ``data``."""
+    return HydraConfig.get().runtime.choices["data"] if HydraConfig.initialized() else "data"
+
+
 def eval_folder(cfg: DictConfig) -> Path:
     """Folder of an evaluation: named by the user, or by checkpoint, data and a hash."""
     if cfg.name is not None:
         return Path(cfg.out) / str(cfg.name)
-    choice = HydraConfig.get().runtime.choices["data"] if HydraConfig.initialized() else "data"
     path = find_model(cfg.checkpoint)
-    title = f"eval-{path.parent.name if path.name == MODEL else path.stem}-{choice}"
+    title = f"eval-{path.parent.name if path.name == MODEL else path.stem}-{data_choice()}"
     return Path(cfg.out) / f"{title}-{config_hash(cfg)}"

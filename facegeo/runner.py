@@ -23,10 +23,11 @@ from facegeo.errors import UserError
 from facegeo.models.ccnn import Cascade
 from facegeo.paths import experiments_dir
 from facegeo.procedures.across_seeds import compare_seeds
+from facegeo.procedures.fit_normals import check_size
 from facegeo.procedures.report_normals import report_normals
 from facegeo.procedures.report_points import report_points
 from facegeo.procedures.show_photos import show_photos
-from facegeo.run_folder import claim, eval_folder, plain, run_folder
+from facegeo.run_folder import claim, data_choice, eval_folder, plain, run_folder
 from facegeo.tables import Table
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,10 @@ def run(cfg: DictConfig) -> dict[str, float]:
     claim(folder, plain(cfg))
     seed_everything(cfg.seed, workers=True, verbose=False)
     data, model = instantiate(cfg.data), instantiate(cfg.model)
+    if isinstance(data, PhotoFolder):
+        raise UserError("data=photos has no ground truth to train on; it is for facegeo-eval")
+    if isinstance(data, PhotofaceDataModule):
+        check_size(model, data)
     data.prepare_data()
     data.check(cfg.splits)
     data.keep_split(folder / "split.json")
@@ -139,7 +144,7 @@ def _check_kind(cfg: DictConfig, model: object, data: object) -> None:
         if isinstance(model, Cascade):
             finds, fitting = ("points", "lfpw or generated")
         raise UserError(
-            f"{cfg.checkpoint} finds {finds}, wanted data={fitting}, got a {type(data).__name__}"
+            f"{cfg.checkpoint} finds {finds}: wanted data={fitting}, got data={data_choice()}"
         )
     if points and (cfg.t is not None or cfg.panels):
         raise UserError("t and panels are for models of normals; leave them out with points")
@@ -168,10 +173,14 @@ def _check_held_out(
     # With a test list, only the faces to validate on are drawn.
     drawn = {"val", "test"} if now.get("test_fraction") is not None else {"val"}
     if same_data and trained != now and drawn & set(cfg.splits):
+        differs = "; ".join(
+            f"{key}: {trained.get(key)} there, {now.get(key)} here"
+            for key in sorted(trained.keys() | now.keys())
+            if trained.get(key) != now.get(key)
+        )
         raise UserError(
-            f"{cfg.checkpoint} held out other faces ({trained}) than data says ({now}): it may "
-            f"have seen these {' and '.join(cfg.splits)} faces; give it the same settings of the "
-            "split"
+            f"{cfg.checkpoint} held out other faces than data says ({differs}): it may have seen "
+            f"these {' and '.join(cfg.splits)} faces; give it the same settings of the split"
         )
 
 

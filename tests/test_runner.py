@@ -245,12 +245,10 @@ def test_a_cascade_measures_no_normals_and_a_generator_no_points(
     trained: Path, trained_normals: Path, normals: list[str], tiny_overrides: list[str]
 ) -> None:
     cfg = eval_normals(trained, *normals, "name=cascade")
-    with pytest.raises(
-        UserError, match=r"finds points, wanted data=lfpw or generated, got a Photo"
-    ):
+    with pytest.raises(UserError, match=r"finds points: wanted data=lfpw or generated, got data="):
         evaluate(cfg)
     with pytest.raises(
-        UserError, match=r"finds normals, wanted data=sessions, photoface or photos, got"
+        UserError, match=r"finds normals: wanted data=sessions, photoface or photos, got"
     ):
         evaluate(eval_config(trained_normals, tiny_overrides, "name=generator"))
 
@@ -261,3 +259,27 @@ def test_a_held_out_split_of_normals_must_be_the_trainings(
     cfg = eval_normals(trained_normals, *normals, "splits=[val]", "data.split_seed=3")
     with pytest.raises(UserError, match=r"held out other faces .*may have seen these val faces"):
         evaluate(cfg)
+
+
+def test_test_faces_that_were_trained_on_are_not_measured(
+    normals: list[str], tmp_path: Path
+) -> None:
+    """Without a test list, the split says which faces were trained on."""
+    one = [*normals[:3], f"out={tmp_path}", "data.test_list=null", "data.test_fraction=0.4"]
+    options = ["experiment=casfne/paper", "trainer=smoke", "procedure.max_steps=1", "model.t=0"]
+    run(normals_config("train", *one, *options, "splits=[]", "name=run"))
+    evaluate(eval_normals(tmp_path / "run", *one, "name=same"))
+    other = eval_normals(tmp_path / "run", *one, "data.split_seed=5")
+    with pytest.raises(UserError, match=r"split_seed: 0 there, 5 here.*have seen these test faces"):
+        evaluate(other)
+
+
+def test_photos_are_not_trained_on_and_sides_are_checked_first(
+    normals: list[str], tmp_path: Path
+) -> None:
+    photos = ["experiment=casfne/paper", "data=photos", f"data.root={SESSIONS}", f"out={tmp_path}"]
+    with pytest.raises(UserError, match=r"no ground truth to train on"):
+        run(normals_config("train", *photos))
+    odd = [*normals[:3], f"out={tmp_path}", "experiment=casfne/paper", "data.size=50"]
+    with pytest.raises(UserError, match=r"data.size must be a multiple of 32, got 50; .*size=64"):
+        run(normals_config("train", *odd))

@@ -25,5 +25,7 @@ def main() -> None:
             "facegeo-eval checkpoint=ccnn-lfpw data=lfpw data.root=DIR",
             "facegeo-eval checkpoint=runs/ccnn-tuned-seed0-1a2b3c4d",
             "facegeo-eval checkpoint=model.safetensors splits=[val,test]",
+            "facegeo-eval checkpoint=RUN data=photoface data.root=DIR data.size=128 t=5",
+            "facegeo-eval checkpoint=RUN data=photos data.root=DIR panels=true",
         ],
     )

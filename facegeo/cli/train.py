@@ -25,6 +25,7 @@ def main() -> None:
         [
             "facegeo-train",
             "facegeo-train experiment=ccnn/tuned data=lfpw data.root=DIR",
+            "facegeo-train experiment=casfne/paper data=photoface data.root=DIR",
             "facegeo-train -m experiment=ccnn/paper data=lfpw data.root=DIR seed=0,1,2",
         ],
         interrupted="interrupted; the same command goes on from its last checkpoint",

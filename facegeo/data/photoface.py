@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from facegeo.data.normal_augment import NormalAugment
 from facegeo.data.normal_faces import NormalFaces, StoredBatch, develop
 from facegeo.data.session_split import SessionSplit, SplitBy, keep_description, split_digest
-from facegeo.data.sessions import Sessions, doubt_frame, read_sessions
+from facegeo.data.sessions import Sessions, check_frame, doubt_frame, read_sessions
 from facegeo.data.stream import BatchStream, ResumableLoader, as_it_is
 from facegeo.errors import UserError
 from facegeo.geometry.normals import FRAMES
@@ -116,6 +116,7 @@ class PhotofaceDataModule(LightningDataModule):
         unknown = sorted(set(splits) - set(SPLITS))
         if unknown:
             raise UserError(f"splits must be among {', '.join(SPLITS)}; got {', '.join(unknown)}")
+        check_frame(self.root, self.frame)
         rows = self.sessions.rows
         for split in splits:
             if not len(rows[split]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from facegeo.data.normal_list import NormalRecord, read_normal_lists
 from facegeo.data.normal_store import NormalStore, open_store
 from facegeo.data.session_split import SessionSplit, describe_split
 from facegeo.data.split import Rows
+from facegeo.errors import UserError
 from facegeo.geometry.normals import LIKE_A_FACE, bulge
 
 log = logging.getLogger(__name__)
@@ -89,6 +91,22 @@ def read_sessions(
         text = "".join(f"\n  {fault}" for fault in faults)
         log.warning("%d faults, %d faces are left:%s", len(faults), len(records), text)
     return Sessions(records, store, splitting, splitting.rows(records, test_list))
+
+
+def check_frame(root: Path, frame: str) -> None:
+    """See that ``frame`` is what the folder's own manifest says, where it has one of ours.
+
+    Raises:
+        UserError: If it says another.
+    """
+    path = root / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text())
+        said = {**manifest.get("options", {}), **manifest.get("prepared", {})}.get("frame", frame)
+    except (OSError, ValueError, AttributeError, TypeError):
+        return  # another's file of that name, or none
+    if said != frame:
+        raise UserError(f"{path} says that its normals are in {said}: set data.frame={said}")
 
 
 def doubt_frame(sessions: Sessions, frame: str, root: Path) -> None:

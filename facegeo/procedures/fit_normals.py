@@ -73,7 +73,7 @@ def fit_normals(
     lengths = {"checkpoint_every": checkpoint_every, "validate_every": validate_every}
     _check(data, {"steps": steps, "max_steps": max_steps} | lengths)
     steps = min(steps, max_steps)
-    _check_size(generator, data)
+    check_size(generator, data)
     done, last = folder / GENERATOR, folder / "checkpoints" / "last.ckpt"
     begun = done.is_file() or last.is_file()
     record = _first_weights(generator, weights, folder / "first_weights.json", begun)
@@ -128,8 +128,12 @@ def _first_weights(generator: nn.Module, weights: str, path: Path, begun: bool) 
     return record
 
 
-def _check_size(generator: nn.Module, data: PhotofaceDataModule) -> None:
-    """See that the pictures can be halved five times, before any is read."""
+def check_size(generator: nn.Module, data: PhotofaceDataModule) -> None:
+    """See that the generator can take pictures of this side, before any is read.
+
+    Raises:
+        UserError: If it can not.
+    """
     if isinstance(getattr(generator, "encoder", None), ResNet) and data.size % STRIDE:
         raise UserError(
             f"data.size must be a multiple of {STRIDE}, got {data.size}; set data.size="

@@ -127,7 +127,7 @@ def prepare_session(
     grey, lights = colour.mean(1), torch.tensor(session.lights, dtype=torch.float64)
     surface = robust(grey, lights)
     face = _face(session, surface, None if own_mask is None else own_mask[window], square)
-    mask = face if session.outline is not None else face & surface.valid
+    mask = face if session.outline is not None else _largest(face & surface.valid)
     if not mask.any():
         return SessionFault(session.name, "im*", "a face", "no pixel that three lights reach")
     truth = None
@@ -157,6 +157,15 @@ def _write(
     for name, picture in zip(record.files(), pictures, strict=True):
         write_atomically(folder / name, png_bytes(picture))
     write_atomically(folder / RECORD, json.dumps(asdict(record), indent=1).encode())
+
+
+def _largest(mask: Tensor) -> Tensor:
+    """The largest connected part of a mask (1, H, W): specks beside it are no face."""
+    pixels = mask[0].to(torch.uint8).numpy()
+    _, parts, sizes, _ = cv2.connectedComponentsWithStats(pixels)
+    sizes[0] = 0  # what is not in the mask
+    largest = parts == sizes[:, cv2.CC_STAT_AREA].argmax()
+    return torch.from_numpy(largest)[None] & mask
 
 
 def _square(session: RawSession) -> tuple[int, int, int]:

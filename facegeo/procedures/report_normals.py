@@ -136,7 +136,7 @@ def find_normals(model: nn.Module, images: Tensor, t: int | None) -> tuple[Tenso
     try:
         stages = model(images) if t is None else model(images, t=t)
     except ValueError as error:
-        raise UserError(f"the model can not take t={t} or data.size: {error}") from error
+        raise UserError(f"the model refuses t or data.size: {error}") from error
     return tuple(stage.float().cpu() for stage in stages)
 
 

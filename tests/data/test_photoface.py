@@ -273,3 +273,38 @@ def test_photometric_changes_come_from_the_configuration(tmp_path: Path) -> None
     change = instantiate(config.data).augment.photometric
     grey = np.full((8, 8, 3), 100, np.uint8)
     assert len({change(grey, 0, epoch, 0).tobytes() for epoch in range(4)}) > 1
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        '{"options": {"frame": "down_right_camera"}}',
+        '{"prepared": {"frame": "down_right_camera"}, "options": {}}',
+    ],
+    ids=["rendered", "prepared"],
+)
+def test_a_frame_other_than_the_manifests_is_refused(
+    root: Path, tmp_path: Path, manifest: str
+) -> None:
+    (root / "manifest.json").write_text(manifest)
+    module(tmp_path, root).check(["test"])
+    with pytest.raises(UserError, match=r"its normals are in down_right_camera: set data.frame="):
+        module(tmp_path, root, frame="right_up_camera").check(["test"])
+
+
+@pytest.mark.parametrize("manifest", ["[1]", "no json", "{}", '{"options": 3}'])
+def test_a_foreign_manifest_says_nothing(root: Path, tmp_path: Path, manifest: str) -> None:
+    (root / "manifest.json").write_text(manifest)
+    module(tmp_path, root).check(["test"])
+
+
+def test_normals_that_do_not_bulge_are_doubted(
+    root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (root / "manifest.json").unlink(missing_ok=True)
+    with caplog.at_level("WARNING", logger="facegeo"):
+        module(tmp_path, root).check(["test"])
+    assert "correlation with a ball" not in caplog.text
+    with caplog.at_level("WARNING", logger="facegeo"):
+        module(tmp_path, root, frame="right_down_camera").check(["test"])
+    assert "correlation with a ball" in caplog.text

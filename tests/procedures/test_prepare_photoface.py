@@ -151,6 +151,17 @@ def test_points_choose_crop_and_mask(order: Preparation, raw: Path) -> None:
     assert mask[0, 12, 4:20].all()
 
 
+def test_a_part_beside_the_face_leaves_the_mask(order: Preparation, raw: Path) -> None:
+    own = ball()[1][0].numpy().astype(np.uint8) * 255
+    own[20:23] = 0  # cuts the ball in two
+    for name in SESSIONS:
+        cv2.imwrite(str(raw / name / "mask_c.png"), own)
+    prepare(order)
+    _, mask = written(order.out, SESSIONS[0], "down_right_camera")
+    assert not mask[0, :23].any()
+    assert mask[0, 30, 20:40].all()
+
+
 def test_a_session_with_normals_of_its_own_is_compared(order: Preparation, raw: Path) -> None:
     truth, inside = ball()
     for name in SESSIONS:

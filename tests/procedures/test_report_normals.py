@@ -127,14 +127,14 @@ def test_more_refinements_than_were_trained(data: PhotofaceDataModule, tmp_path:
 def test_refinements_of_a_model_without_a_block_are_refused(
     data: PhotofaceDataModule, tmp_path: Path
 ) -> None:
-    message = r"can not take t=1 or data.size: t must be .* built with t=0 it has no cascaded block"
+    message = r"refuses t or data.size: t must be .* built with t=0 it has no cascaded block"
     with pytest.raises(UserError, match=message):
         report_normals(CasFNE(t=0), data, tmp_path, ["test"], t=1)
 
 
 def test_a_side_that_the_model_can_not_halve_is_refused(cache: str, tmp_path: Path) -> None:
     data = PhotofaceDataModule(str(FIXTURE), cache, NormalAugment(), size=24, val_fraction=0)
-    with pytest.raises(UserError, match=r"can not take t=None or data\.size: .*multiples of 32"):
+    with pytest.raises(UserError, match=r"refuses t or data\.size: .*multiples of 32"):
         report_normals(CasFNE(t=0), data, tmp_path, ["test"])
 
 

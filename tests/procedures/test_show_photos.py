@@ -73,7 +73,7 @@ def test_a_stage_more_is_a_column_more(photos: PhotoFolder, tmp_path: Path) -> N
 def test_refinements_of_a_model_without_a_block_are_refused(
     photos: PhotoFolder, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match=r"can not take t=1 .*it has no cascaded block"):
+    with pytest.raises(UserError, match=r"refuses t or data.size: .*it has no cascaded block"):
         show_photos(CasFNE(t=0), photos, tmp_path, t=1)
 
 
