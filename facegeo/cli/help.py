@@ -50,17 +50,18 @@ def help_text(program: str, about: str, examples: Sequence[str], config: Path) -
         examples: Command lines worth copying.
         config: The command's top-level config file.
     """
+    choices = list(_group_lines(config))
     parts = [
         textwrap.fill(" ".join(about.split()), WIDTH),
         f"Usage: {program} [GROUP=OPTION ...] [KEY=VALUE ...] [-m] [--cfg job]",
         "\n".join(["Examples:", *(f"  {line}" for line in examples)]),
-        "\n".join(["Groups, GROUP=OPTION (the default is starred):", *_group_lines(config)]),
+        "\n".join(["Groups, GROUP=OPTION (the default is starred):", *choices]) if choices else "",
         "\n".join(
             [f"Keys, KEY=VALUE (those of {config.name}; groups add theirs):", *_key_lines(config)]
         ),
         MORE,
     ]
-    return "\n\n".join(parts)
+    return "\n\n".join(part for part in parts if part)
 
 
 def groups(config: Path) -> list[Group]:

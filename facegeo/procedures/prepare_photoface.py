@@ -144,12 +144,17 @@ def _stop_or_tell(faults: Sequence[SessionFault], preparation: Preparation) -> N
     count = len({fault.session for fault in faults})
     lines = "".join(f"\n  {fault}" for fault in faults)
     if preparation.on_error == "skip":
-        log.warning("left out %d sessions:%s", count, lines)
+        log.warning("left out %s:%s", _count(count, "session"), lines)
         return
     raise UserError(
-        f"{len(faults)} faults in {count} sessions of {preparation.root}:{lines}\n"
+        f"{_count(len(faults), 'fault')} in {_count(count, 'session')} of "
+        f"{preparation.root}:{lines}\n"
         "mend the files, or set on_error=skip to leave these sessions out"
     )
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _share(work: Work, todo: Sequence[RawSession], processes: int | None) -> Iterator[Result]:
