@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 
-class AdversarialError:
+class AdversarialLoss:
     r"""Binary cross entropy with logits, for generator and discriminator.
 
     .. math:: L_{adv} = \sum_{s=0}^{t} D_{adv}(\hat N_s)

@@ -16,7 +16,7 @@ WHITE_NORMAL = (3**-0.5, -(3**-0.5), 3**-0.5)
 """What Photoface's white background says once read as a unit normal, told in our frame."""
 
 
-class CosineError(nn.Module):
+class CosineLoss(nn.Module):
     r"""How far the predicted normals of all stages turn away from the true ones.
 
     .. math:: L_{rec} = \sum_{s=0}^{t} 1 - \overline{\cos(\hat N_s, N)}
@@ -62,7 +62,7 @@ class CosineError(nn.Module):
         return total
 
 
-class TotalVariation(nn.Module):
+class TotalVariationLoss(nn.Module):
     r"""How much the predicted normals of all stages change from pixel to pixel.
 
     .. math:: L_{tv} = \frac{1}{M} \sum_{s=0}^{t} \sum_{x, y}

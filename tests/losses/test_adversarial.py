@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from facegeo.losses.adversarial import AdversarialError
+from facegeo.losses.adversarial import AdversarialLoss
 
-LOSS = AdversarialError()
+LOSS = AdversarialLoss()
 
 
 def logits(*values: float) -> torch.Tensor:

@@ -6,17 +6,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from facegeo.losses.normal import CosineError, TotalVariation
+from facegeo.losses.normal import CosineLoss, TotalVariationLoss
 
 HALF = 0.5**0.5
 ANGLED = torch.tensor([HALF, 0, HALF])[:, None, None]  # 45 degrees off the camera
 CAMERA = torch.tensor([0.0, 0, 1])[:, None, None]
 Cost = Callable[[list[Tensor], Tensor, Tensor], Tensor]
 COSTS: dict[str, Cost] = {
-    "cosine": CosineError(),
-    "cosine-all-pixels": CosineError(masked=False),
-    "variation": lambda stages, _, mask: TotalVariation()(stages, mask),
-    "variation-author": lambda stages, _, mask: TotalVariation(masked=False)(stages, mask),
+    "cosine": CosineLoss(),
+    "cosine-all-pixels": CosineLoss(masked=False),
+    "variation": lambda stages, _, mask: TotalVariationLoss()(stages, mask),
+    "variation-author": lambda stages, _, mask: TotalVariationLoss(masked=False)(stages, mask),
 }
 every_cost = pytest.mark.parametrize("cost", COSTS.values(), ids=COSTS)
 masked_costs = pytest.mark.parametrize("cost", [COSTS["cosine"], COSTS["variation"]])
@@ -38,14 +38,14 @@ def test_cosine_error_by_hand() -> None:
     pred = torch.cat([CAMERA, ANGLED, -CAMERA, -CAMERA], dim=2)[None]
     mask = torch.tensor([True, True, True, False]).view(1, 1, 1, 4)
     stage = (0 + (1 - HALF) + 2) / 3
-    torch.testing.assert_close(CosineError()([pred], truth, mask), torch.tensor(stage))
-    both = CosineError()([pred, truth], truth, mask)  # a perfect stage adds nothing
+    torch.testing.assert_close(CosineLoss()([pred], truth, mask), torch.tensor(stage))
+    both = CosineLoss()([pred, truth], truth, mask)  # a perfect stage adds nothing
     torch.testing.assert_close(both, torch.tensor(stage))
 
 
 def test_the_length_of_a_prediction_does_not_matter_nor_does_none_at_all() -> None:
     stages, truth, mask = faces()
-    loss = CosineError()
+    loss = CosineLoss()
     torch.testing.assert_close(loss([3 * stages[0]], truth, mask), loss(stages[:1], truth, mask))
     zero = torch.zeros_like(truth, requires_grad=True)
     nothing = loss([zero], truth, mask)
@@ -61,7 +61,7 @@ def test_without_mask_the_background_is_white_read_as_a_normal() -> None:
     # White (255, 255, 255) of Photoface's frame is (1, 1, 1): down, right, to the camera.
     white = torch.tensor([1.0, -1.0, 1.0]).view(3, 1, 1) / 3**0.5
     perfect = torch.cat([CAMERA, white], dim=2)[None]
-    loss = CosineError(masked=False)
+    loss = CosineLoss(masked=False)
     torch.testing.assert_close(loss([perfect], truth, mask), torch.tensor(0.0))
     straight = CAMERA.expand(1, 3, 1, 2)
     torch.testing.assert_close(loss([straight], truth, mask), torch.tensor((0 + 1 - 3**-0.5) / 2))
@@ -75,22 +75,24 @@ def test_total_variation_by_hand() -> None:
     whole = (0.4 + 0.6 + 0.2 + 1.4) / 2 + (0.2 + 0.0 + 2.0) / 2
     mask = torch.tensor([[True, True, False], [True, True, True]]).view(1, 1, 2, 3)
     inside = (0.4 + 0.2 + 1.4) / 2 + (0.2 + 0.0) / 2
-    plain = TotalVariation(masked=False)
+    plain = TotalVariationLoss(masked=False)
     torch.testing.assert_close(plain([stage], mask), torch.tensor(whole / 6))
-    torch.testing.assert_close(TotalVariation()([stage, stage], mask), torch.tensor(2 * inside / 5))
+    torch.testing.assert_close(
+        TotalVariationLoss()([stage, stage], mask), torch.tensor(2 * inside / 5)
+    )
 
 
 def test_variation_counts_every_channel_alike() -> None:
     stage = torch.zeros(1, 3, 1, 2)
     stage[0, :, 0, 1] = torch.tensor([0.1, -0.2, 0.4])
     mask = torch.ones(1, 1, 1, 2, dtype=torch.bool)
-    torch.testing.assert_close(TotalVariation()([stage], mask), torch.tensor(0.7 / 2 / 2))
+    torch.testing.assert_close(TotalVariationLoss()([stage], mask), torch.tensor(0.7 / 2 / 2))
 
 
 def test_the_authors_variation_grows_with_the_batch() -> None:
     stages, _, mask = faces()
-    mean = TotalVariation(masked=False)(stages, mask)
-    summed = TotalVariation(masked=False, mean_over_batch=False)(stages, mask)
+    mean = TotalVariationLoss(masked=False)(stages, mask)
+    summed = TotalVariationLoss(masked=False, mean_over_batch=False)(stages, mask)
     torch.testing.assert_close(summed, 3 * mean)
 
 
@@ -163,10 +165,10 @@ def test_halves_are_summed_in_float32(cost: Cost, dtype: torch.dtype) -> None:
 def test_what_does_not_belong_together_is_refused() -> None:
     stages, truth, mask = faces()
     with pytest.raises(ValueError, match="stages must hold at least one normal map, got none"):
-        TotalVariation()([], mask)
+        TotalVariationLoss()([], mask)
     with pytest.raises(ValueError, match=r"stage 1 must have shape \(3, 3, 6, 5\), got \(1, 3"):
-        CosineError()([stages[0], stages[1][:1]], truth, mask)
+        CosineLoss()([stages[0], stages[1][:1]], truth, mask)
     with pytest.raises(ValueError, match=r"normal must have shape \(3, 3, 6, 5\), got \(1, 3"):
-        CosineError()(stages, truth[:1], mask)
+        CosineLoss()(stages, truth[:1], mask)
     with pytest.raises(ValueError, match=r"mask must have shape \(B, 1, H, W\), got \(3, 6, 5\)"):
-        TotalVariation()(stages, mask[:, 0])
+        TotalVariationLoss()(stages, mask[:, 0])

@@ -21,8 +21,8 @@ from facegeo.data.normal_augment import NormalAugment
 from facegeo.data.photoface import PhotofaceDataModule
 from facegeo.errors import UserError
 from facegeo.geometry.normals import normalise
-from facegeo.losses.adversarial import AdversarialError
-from facegeo.losses.normal import CosineError, TotalVariation
+from facegeo.losses.adversarial import AdversarialLoss
+from facegeo.losses.normal import CosineLoss, TotalVariationLoss
 from facegeo.metrics.normal import NormalErrors
 from facegeo.models.resnet import ResNet
 from facegeo.procedures.fit_normals import GENERATOR, fit_normals
@@ -98,9 +98,9 @@ def faces(cache: Path, **options: Any) -> PhotofaceDataModule:
 def task(generator: nn.Module, steps: int, **changes: Any) -> NormalGANTask:
     parts: dict[str, Any] = {
         "weights": {"rec": 1.0, "tv": 0.002, "adv": 0.1},
-        "rec": CosineError(),
-        "tv": TotalVariation(),
-        "adv": AdversarialError(),
+        "rec": CosineLoss(),
+        "tv": TotalVariationLoss(),
+        "adv": AdversarialLoss(),
         "discriminator": Judge,
         "metrics": NormalErrors(),
         "optimizer": partial(Adam, lr=0.01),

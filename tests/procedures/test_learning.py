@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader
 
 from facegeo.data.normal_augment import NormalAugment
 from facegeo.data.photoface import PhotofaceDataModule
-from facegeo.losses.adversarial import AdversarialError
-from facegeo.losses.normal import CosineError, TotalVariation
+from facegeo.losses.adversarial import AdversarialLoss
+from facegeo.losses.normal import CosineLoss, TotalVariationLoss
 from facegeo.metrics.normal import NormalErrors
 from facegeo.models.casfne.discriminator import PatchDiscriminator
 from facegeo.models.casfne.generator import CasFNE
@@ -57,9 +57,9 @@ def errors(t: int, batch: NormalBatch, folder: Path) -> Sequence[float]:
     task = NormalGANTask(
         CasFNE(t),
         weights={"rec": 1.0, "tv": 0.0, "adv": 0.0},
-        rec=CosineError(),
-        tv=TotalVariation(),
-        adv=AdversarialError(),
+        rec=CosineLoss(),
+        tv=TotalVariationLoss(),
+        adv=AdversarialLoss(),
         discriminator=PatchDiscriminator,
         metrics=NormalErrors(),
         optimizer=partial(torch.optim.Adam, lr=0.002),

@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader
 
 from facegeo.errors import UserError
 from facegeo.geometry.normals import normalise
-from facegeo.losses.adversarial import AdversarialError
-from facegeo.losses.normal import WHITE_NORMAL, CosineError, TotalVariation
+from facegeo.losses.adversarial import AdversarialLoss
+from facegeo.losses.normal import WHITE_NORMAL, CosineLoss, TotalVariationLoss
 from facegeo.metrics.normal import NormalErrors
 from facegeo.tasks.normal_gan import NormalGANTask
 from facegeo.tasks.schedules import exponential
@@ -98,9 +98,9 @@ def loader(batches: list[Batch]) -> DataLoader[Any]:
 def task(weights: Mapping[str, float] = WEIGHTS, **changes: Any) -> NormalGANTask:
     parts: dict[str, Any] = {
         "generator": Tiny(),
-        "rec": CosineError(),
-        "tv": TotalVariation(),
-        "adv": AdversarialError(),
+        "rec": CosineLoss(),
+        "tv": TotalVariationLoss(),
+        "adv": AdversarialLoss(),
         "discriminator": Judge,
         "metrics": NormalErrors(),
         "optimizer": partial(SGD, lr=0.1),
@@ -148,8 +148,8 @@ def change(before: Weights, after: nn.Module) -> float:
 def test_a_batch_is_a_step_of_the_discriminator_and_then_one_of_the_generator(
     tmp_path: Path, masked: bool
 ) -> None:
-    losses = {"rec": CosineError(masked=masked), "tv": TotalVariation(masked=masked)}
-    learner, game = task(masked=masked, **losses), AdversarialError()
+    losses = {"rec": CosineLoss(masked=masked), "tv": TotalVariationLoss(masked=masked)}
+    learner, game = task(masked=masked, **losses), AdversarialLoss()
     generator, judge = Tiny(), Judge()
     optimizers = SGD(generator.parameters(), 0.1), SGD(judge.parameters(), 0.2)
     white = torch.tensor(WHITE_NORMAL)[:, None, None]
