@@ -17,6 +17,11 @@ from facegeo.tables import STAGE_COLUMNS, STAGE_NOTE, Table
 WITHOUT_EFFECT = (
     "out",
     "name",
+    "study",
+    "about",
+    "objective",
+    "dry_run",
+    "wandb",
     "logger",
     "splits",
     "accelerator",
