@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from facegeo.checkpoint import MODEL, find_model
 from facegeo.errors import UserError
-from facegeo.procedures.across_seeds import with_effect
+from facegeo.settings import with_effect
 
 
 def run_folder(cfg: DictConfig) -> Path:

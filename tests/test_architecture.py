@@ -11,12 +11,12 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # From the bottom up: a part imports from its own layer and from those before it.
 LAYERS = [
-    {"__init__", "errors", "paths", "checks", "types"},
+    {"__init__", "errors", "paths", "checks", "types", "settings"},
     {"geometry"},
     {"models", "losses", "metrics"},
     {"synthetic", "data", "tasks", "checkpoint"},
     {"callbacks", "tracking", "figures", "tables"},
-    {"procedures", "profile"},
+    {"procedures", "profile", "studies"},
     {"run_folder"},
     {"runner"},
     {"cli"},
@@ -36,8 +36,10 @@ OWNERS = {
     "anny": {"synthetic"},
     "warp": {"synthetic"},
     "matplotlib": {"figures", "callbacks"},
+    "plotly": {"studies"},
+    "scipy": {"studies"},
 }
-SLOW = {"torch", "torchmetrics", "cv2", "scipy"} | set(OWNERS) - {"hydra", "omegaconf"}
+SLOW = {"torch", "torchmetrics", "cv2"} | set(OWNERS) - {"hydra", "omegaconf"}
 MAX_LINES = 250
 SAYS_NOTHING = {"utils", "helpers", "common", "base", "misc"}
 

@@ -12,32 +12,8 @@ import torch
 from facegeo.errors import UserError
 from facegeo.figures.stages import stage_plot
 from facegeo.geometry.points import POINT_NAMES
+from facegeo.settings import with_effect
 from facegeo.tables import STAGE_COLUMNS, STAGE_NOTE, Table
-
-WITHOUT_EFFECT = (
-    "out",
-    "name",
-    "study",
-    "about",
-    "objective",
-    "dry_run",
-    "wandb",
-    "logger",
-    "splits",
-    "accelerator",
-    "panels",
-    "trainer.accelerator",
-    "trainer.enable_model_summary",
-    "trainer.enable_progress_bar",
-    "trainer.log_every_n_steps",
-    "procedure.progress",
-    "procedure.callbacks",
-    "procedure.checkpoint_every",
-    "procedure.validate_every",
-    "data.cache_dir",
-    "data.num_workers",
-)
-"""Keys that change no weight but for rounding: a run may go on with others."""
 
 
 def read_runs(folders: Sequence[Path]) -> list[tuple[dict[str, Any], dict[str, float]]]:
@@ -128,19 +104,6 @@ def compare_seeds(
     beside = {stage: value for stage, value in paper.items() if stage in errors}
     stage_plot(out.with_name(f"{out.name}.png"), errors, title, beside)
     return table
-
-
-def with_effect(config: object, prefix: str = "") -> dict[str, Any]:
-    """Dotted keys and values of a plain configuration, less those ``WITHOUT_EFFECT``."""
-    if not isinstance(config, Mapping) or not config:
-        return {prefix: config}
-    return {
-        key: value
-        for name, node in config.items()
-        for path in [f"{prefix}.{name}" if prefix else str(name)]
-        if path not in WITHOUT_EFFECT
-        for key, value in with_effect(node, path).items()
-    }
 
 
 def _without_seed(config: Mapping[str, Any]) -> dict[str, Any]:

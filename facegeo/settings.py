@@ -1,0 +1,42 @@
+"""Which settings of a run can change its numbers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+WITHOUT_EFFECT = (
+    "study",
+    "about",
+    "objective",
+    "wandb",
+    "dry_run",
+    "out",
+    "name",
+    "logger",
+    "splits",
+    "accelerator",
+    "panels",
+    "trainer.accelerator",
+    "trainer.enable_model_summary",
+    "trainer.enable_progress_bar",
+    "trainer.log_every_n_steps",
+    "procedure.progress",
+    "procedure.callbacks",
+    "procedure.checkpoint_every",
+    "procedure.validate_every",
+    "data.cache_dir",
+    "data.num_workers",
+)
+"""Keys that change no weight but for rounding: a run may go on with others."""
+
+
+def with_effect(config: object, prefix: str = "") -> dict[str, Any]:
+    """Dotted keys and values of a plain configuration, less those ``WITHOUT_EFFECT``."""
+    if not isinstance(config, Mapping) or not config:
+        return {prefix: config}
+    return {
+        key: value
+        for name, node in config.items()
+        for path in [f"{prefix}.{name}" if prefix else str(name)]
+        if path not in WITHOUT_EFFECT
+        for key, value in with_effect(node, path).items()
+    }

@@ -1,0 +1,204 @@
+"""A study: its runs, wherever they were kept, and what it planned to run."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from facegeo.errors import UserError
+
+Status = Literal["done", "running", "failed"]
+PLAN = "plan.json"
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """One run, as it stands now.
+
+    Attributes:
+        study: Name of its study, such as ``ccnn/shake``.
+        experiment: Its experiment's name, or None.
+        seed: Its seed.
+        overrides: What was asked of it on the command line, as ``key=value``.
+        config: Its resolved configuration, plain values.
+        metrics: By name, such as ``test/stage1/error_pct``; empty unless it is done.
+        record: What it wrote of itself (``record.json``); empty if it wrote nothing.
+        status: "running" is also what a killed run says.
+        link: Its folder, absolute, or its address (https).
+        folder: Where its files are, if they are on this machine.
+    """
+
+    study: str
+    experiment: str | None
+    seed: int | None
+    overrides: tuple[str, ...]
+    config: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    record: Mapping[str, Any]
+    status: Status
+    link: str
+    folder: Path | None = None
+
+    @property
+    def error(self) -> str | None:
+        """What it failed with."""
+        error = self.record.get("error")
+        return None if error is None else str(error)
+
+
+@dataclass(frozen=True)
+class Study:
+    """Runs to compare.
+
+    Attributes:
+        name: Such as ``ccnn/shake``.
+        runs: In the order of the plan; each configuration and seed once.
+        plan: Overrides of each job that the study is to have; empty if nobody said.
+        about: What its configuration says of it: ``question``, ``rows``, ``measure`` and so on.
+        command: What runs, or goes on with, all of it, if that is known.
+        notes: What a reader must know of how the runs were found, a sentence each.
+    """
+
+    name: str
+    runs: tuple[StudyRun, ...]
+    plan: tuple[tuple[str, ...], ...] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
+    command: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def make_study(
+    name: str,
+    runs: Iterable[StudyRun],
+    plan: Sequence[Sequence[str]] = (),
+    *,
+    about: Mapping[str, Any] | None = None,
+    command: str | None = None,
+) -> Study:
+    """Put runs into the order of the plan; where one was made twice, keep the best, then the last.
+
+    Args:
+        name: Of the study.
+        runs: Of this study alone, in any order.
+        plan: Overrides of each planned job.
+        about: What the study compares; None: as the runs' configurations say.
+        command: What runs all of it.
+    """
+    jobs = tuple(tuple(job) for job in plan)
+    place = {frozenset(job): number for number, job in enumerate(jobs)}
+    kept: dict[str, StudyRun] = {}
+    twice: list[str] = []
+    for run in sorted(runs, key=lambda run: (run.status == "done", _ended(run), run.link)):
+        identity = json.dumps([run.config or run.link, run.seed], sort_keys=True, default=str)
+        if identity in kept:
+            twice.append(f"{kept[identity].link} is left out: {run.link} is the same run again.")
+        kept[identity] = run
+    found = sorted(
+        kept.values(),
+        key=lambda run: (place.get(frozenset(run.overrides), len(jobs)), natural(run.overrides)),
+    )
+    if about is None:
+        about = next((run.config["about"] for run in found if run.config.get("about")), {})
+    return Study(name, tuple(found), jobs, about, command, tuple(twice))
+
+
+def read_folder(folder: Path) -> Study:
+    """Read a study from the folders of its runs.
+
+    A run that can not be read counts as failed.
+
+    Raises:
+        UserError: If the folder holds neither a plan nor a run.
+    """
+    children = sorted(folder.iterdir()) if folder.is_dir() else []
+    runs = [read_run(child) for child in children if _is_run(child)]
+    if not (runs or (folder / PLAN).is_file()):
+        raise UserError(
+            f"{folder} is not the folder of a study: it holds no {PLAN} and no run's folder; "
+            f"name one that facegeo-train -m study=NAME wrote{_hint(children)}"
+        )
+    plan: Mapping[str, Any] = {}
+    notes: tuple[str, ...] = ()
+    if (folder / PLAN).is_file():
+        plan, error = _read(folder / PLAN)
+        notes = (f"The plan can not be read: {error}",) if error else ()
+    name = next((run.study for run in runs if run.study), folder.name)
+    study = make_study(
+        str(plan.get("study", name)), runs, plan.get("jobs", ()), command=plan.get("command")
+    )
+    return Study(
+        study.name, study.runs, study.plan, study.about, study.command, notes + study.notes
+    )
+
+
+def read_run(folder: Path) -> StudyRun:
+    """Read one run's folder; one with a file that can not be read counts as failed."""
+    errors: list[str] = []
+    parts: dict[str, Mapping[str, Any]] = {}
+    for name in ("config", "record", "metrics"):
+        parts[name], error = _read(folder / f"{name}.json")
+        if error and not (name != "config" and error.endswith("is missing")):
+            errors.append(error)
+    config, record, metrics = parts["config"], dict(parts["record"]), parts["metrics"]
+    status: Status = "done" if metrics else "running"
+    if errors or record.get("status") == "failed":
+        status = "failed"
+        record["error"] = "; ".join([*errors, *filter(None, [record.get("error")])]) or "unknown"
+    elif record.get("status") == "running" and metrics:
+        status = "running"  # it was measured before and is being run again
+    return StudyRun(
+        study=str(record.get("study") or config.get("study") or ""),
+        experiment=record.get("experiment"),
+        seed=record.get("seed", config.get("seed")),
+        overrides=tuple(map(str, record.get("overrides") or ())),
+        config=config,
+        metrics=metrics if status == "done" else {},
+        record=record,
+        status=status,
+        link=str(folder.resolve()),
+        folder=folder,
+    )
+
+
+def natural(words: Sequence[str]) -> list[list[tuple[float, str]]]:
+    """Key that sorts words with numbers in them by the numbers: 2 before 10."""
+    return [[_number(part) for part in word.replace("=", " ").split()] for word in words]
+
+
+def _number(text: str) -> tuple[float, str]:
+    try:
+        value = float(text)
+    except ValueError:
+        return math.inf, text
+    return (value, text) if math.isfinite(value) else (math.inf, text)
+
+
+def _read(path: Path) -> tuple[Mapping[str, Any], str | None]:
+    """An object from a JSON file and what is wrong with the file."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}, f"{path} is missing"
+    except (OSError, ValueError) as error:
+        return {}, f"{path} can not be read ({error})"
+    if not isinstance(values, dict):
+        return {}, f"{path} must hold an object, got {type(values).__name__}"
+    return values, None
+
+
+def _is_run(folder: Path) -> bool:
+    return any((folder / f"{name}.json").is_file() for name in ("config", "record"))
+
+
+def _ended(run: StudyRun) -> str:
+    return str(run.record.get("ended") or run.record.get("started") or "")
+
+
+def _hint(children: Sequence[Path]) -> str:
+    """Studies right below a folder that is none."""
+    below = [c for c in children if c.is_dir() and any(map(_is_run, c.iterdir()))]
+    return f", such as {below[0]}" if below else ""
