@@ -15,36 +15,56 @@ from torch import Tensor, nn
 
 from facegeo.geometry.points import POINT_NAMES
 from facegeo.geometry.windows import from_window, to_window, window_of_region
+from facegeo.models.crop_values import grey, standardise
 from facegeo.models.net_bank import NetBank
+from facegeo.models.side_by_side import SideBySide
 
 Crop = Callable[[Tensor, int], Tensor]
 """Maps windows (B, W, 4) and a side S to crops (B, W, 3, S, S) in [0, 1]."""
+
+Nets = Mapping[str, Any] | Callable[[Sequence[int]], SideBySide]
+"""Builds a stage's nets: ``NetBank``'s arguments but ``outputs``, or what is called with these."""
 
 POINTS = len(POINT_NAMES)
 
 
 class Stage(nn.Module):
-    """One stage: W nets, each of which votes for the points it sees; votes are averaged.
+    """One stage: W nets, each of which votes for the points it sees; votes are fused.
 
     Args:
         sees: For each net, the points it votes for, as names of ``POINT_NAMES``.
-        net: Shape of a net: ``NetBank``'s arguments but ``outputs``.
+        net: What builds the nets.
         label: "window": nets answer in their own window's frame (paper, formula 9);
             "image": in the frame of the whole image ("windows-", Fig. 5).
+        fusion: "mean" of the votes for a point (formula 4); or the "first" or the "last" net's
+            vote alone: in stage 1 F1's or the partial nets', later that of the first or last window
+            size. All nets are trained whichever counts.
+        colour: "rgb" or "grey": what the nets are shown, three channels or one.
+
+    Raises:
+        ValueError: If a choice is none of these, or no net sees a point.
     """
 
     names: tuple[str, ...]
     vote_net: Tensor
     vote_point: Tensor
+    counts: Tensor
 
     def __init__(
-        self, sees: Sequence[Sequence[str]], net: Mapping[str, Any], label: str = "window"
+        self,
+        sees: Sequence[Sequence[str]],
+        net: Nets,
+        label: str = "window",
+        fusion: str = "mean",
+        colour: str = "rgb",
     ) -> None:
         super().__init__()
-        if label not in ("window", "image"):
-            raise ValueError(f"label must be window or image, got {label}")
-        self.label = label
-        self.bank = NetBank([2 * len(points) for points in sees], **net)
+        _check_choice("label", label, "window", "image")
+        _check_choice("fusion", fusion, "mean", "first", "last")
+        _check_choice("colour", colour, "rgb", "grey")
+        self.label, self.colour = label, colour
+        outputs = [2 * len(points) for points in sees]
+        self.bank = NetBank(outputs, **net) if isinstance(net, Mapping) else net(outputs)
         unknown = [p for points in sees for p in points if p not in POINT_NAMES]
         if unknown:
             raise ValueError(f"points must be among {list(POINT_NAMES)}, got {unknown[0]}")
@@ -56,6 +76,8 @@ class Stage(nn.Module):
         table = torch.tensor(votes)
         self.register_buffer("vote_net", table[:, 0].clone(), persistent=False)
         self.register_buffer("vote_point", table[:, 1].clone(), persistent=False)
+        counts = torch.tensor(_counting([point for _, point in votes], fusion))
+        self.register_buffer("counts", counts, persistent=False)
 
     @property
     def input_size(self) -> int:
@@ -69,8 +91,11 @@ class Stage(nn.Module):
     def forward(self, crops: Tensor) -> Tensor:
         """Votes in the label's frame, (B, V, 2), from crops (B, W, 3, S, S).
 
-        Each crop first loses its mean and is divided by its standard deviation (+ 1e-6).
+        Each crop, grey where that is chosen, first loses its mean and is divided by its standard
+        deviation (+ 1e-6).
         """
+        if self.colour == "grey":
+            crops = grey(crops)
         votes: Tensor = self.bank(standardise(crops))
         pairs: Tensor = votes.unflatten(1, (-1, 2))
         return pairs
@@ -86,21 +111,25 @@ class Stage(nn.Module):
         return to_window(points[:, self.vote_point], frames)
 
     def fuse(self, votes: Tensor, frames: Tensor) -> Tensor:
-        """Points (B, 5, 2): the plain mean of the votes for each (formula 4)."""
-        places = from_window(votes, frames)
+        """Points (B, 5, 2): for each the plain mean (formula 4) of the votes that count."""
+        places = from_window(votes, frames)[:, self.counts]
+        points = self.vote_point[self.counts]
         total = places.new_zeros(len(places), POINTS, 2)
-        total = total.index_add(1, self.vote_point, places)
-        return total / self.vote_point.bincount(minlength=POINTS)[:, None]
+        return total.index_add(1, points, places) / points.bincount(minlength=POINTS)[:, None]
 
 
-def standardise(crops: Tensor) -> Tensor:
-    """Each crop of (B, W, C, S, S) minus its mean, divided by its standard deviation + 1e-6."""
-    # Reductions over memory as it lies (channels last): torch.std_mean takes eight times as long.
-    flat = crops.movedim(2, -1).flatten(2)
-    flat = flat - flat.mean(dim=2, keepdim=True)
-    flat = flat / (flat.square().mean(dim=2, keepdim=True).sqrt() + 1e-6)
-    even: Tensor = flat.unflatten(2, (*crops.shape[3:], crops.shape[2]))
-    return even.movedim(-1, 2)
+def _check_choice(name: str, value: str, *choices: str) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} must be {' or '.join(choices)}, got {value}")
+
+
+def _counting(points: Sequence[int], fusion: str) -> list[int]:
+    """Which votes, of those for ``points``, are averaged."""
+    if fusion == "mean":
+        return list(range(len(points)))
+    numbered = list(enumerate(points))
+    chosen = {point: vote for vote, point in (numbered[::-1] if fusion == "first" else numbered)}
+    return sorted(chosen.values())
 
 
 class BoxStage(Stage):
@@ -108,16 +137,14 @@ class BoxStage(Stage):
 
     Args:
         nets: For each net its ``region`` (x0, x1, y0, y1) in the box frame and its ``points``.
-        net: Shape of a net.
-        label: See ``Stage``.
+        net: What builds the nets.
+        **choices: ``label``, ``fusion`` and ``colour`` of ``Stage``.
     """
 
     regions: Tensor
 
-    def __init__(
-        self, nets: Mapping[str, Mapping[str, Any]], net: Mapping[str, Any], label: str = "window"
-    ) -> None:
-        super().__init__([one["points"] for one in nets.values()], net, label)
+    def __init__(self, nets: Mapping[str, Mapping[str, Any]], net: Nets, **choices: Any) -> None:
+        super().__init__([one["points"] for one in nets.values()], net, **choices)
         self.names = tuple(nets)
         regions = [window_of_region(one["region"]) for one in nets.values()]
         self.register_buffer("regions", torch.tensor(regions), persistent=False)
@@ -132,10 +159,10 @@ class PointStage(Stage):
 
     Args:
         sizes: Window sizes a, in box sides; one net a point and size.
+        net: What builds the nets.
         mode: "half": a is half the window's side (ours); "full": the whole side.
         level: Number in the nets' names (LE21: left eye, level 2, first net).
-        net: Shape of a net.
-        label: See ``Stage``.
+        **choices: ``label``, ``fusion`` and ``colour`` of ``Stage``.
     """
 
     reach: Tensor
@@ -143,14 +170,13 @@ class PointStage(Stage):
     def __init__(
         self,
         sizes: Sequence[float],
-        net: Mapping[str, Any],
+        net: Nets,
         mode: str = "half",
         level: int = 2,
-        label: str = "window",
+        **choices: Any,
     ) -> None:
-        if mode not in ("half", "full"):
-            raise ValueError(f"mode must be half or full, got {mode}")
-        super().__init__([(name,) for name in POINT_NAMES for _ in sizes], net, label)
+        _check_choice("mode", mode, "half", "full")
+        super().__init__([(name,) for name in POINT_NAMES for _ in sizes], net, **choices)
         self.names = tuple(
             f"{name}{level}{i}" for name in POINT_NAMES for i in range(1, len(sizes) + 1)
         )
@@ -168,11 +194,20 @@ class Cascade(nn.Module):
 
     Args:
         stages: The stages by name, first to last.
+        count: How many of them there are to be, from the first; None: all.
+
+    Raises:
+        ValueError: If there are not so many, or none is left.
     """
 
-    def __init__(self, stages: Mapping[str, Stage]) -> None:
+    def __init__(self, stages: Mapping[str, Stage], count: int | None = None) -> None:
         super().__init__()
-        self.stages = nn.ModuleDict(stages)
+        if count is not None and not 1 <= count <= len(stages):
+            raise ValueError(
+                f"count must be from 1 to {len(stages)}, the stages there are, or null for all, "
+                f"got {count}"
+            )
+        self.stages = nn.ModuleDict(dict(list(stages.items())[:count]))
 
     def by_name(self) -> dict[str, Stage]:
         """The stages, first to last."""
@@ -180,7 +215,7 @@ class Cascade(nn.Module):
 
     def first(self, count: int) -> Cascade:
         """The cascade of the first ``count`` stages, which are shared and not copied."""
-        return Cascade(dict(list(self.by_name().items())[:count]))
+        return Cascade(self.by_name(), count)
 
     def forward(self, crop: Crop, canvas: Tensor) -> Tensor:
         """Find the points of a batch of faces.
