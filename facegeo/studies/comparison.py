@@ -1,0 +1,207 @@
+"""The rows of a study: each variant's numbers over its seeds, against a baseline and the paper."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from facegeo.studies.compare import Difference, Spread, difference, spread
+from facegeo.studies.paper import Printed, paper_title, paper_values, printed
+from facegeo.studies.runs import Study, StudyRun
+from facegeo.studies.variants import Variant, find_variants
+
+MEASURES = ("error_pct", "mean_deg")
+"""What is compared where a study does not say: the first that was measured."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        name: Of the variant, of what was measured (``stage1``), or both.
+        variant: Its runs.
+        entry: Second part of the metrics' names, such as ``stage1`` or ``t2``.
+        values: The measure by seed, of the finished runs.
+        spread: Over the seeds.
+        difference: To the baseline; None for the baseline, or without a common seed.
+        paper: What the paper prints for it.
+    """
+
+    name: str
+    variant: Variant
+    entry: str
+    values: Mapping[int, float]
+    spread: Spread
+    difference: Difference | None
+    paper: Printed | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A study, compared.
+
+    Attributes:
+        study: Its runs.
+        split: First part of the metrics' names.
+        measure: Last part of the metrics' names.
+        variants: In the order of the plan.
+        rows: For each variant, one an entry.
+        baseline: Name of the row that the others are compared with.
+        cells: What the paper prints, by row.
+        paper: Its authors and title; empty without.
+        notes: What hinders the comparison, a sentence each.
+    """
+
+    study: Study
+    split: str
+    measure: str
+    variants: tuple[Variant, ...]
+    rows: tuple[Row, ...]
+    baseline: str | None
+    cells: Mapping[str, Any]
+    paper: str
+    notes: tuple[str, ...]
+
+    def metric(self, run: StudyRun, entry: str, measure: str | None = None) -> float | None:
+        """What a run measured of an entry; None if it did not."""
+        return run.metrics.get(f"{self.split}/{entry}/{measure or self.measure}")
+
+    def entries(self, variant: Variant) -> list[str]:
+        """What a variant's runs measured: ``stage1``, ``stage2``, ... or ``t0``, ``t1``, ..."""
+        return _entries(variant.done, self.split, self.measure)
+
+    def by_seed(self, variant: Variant, entry: str, measure: str | None = None) -> dict[int, float]:
+        """A measure of the finished runs of a variant, by seed."""
+        found = {run.seed or 0: self.metric(run, entry, measure) for run in variant.done}
+        return {seed: value for seed, value in found.items() if value is not None}
+
+
+def compare(study: Study) -> Comparison:
+    """Compare the variants of a study as its ``about`` says, or as its metrics suggest.
+
+    Raises:
+        UserError: If the study names a section that the file of the papers' numbers has not.
+    """
+    about = study.about
+    done = [run for run in study.runs if run.status == "done"]
+    split, measure = _measured(about, [name for run in done for name in run.metrics])
+    section = about.get("paper")
+    bare = Comparison(
+        study=study,
+        split=split,
+        measure=measure,
+        variants=tuple(find_variants(study)),
+        rows=(),
+        baseline=None,
+        cells=paper_values(section) or {},
+        paper=paper_title(section),
+        notes=(*study.notes, *_hindrances(done)),
+    )
+    rows = _bare_rows(bare)
+    wanted = about.get("baseline")
+    base = _find(rows, wanted)
+    notes = list(bare.notes)
+    if wanted is not None and base is None:
+        notes.append(f"There is no row {wanted!r} to compare with yet.")
+    if done and not any(row.values for row in rows):
+        notes.append(f"No finished run has measured {split}/.../{measure}.")
+    compared = [
+        replace(
+            row,
+            difference=difference(row.values, base.values) if base and row is not base else None,
+            paper=_printed(bare.cells, row, measure),
+        )
+        for row in rows
+    ]
+    name = base.name if base else None
+    return replace(bare, rows=tuple(compared), baseline=name, notes=tuple(notes))
+
+
+def _measured(about: Mapping[str, Any], names: Sequence[str]) -> tuple[str, str]:
+    """Split and measure: what the study says, or what was measured."""
+    tests = any(name.startswith("test/") for name in names)
+    ends = {name.split("/")[-1] for name in names}
+    suggested = next((measure for measure in MEASURES if measure in ends), MEASURES[0])
+    split = about.get("split") or ("test" if tests or not names else "val")
+    return str(split), str(about.get("measure") or suggested)
+
+
+def _bare_rows(comparison: Comparison) -> list[Row]:
+    variants = comparison.variants
+    entries = comparison.study.about.get("rows") or _suggested(comparison)
+    rows = []
+    for variant in variants:
+        for entry in map(str, entries):
+            values = comparison.by_seed(variant, entry)
+            if values or not variant.done:
+                name = _row_name(variant, entry, len(variants), len(entries))
+                shown = spread(list(values.values()))
+                rows.append(Row(name, variant, entry, values, shown, None, None))
+    return rows
+
+
+def _row_name(variant: Variant, entry: str, variants: int, entries: int) -> str:
+    if variants == 1:
+        return entry
+    return variant.name if entries == 1 else f"{variant.name} {entry}"
+
+
+def _find(rows: Sequence[Row], wanted: object) -> Row | None:
+    """The row of that name, or whose only setting has that value; the first if none is wanted."""
+    if wanted is None:
+        return rows[0] if rows else None
+    return next((row for row in rows if str(wanted) in _names(row)), None)
+
+
+def _names(row: Row) -> list[str]:
+    """The row's name, and if that is ``key=value``, the value."""
+    _, equals, value = row.name.partition("=")
+    return [row.name, value] if equals and "," not in value else [row.name]
+
+
+def _printed(cells: Mapping[str, object], row: Row, measure: str) -> Printed | None:
+    found = (printed(cells, name, measure) for name in _names(row))
+    return next((cell for cell in found if cell), None)
+
+
+def _suggested(comparison: Comparison) -> list[str]:
+    """All that one variant measured; of several, the last that all of them did."""
+    variants = comparison.variants
+    found = [comparison.entries(variant) for variant in variants if variant.done]
+    if not found:
+        return [comparison.measure]
+    if len(variants) == 1:
+        return found[0]
+    common = [entry for entry in found[0] if all(entry in other for other in found)]
+    return common[-1:] or sorted({entry for one in found for entry in one}, key=_order)
+
+
+def _entries(runs: Sequence[StudyRun], split: str, measure: str) -> list[str]:
+    parts = (name.split("/") for run in runs for name in run.metrics)
+    found = {p[1] for p in parts if len(p) == 3 and (p[0], p[2]) == (split, measure)}
+    return sorted(found - {"mean_shape"}, key=_order)
+
+
+def _order(entry: str) -> tuple[str, int]:
+    match = re.fullmatch(r"(.*?)(\d*)", entry)
+    return (match[1], int(match[2] or 0)) if match else (entry, 0)
+
+
+def _hindrances(done: Sequence[StudyRun]) -> list[str]:
+    """What is not the same among runs that are compared, and should be."""
+    notes = []
+    kinds = [run.record.get("data") or {} for run in done]
+    data = {str(d["hash"]): str(d.get("title", "")) for d in kinds if d.get("hash")}
+    if len(data) > 1:
+        named = ", ".join(f"{title} {key[:12]}" for key, title in data.items())
+        notes.append(
+            f"The runs were made on different data ({named}): their numbers do not compare."
+        )
+    gits = [run.record.get("git") or {} for run in done]
+    commits = sorted({str(git["commit"])[:10] for git in gits if git.get("commit")})
+    if len(commits) > 1:
+        notes.append(f"The runs are of different commits: {', '.join(commits)}.")
+    return notes

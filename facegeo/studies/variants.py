@@ -1,0 +1,186 @@
+"""Which runs of a study are one variant with several seeds, and what a variant is called."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from facegeo.settings import with_effect
+from facegeo.studies.runs import Study, StudyRun
+
+Job = tuple[str, ...]
+ABSENT = object()
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Runs that differ in their seed alone.
+
+    Attributes:
+        name: As the study calls it, or by what differs.
+        runs: In any state, one a seed.
+        jobs: Overrides of its jobs in the plan.
+    """
+
+    name: str
+    runs: tuple[StudyRun, ...]
+    jobs: tuple[Job, ...]
+
+    @property
+    def done(self) -> tuple[StudyRun, ...]:
+        """The finished ones."""
+        return tuple(run for run in self.runs if run.status == "done")
+
+    @property
+    def planned(self) -> int:
+        """How many seeds it is to have: those in the plan, or without a plan those begun."""
+        return max(len(self.jobs), len(self.runs))
+
+
+def find_variants(study: Study) -> list[Variant]:
+    """Group a study's runs and jobs, in the order of the plan."""
+    groups: dict[str, tuple[list[StudyRun], list[Job]]] = {}
+    homes: dict[frozenset[str], str] = {}  # overrides but for the seed -> group
+    for run in study.runs:
+        if run.config:
+            key = json.dumps(settings(run), sort_keys=True, default=str)
+            groups.setdefault(key, ([], []))[0].append(run)
+            if run.overrides:
+                homes.setdefault(_choices(run.overrides), key)
+    for run in (run for run in study.runs if not run.config):
+        key = homes.setdefault(_choices(run.overrides), f"{sorted(_choices(run.overrides))}")
+        groups.setdefault(key, ([], []))[0].append(run)
+    order: dict[str, int] = {}
+    for number, job in enumerate(study.plan):
+        key = homes.setdefault(_choices(job), f"{sorted(_choices(job))}")
+        groups.setdefault(key, ([], []))[1].append(job)
+        order.setdefault(key, number)
+    found = sorted(groups, key=lambda key: order.get(key, len(study.plan)))
+    names = _names(study, [groups[key] for key in found])
+    return [
+        Variant(name, tuple(groups[key][0]), tuple(groups[key][1]))
+        for name, key in zip(names, found, strict=True)
+    ]
+
+
+def settings(run: StudyRun) -> dict[str, Any]:
+    """Settings of a run that matter but for the seed, which also stands where it is pointed to."""
+    found = with_effect(run.config)
+    return {key: value for key, value in found.items() if key.split(".")[-1] != "seed"}
+
+
+def job_seed(job: Sequence[str]) -> int | None:
+    """The seed that a job's overrides choose."""
+    texts = [word.split("=", 1)[1] for word in job if word.startswith("seed=")]
+    return int(texts[-1]) if texts and texts[-1].lstrip("-").isdigit() else None
+
+
+def differing(nodes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Keys whose values are not the same in all of ``nodes``, in the order they appear."""
+    keys = dict.fromkeys(key for node in nodes for key in node)
+    first = nodes[0]
+    return [k for k in keys if any(node.get(k, ABSENT) != first.get(k, ABSENT) for node in nodes)]
+
+
+def short_names(keys: Sequence[str]) -> dict[str, str]:
+    """The last part of each dotted key, or all of it where two would be the same."""
+    last = Counter(key.split(".")[-1] for key in keys)
+    return {k: k if last[k.split(".")[-1]] > 1 else k.split(".")[-1] for k in keys}
+
+
+def _names(study: Study, groups: Sequence[tuple[Sequence[StudyRun], Sequence[Job]]]) -> list[str]:
+    """A name for each group: from the study's labels, else from what differs; none twice."""
+    labels = study.about.get("labels") or ()
+    by_key = _by_what_differs(groups)
+    names = []
+    for (runs, jobs), plain in zip(groups, by_key, strict=True):
+        words = next((run.overrides for run in runs), None) or next(iter(jobs), ())
+        run = next((run for run in runs if run.config), None)
+        fits = (label["name"] for label in labels if _fits(label.get("when") or {}, run, words))
+        names.append(str(next(fits, plain)))
+    again = Counter(names)
+    names = [
+        f"{name} ({plain})" if again[name] > 1 and plain != name else name
+        for name, plain in zip(names, by_key, strict=True)
+    ]
+    again = Counter(names)
+    return [f"{name} #{i}" if again[name] > 1 else name for i, name in enumerate(names, 1)]
+
+
+def _by_what_differs(groups: Sequence[tuple[Sequence[StudyRun], Sequence[Job]]]) -> list[str]:
+    """Names from the overrides that differ, or where they do not tell, from the settings."""
+    chosen = [
+        dict(
+            word.lstrip("+").split("=", 1)
+            for word in (runs[0].overrides if runs else jobs[0])
+            if "=" in word and not word.startswith("seed=")
+        )
+        for runs, jobs in groups
+    ]
+    if len(groups) == 1:
+        runs = groups[0][0]
+        return [(runs[0].experiment if runs else None) or "as configured"]
+    names = _named(chosen)
+    if len(set(names)) < len(names) and all(runs and runs[0].config for runs, _ in groups):
+        names = _named([settings(runs[0]) for runs, _ in groups])
+    return names
+
+
+def _named(nodes: Sequence[Mapping[str, Any]]) -> list[str]:
+    short = short_names(differing(nodes))
+    return [
+        ", ".join(f"{name}={show(node[key])}" for key, name in short.items() if key in node)
+        or "as configured"
+        for node in nodes
+    ]
+
+
+def show(value: object) -> str:
+    """A setting as short text."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, default=str).replace('"', "")
+
+
+def _choices(overrides: Sequence[str]) -> frozenset[str]:
+    return frozenset(word for word in overrides if not word.startswith("seed="))
+
+
+def _fits(when: Mapping[str, Any], run: StudyRun | None, overrides: Sequence[str]) -> bool:
+    """Whether all that ``when`` asks holds, by the overrides or else by the configuration."""
+    return bool(when) and all(_holds(str(k), v, run, overrides) for k, v in when.items())
+
+
+def _holds(key: str, wanted: object, run: StudyRun | None, overrides: Sequence[str]) -> bool:
+    if f"{key}={show(wanted)}" in overrides:
+        return True
+    if run is None:
+        texts = [word.split("=", 1)[1] for word in overrides if word.startswith(f"{key}=")]
+        return any(_same_number(text, wanted) for text in texts)
+    if key == "experiment":
+        return run.experiment == wanted
+    node: object = run.config
+    for part in key.split("."):
+        if not isinstance(node, Mapping) or part not in node:
+            return False
+        node = node[part]
+    return _contains(node, wanted)
+
+
+def _contains(node: object, wanted: object) -> bool:
+    """Whether a value is the wanted one; of a mapping, only the wanted keys are asked for."""
+    if isinstance(wanted, Mapping):
+        return isinstance(node, Mapping) and all(
+            key in node and _contains(node[key], value) for key, value in wanted.items()
+        )
+    return bool(node == wanted)
+
+
+def _same_number(text: str, wanted: object) -> bool:
+    try:
+        return isinstance(wanted, int | float) and float(text) == wanted
+    except ValueError:
+        return False
