@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from facegeo.checkpoint import MODEL, find_model
 from facegeo.errors import UserError
 from facegeo.settings import with_effect
+from facegeo.whole_file import write_whole
 
 
 def run_folder(cfg: DictConfig) -> Path:
-    """Folder of this run: named by the user, or by experiment, seed and a hash of the config."""
+    """Folder of this run: named by the user, or by study, experiment, seed and config's hash."""
     if cfg.name is not None:
         return Path(cfg.out) / str(cfg.name)
-    choice = (
-        HydraConfig.get().runtime.choices.get("experiment") if HydraConfig.initialized() else None
-    )
-    title = (choice or "train").replace("/", "-")
-    return Path(cfg.out) / f"{title}-seed{cfg.seed}-{config_hash(cfg)}"
+    title = (chosen("experiment") or "train").replace("/", "-")
+    return Path(cfg.out) / (cfg.study or "") / f"{title}-seed{cfg.seed}-{config_hash(cfg)}"
 
 
 def config_hash(cfg: DictConfig) -> str:
@@ -63,15 +61,30 @@ def claim(folder: Path, config: Mapping[str, Any]) -> None:
                 f"({'; '.join(changed[:5])}{more}); choose another name= or remove the folder"
             )
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = record.with_name(f".{record.name}.{os.getpid()}")
-    partial.write_text(json.dumps(config, indent=2))
-    partial.replace(record)
+    write_whole(record, json.dumps(config, indent=2))
+
+
+def chosen(group: str) -> str | None:
+    """What was chosen for a group of configs, such as ``experiment``."""
+    if not HydraConfig.initialized():
+        return None
+    choice: str | None = HydraConfig.get().runtime.choices.get(group)
+    return choice
 
 
 def data_choice() -> str:
     """What the user chose for ``data``."""
-    return HydraConfig.get().runtime.choices["data"] if HydraConfig.initialized() else "data"
+    return chosen("data") or "data"
+
+
+def in_sweep() -> bool:
+    """Whether this run is one of a Hydra multirun."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def overrides() -> list[str]:
+    """What the command line and the sweep chose for this run, without Hydra's own keys."""
+    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
 
 
 def eval_folder(cfg: DictConfig) -> Path:

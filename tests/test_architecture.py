@@ -11,14 +11,16 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # From the bottom up: a part imports from its own layer and from those before it.
 LAYERS = [
-    {"__init__", "errors", "paths", "checks", "types", "settings"},
+    {"__init__", "errors", "paths", "checks", "types", "settings", "whole_file", "folder_lock"},
     {"geometry"},
     {"models", "losses", "metrics"},
     {"synthetic", "data", "tasks", "checkpoint"},
     {"callbacks", "tracking", "figures", "tables"},
     {"procedures", "profile", "studies"},
-    {"run_folder"},
-    {"runner"},
+    {"run_folder", "run_keys", "run_record"},
+    {"reports", "study_callback"},
+    {"runner", "evaluator"},
+    {"sweep"},
     {"cli"},
 ]
 # What a part does not import although its layer would allow it: it gets these from outside.
@@ -28,9 +30,9 @@ STRANGERS = {
 }
 # Libraries that only some parts import.
 OWNERS = {
-    "hydra": {"runner", "run_folder", "cli", "checkpoint"},
-    "omegaconf": {"runner", "run_folder", "cli"},
-    "lightning": {"runner", "procedures", "tasks", "callbacks", "tracking", "data"},
+    "hydra": {"runner", "evaluator", "sweep", "study_callback", "run_folder", "cli", "checkpoint"},
+    "omegaconf": {"runner", "evaluator", "reports", "sweep", "study_callback", "run_folder", "cli"},
+    "lightning": {"runner", "evaluator", "procedures", "tasks", "callbacks", "tracking", "data"},
     "wandb": {"tracking"},
     "albumentations": {"data"},
     "anny": {"synthetic"},

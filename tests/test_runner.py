@@ -10,9 +10,11 @@ from omegaconf import DictConfig
 
 from facegeo.checkpoint import load_model
 from facegeo.errors import UserError
+from facegeo.evaluator import evaluate
 from facegeo.paths import conf_dir
+from facegeo.reports import paper_values
 from facegeo.run_folder import config_hash, run_folder
-from facegeo.runner import evaluate, paper_values, run
+from facegeo.runner import run
 
 Compose = Callable[..., DictConfig]
 SHORT = "procedure.steps={stage1:4,stage2:3,stage3:2}"

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def _evaluate(cfg: "DictConfig") -> object:
-    from facegeo.runner import evaluate
+    from facegeo.evaluator import evaluate
 
     return evaluate(cfg)
 

@@ -1,5 +1,6 @@
 """``facegeo-train``."""
 
+import sys
 from typing import TYPE_CHECKING
 
 from facegeo.cli.app import launch
@@ -9,9 +10,9 @@ if TYPE_CHECKING:
 
 
 def _train(cfg: "DictConfig") -> object:
-    from facegeo.runner import run
+    from facegeo.sweep import job
 
-    return run(cfg)
+    return job(cfg)
 
 
 def main() -> None:
@@ -26,7 +27,10 @@ def main() -> None:
             "facegeo-train",
             "facegeo-train experiment=ccnn/tuned data=lfpw data.root=DIR",
             "facegeo-train experiment=casfne/paper data=photoface data.root=DIR",
-            "facegeo-train -m experiment=ccnn/paper data=lfpw data.root=DIR seed=0,1,2",
+            "facegeo-train -m ablation=ccnn/shake data=lfpw data.root=DIR",
+            "facegeo-train -m data.augment.shake_sigma=0,.01,.02 seed=0,1,2 study=my_shake",
         ],
         interrupted="interrupted; the same command goes on from its last checkpoint",
     )
+    if study := sys.modules.get("facegeo.study_callback"):
+        sys.exit(bool(study.FAILED))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -40,6 +41,13 @@ class Faces:
         """Tensors of a list that was read and decoded."""
         boxes, points = (torch.from_numpy(a).float() for a in (faces.boxes, faces.points))
         return cls(boxes, points, store.image_size, store, faces.names)
+
+    @property
+    def content(self) -> str:
+        """Sixteen hex digits that change with any image, box or point."""
+        digest = hashlib.sha256("".join(self.store.digest).encode())
+        digest.update(self.boxes.numpy().tobytes() + self.points.numpy().tobytes())
+        return digest.hexdigest()[:16]
 
 
 class FaceViews(Dataset[FaceBatch]):

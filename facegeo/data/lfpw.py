@@ -147,6 +147,10 @@ class LFPWDataModule(LightningDataModule):
         names = ("val_fraction", "split_seed", "fit_val")
         return {name: getattr(self, name) for name in names}
 
+    def content(self, split: str = "train") -> str:
+        """Hex digits that change with any image, box or point of a list."""
+        return self.faces(split).content
+
     def keep_split(self, path: Path) -> None:
         """Save the split, or see that the one saved is this one.
 

@@ -155,6 +155,10 @@ class PhotofaceDataModule(LightningDataModule):
             "digest": self.split_digest,
         }
 
+    def content(self) -> str:
+        """Hex digits that change with any face, normal or mask of the data."""
+        return str(self.sessions.description()["content"])
+
     @property
     def split_kind(self) -> str:
         """The kind of split in words, to stand beside every result."""

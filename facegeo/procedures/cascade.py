@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -16,6 +17,8 @@ from facegeo.callbacks.whole_checkpoints import WholeCheckpoints
 from facegeo.data.lfpw import LFPWDataModule
 from facegeo.errors import UserError
 from facegeo.models.ccnn import Cascade
+from facegeo.procedures.shared_weights import SharedWeights
+from facegeo.whole_file import write_whole
 
 MakeTask = Callable[..., LightningModule]
 MakeTrainer = Callable[..., Trainer]
@@ -34,6 +37,7 @@ def fit_cascade(
     seed: int,
     max_steps: int | None = None,
     progress: bool = True,
+    shared: SharedWeights | None = None,
 ) -> dict[str, object]:
     """Train the stages in order; a stage whose weights stand in ``folder`` is taken from there.
 
@@ -49,6 +53,7 @@ def fit_cascade(
         seed: Seed of dropout.
         max_steps: No stage takes more batches than this.
         progress: Show a progress bar.
+        shared: Stages that other runs train alike.
 
     Returns:
         What else the run should record: nothing.
@@ -59,34 +64,33 @@ def fit_cascade(
     _check_lengths(cascade, steps, checkpoint_every, validate_every, max_steps)
     for number, (name, stage) in enumerate(cascade.by_name().items()):
         done = folder / f"{name}.safetensors"
-        if done.is_file():
-            stage.load_state_dict(load_file(done))
-            continue
-        prior = cascade.first(number) if number else None
-        length = min(steps[name], max_steps or steps[name])
-        data.for_stage(stage, prior, length)
-        torch.manual_seed(seed + number)
-        checkpoints = folder / "checkpoints" / name
-        trainer = make_trainer(
-            max_steps=length,
-            max_epochs=1,
-            val_check_interval=min(validate_every, length),
-            limit_val_batches=1.0 if data.val_fraction else 0,
-            plugins=[WholeCheckpoints()],
-            callbacks=_callbacks(
-                checkpoints, min(checkpoint_every, length), name if progress else None
-            ),
-        )
-        last = checkpoints / "last.ckpt"
-        task = make_task(stage=stage, steps=length)
-        trainer.fit(task, datamodule=data, ckpt_path=last if last.is_file() else None)
-        if trainer.interrupted:
-            raise KeyboardInterrupt
-        stage.cpu().eval()
-        if trainer.is_global_zero:
-            partial = done.with_suffix(".partial")
-            partial.write_bytes(save(stage.state_dict()))
-            partial.replace(done)
+        with shared.reserved(name, done) if shared else nullcontext():
+            if done.is_file():
+                stage.load_state_dict(load_file(done))
+                continue
+            prior = cascade.first(number) if number else None
+            length = min(steps[name], max_steps or steps[name])
+            data.for_stage(stage, prior, length)
+            torch.manual_seed(seed + number)
+            checkpoints = folder / "checkpoints" / name
+            trainer = make_trainer(
+                max_steps=length,
+                max_epochs=1,
+                val_check_interval=min(validate_every, length),
+                limit_val_batches=1.0 if data.val_fraction else 0,
+                plugins=[WholeCheckpoints()],
+                callbacks=_callbacks(
+                    checkpoints, min(checkpoint_every, length), name if progress else None
+                ),
+            )
+            last = checkpoints / "last.ckpt"
+            task = make_task(stage=stage, steps=length)
+            trainer.fit(task, datamodule=data, ckpt_path=last if last.is_file() else None)
+            if trainer.interrupted:
+                raise KeyboardInterrupt
+            stage.cpu().eval()
+            if trainer.is_global_zero:
+                write_whole(done, save(stage.state_dict()))
     return {}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from facegeo.data.photoface import PhotofaceDataModule
 from facegeo.errors import UserError
 from facegeo.models.pretrained import load_encoder
 from facegeo.models.resnet import ResNet
+from facegeo.procedures.shared_weights import SharedWeights
+from facegeo.whole_file import write_whole
 
 MakeTask = Callable[..., LightningModule]
 MakeTrainer = Callable[..., Trainer]
@@ -44,6 +47,7 @@ def fit_normals(
     max_steps: int | None = None,
     progress: bool = True,
     callbacks: Sequence[Callable[[Path], Callback]] = (),
+    shared: SharedWeights | None = None,
 ) -> dict[str, Any]:
     """Train the generator; if its weights stand in ``folder`` already, take those.
 
@@ -61,6 +65,7 @@ def fit_normals(
         max_steps: Take no more batches than this.
         progress: Show a progress bar.
         callbacks: Each is called with ``folder`` and gives one more callback.
+        shared: Generators that other runs train alike.
 
     Returns:
         What the run should record: ``weights`` and the SHA-256 of their file.
@@ -75,37 +80,37 @@ def fit_normals(
     steps = min(steps, max_steps)
     check_size(generator, data)
     done, last = folder / GENERATOR, folder / "checkpoints" / "last.ckpt"
-    begun = done.is_file() or last.is_file()
-    record = _first_weights(generator, weights, folder / "first_weights.json", begun)
-    if done.is_file():
-        generator.load_state_dict(load_file(done))
+    with shared.reserved("generator", done) if shared else nullcontext():
+        begun = done.is_file() or last.is_file()
+        record = _first_weights(generator, weights, folder / "first_weights.json", begun)
+        if done.is_file():
+            generator.load_state_dict(load_file(done))
+            generator.eval()
+            return record
+        data.for_training(steps)
+        torch.manual_seed(seed)
+        own: list[Callback] = [RandomState(), BatchCheckpoints(last, min(checkpoint_every, steps))]
+        trainer = make_trainer(
+            max_epochs=1,
+            max_steps=-1,  # it counts the steps of both optimizers
+            val_check_interval=min(validate_every, steps),
+            limit_val_batches=1.0 if data.splitting.val_fraction else 0,
+            enable_checkpointing=False,
+            plugins=[WholeCheckpoints()],
+            callbacks=own
+            + [make(folder) for make in callbacks]
+            + ([StageProgress("normals")] if progress else []),
+        )
+        task = make_task(generator=generator, steps=steps)
+        trainer.fit(task, datamodule=data, ckpt_path=last if last.is_file() else None)
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+        trained: Any = task.cpu()
+        generator.load_state_dict(trained.trained.state_dict())
         generator.eval()
-        return record
-    data.for_training(steps)
-    torch.manual_seed(seed)
-    own: list[Callback] = [RandomState(), BatchCheckpoints(last, min(checkpoint_every, steps))]
-    trainer = make_trainer(
-        max_epochs=1,
-        max_steps=-1,  # it counts the steps of both optimizers
-        val_check_interval=min(validate_every, steps),
-        limit_val_batches=1.0 if data.splitting.val_fraction else 0,
-        enable_checkpointing=False,
-        plugins=[WholeCheckpoints()],
-        callbacks=own
-        + [make(folder) for make in callbacks]
-        + ([StageProgress("normals")] if progress else []),
-    )
-    task = make_task(generator=generator, steps=steps)
-    trainer.fit(task, datamodule=data, ckpt_path=last if last.is_file() else None)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
-    trained: Any = task.cpu()
-    generator.load_state_dict(trained.trained.state_dict())
-    generator.eval()
-    if trainer.is_global_zero:
-        partial = done.with_suffix(".partial")
-        partial.write_bytes(save({n: t.contiguous() for n, t in generator.state_dict().items()}))
-        partial.replace(done)
+        if trainer.is_global_zero:
+            tensors = {n: t.contiguous() for n, t in generator.state_dict().items()}
+            write_whole(done, save(tensors))
     return record
 
 
@@ -134,10 +139,12 @@ def check_size(generator: nn.Module, data: PhotofaceDataModule) -> None:
     Raises:
         UserError: If it can not.
     """
-    if isinstance(getattr(generator, "encoder", None), ResNet) and data.size % STRIDE:
+    resnet = isinstance(getattr(generator, "encoder", None), ResNet)
+    stride: int = STRIDE if resnet else getattr(generator, "stride", 1)
+    if data.size % stride:
         raise UserError(
-            f"data.size must be a multiple of {STRIDE}, got {data.size}; set data.size="
-            f"{max(round(data.size / STRIDE), 1) * STRIDE}"
+            f"data.size must be a multiple of {stride}, got {data.size}; set data.size="
+            f"{max(round(data.size / stride), 1) * stride}"
         )
 
 

@@ -1,0 +1,109 @@
+"""Measures a trained model on data that a composed configuration names. Knows Hydra."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from lightning.pytorch.loggers import Logger
+from omegaconf import DictConfig
+
+from facegeo.checkpoint import load_model
+from facegeo.data.lfpw import LFPWDataModule
+from facegeo.data.photo_folder import PhotoFolder
+from facegeo.data.photoface import PhotofaceDataModule
+from facegeo.errors import UserError
+from facegeo.models.ccnn import Cascade
+from facegeo.reports import accelerator, device_of, paper_values, report_for
+from facegeo.run_folder import claim, data_choice, eval_folder, plain
+
+log = logging.getLogger(__name__)
+
+
+def evaluate(cfg: DictConfig) -> dict[str, float]:
+    """Measure a trained model as ``cfg``, composed from ``conf/eval.yaml``, says.
+
+    Returns:
+        Metrics by name, as in ``metrics.json`` of the run's folder.
+
+    Raises:
+        UserError: For every mistake in configuration, checkpoint or data.
+    """
+    model, notes = load_model(cfg.checkpoint)
+    data = instantiate(cfg.data)
+    _check_kind(cfg, model, data)
+    paper, options = None, {"t": cfg.t, "panels": cfg.panels}
+    if isinstance(data, LFPWDataModule):
+        options = {}
+    else:
+        _warn_of_size(notes, data)
+    if not isinstance(data, PhotoFolder):
+        _check_held_out(cfg, data, notes)
+        paper = paper_values(data.paper)
+    folder = eval_folder(cfg)
+    claim(folder, plain(cfg))
+    device = device_of(accelerator(cfg.accelerator))
+    results = report_for(data)(model, data, folder, cfg.splits, paper, device, **options)
+    if "logger" in cfg:
+        _log(instantiate(cfg.logger)(save_dir=folder), folder, results)
+    return results
+
+
+def _check_kind(cfg: DictConfig, model: object, data: object) -> None:
+    """See that the model finds what the data has, before any of it is read."""
+    points = isinstance(data, LFPWDataModule)
+    if isinstance(model, Cascade) != points:
+        finds, fitting = ("normals", "sessions, photoface or photos")
+        if isinstance(model, Cascade):
+            finds, fitting = ("points", "lfpw or generated")
+        raise UserError(
+            f"{cfg.checkpoint} finds {finds}: wanted data={fitting}, got data={data_choice()}"
+        )
+    if points and (cfg.t is not None or cfg.panels):
+        raise UserError("t and panels are for models of normals; leave them out with points")
+
+
+def _warn_of_size(notes: Mapping[str, Any], data: PhotofaceDataModule | PhotoFolder) -> None:
+    trained = notes.get("size", data.size)
+    if trained != data.size:
+        log.warning(
+            "trained on faces of %d px, these are %d px: set data.size=%d to show it what it knows",
+            trained,
+            data.size,
+            trained,
+        )
+
+
+def _check_held_out(
+    cfg: DictConfig, data: LFPWDataModule | PhotofaceDataModule, notes: Mapping[str, Any]
+) -> None:
+    """Read the data; see that the faces to measure on were held out of the training."""
+    data.prepare_data()
+    data.check(cfg.splits)
+    now = data.split_settings
+    trained = notes.get("split", now)
+    same_data = trained.get("content") == now.get("content")
+    # With a test list, only the faces to validate on are drawn.
+    drawn = {"val", "test"} if now.get("test_fraction") is not None else {"val"}
+    if same_data and trained != now and drawn & set(cfg.splits):
+        differs = "; ".join(
+            f"{key}: {trained.get(key)} there, {now.get(key)} here"
+            for key in sorted(trained.keys() | now.keys())
+            if trained.get(key) != now.get(key)
+        )
+        raise UserError(
+            f"{cfg.checkpoint} held out other faces than data says ({differs}): it may have seen "
+            f"these {' and '.join(cfg.splits)} faces; give it the same settings of the split"
+        )
+
+
+def _log(logger: Logger, folder: Path, results: dict[str, float]) -> None:
+    """Hand an evaluation's numbers, and its pictures where that goes, to a logger."""
+    logger.log_metrics(results)
+    if hasattr(logger, "log_image"):  # W&B's has it, CSV's has not
+        for picture in sorted(folder.rglob("*.png")):
+            logger.log_image(key=picture.stem, images=[str(picture)])
+    logger.finalize("success")

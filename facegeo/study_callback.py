@@ -1,0 +1,94 @@
+"""What happens before the first and after the last job of a sweep; Hydra calls it.
+
+Imports nothing slow: every ``facegeo-train`` builds it.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from facegeo.whole_file import write_whole
+
+JOBS = "jobs"
+PLAN = "plan.json"
+SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+FAILED: list[str] = []
+"""Folders of the jobs that failed in this process's sweep."""
+
+
+@dataclass
+class Outcome:
+    """What became of a job: "done", "done before", "elsewhere", "failed", or a dry run's state."""
+
+    folder: str
+    overrides: list[str]
+    status: str
+    error: str | None = None
+
+
+class StudyCallback(Callback):
+    """Writes a study's plan before the sweep; tells how its jobs ended, and reports, after it."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Write down which jobs the study will have, so that missing ones are seen."""
+        if config.study is not None and not config.dry_run:
+            jobs = planned(config)
+            if jobs is not None:
+                file = Path(config.out) / str(config.study) / PLAN
+                command = shlex.join(["facegeo-train", *sys.argv[1:]])
+                plan = {"study": config.study, "command": command, "jobs": jobs}
+                write_whole(file, json.dumps(plan, indent=1))
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Show what became of every job, then the study's table and plots."""
+        from rich.console import Console
+
+        folder = Path(config.hydra.sweep.dir) / JOBS
+        outcomes = [Outcome(**json.loads(file.read_text())) for file in sorted(folder.glob("*"))]
+        console = Console()
+        console.print(summary(outcomes))
+        FAILED.extend(outcome.folder for outcome in outcomes if outcome.status == "failed")
+        if config.study is not None and not config.dry_run:
+            from facegeo.studies.report import write_report
+
+            write_report([Path(config.out) / str(config.study)])
+
+
+def planned(config: DictConfig) -> list[list[str]] | None:
+    """Overrides of every job that Hydra's own sweeper will start; None for another sweeper."""
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+    if config.hydra.sweeper.get("_target_") != SWEEPER:
+        return None
+    axes = config.hydra.sweeper.get("params") or {}
+    given = [f"{key}={value}" for key, value in axes.items()] + list(config.hydra.overrides.task)
+    batches = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(given), None)
+    return batches[0]
+
+
+def summary(outcomes: list[Outcome]) -> str:
+    """Say how many jobs ended how, and why some failed."""
+    counts: dict[str, int] = {}
+    for outcome in outcomes:
+        counts[outcome.status] = counts.get(outcome.status, 0) + 1
+    lines = [f"{len(outcomes)} jobs: " + ", ".join(f"{n} {status}" for status, n in counts.items())]
+    for outcome in outcomes:
+        if outcome.error or outcome.status in ("to do", "begun", "failed before"):
+            told = f": {outcome.error}" if outcome.error else ""
+            lines.append(
+                f"  {outcome.status} {outcome.folder} ({' '.join(outcome.overrides)}){told}"
+            )
+    if any(outcome.status == "failed" for outcome in outcomes):
+        lines.append(
+            "The same command tries again what failed, and goes on where a job was stopped."
+        )
+    return "\n".join(lines)
