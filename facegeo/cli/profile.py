@@ -38,7 +38,12 @@ def _count(cfg: "DictConfig") -> "tuple[dict[str, object], list[Table]]":
     from facegeo.models.ccnn import Cascade
     from facegeo.paths import experiments_dir
     from facegeo.profile.cascade import profile_cascade, profile_tables
-    from facegeo.profile.generator import generator_tables, profile_generator
+    from facegeo.profile.generator import (
+        generator_tables,
+        other_tables,
+        profile_generator,
+        profile_other,
+    )
 
     model = instantiate(cfg.model)
     if isinstance(model, Cascade):
@@ -49,9 +54,12 @@ def _count(cfg: "DictConfig") -> "tuple[dict[str, object], list[Table]]":
             "dict[str, dict[str, float]]", OmegaConf.to_container(values.casfne.table4_cost)
         )
         return profile_generator(model), generator_tables(model, printed)
+    if hasattr(model, "t"):
+        return profile_other(model), other_tables(model)
     raise UserError(
-        f"facegeo-profile counts CCNN and Cas-FNE, got {type(model).__name__} from model._target_="
-        f"{cfg.model.get('_target_')}; choose model=ccnn or model=casfne"
+        f"facegeo-profile counts CCNN and generators of normals, which have a number of "
+        f"refinements t; got {type(model).__name__} from model._target_="
+        f"{cfg.model.get('_target_')}; choose model=ccnn, casfne, carn or restormer"
     )
 
 
@@ -62,10 +70,12 @@ def main() -> None:
         "profile",
         "Count the weights, multiply-accumulates and megabytes of a model: CCNN layer by layer, "
         "its paper's Tables 2 and 3; Cas-FNE by number of refinements, in truth and as its paper's "
-        "Table IV counts. Needs no data and no trained weights.",
+        "Table IV counts; another generator of normals as a whole. Needs no data and no trained "
+        "weights.",
         [
             "facegeo-profile experiment=ccnn/paper",
             "facegeo-profile experiment=casfne/paper format=json",
+            "facegeo-profile model=restormer model.dim=24",
             "facegeo-profile model.stages.stage2.net.hidden=40",
         ],
     )

@@ -1,4 +1,4 @@
-"""What Cas-FNE's generator costs: what is true, and what the paper's Table IV counted.
+"""What a generator costs: what is true and, of Cas-FNE, what the paper's Table IV counted.
 
 Cas-FNE, Table IV, was counted by thop, whose figures differ from the truth in four ways (all
 found by recomputing the printed numbers): the published network registers its ResNet twice, so
@@ -14,9 +14,11 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from facegeo.models.casfne.discriminator import PatchDiscriminator
 from facegeo.models.casfne.fusion import CAT
@@ -42,6 +44,11 @@ NOTE = (
     "Beside them what the rule of the paper's Table IV gives, in whose row t=k there are k-1 "
     "refinements (it counts the ResNet's multiplications four times and its parameters twice, "
     "transposed convolutions on output pixels, and batch norms), and what the paper prints."
+)
+
+OTHERS_NOTE = (
+    "GMAC: 10^9 multiplications for one image of 256x256; twice that in FLOPs. Of them, attention "
+    "multiplies features with features; all others are with a weight."
 )
 
 
@@ -96,7 +103,7 @@ def generator_costs(model: CasFNE) -> list[Cost]:
 
 
 def profile_generator(model: CasFNE) -> dict[str, object]:
-    """Count what a generator costs for one image of 256x256.
+    """Count what Cas-FNE's generator costs for one image of 256x256.
 
     Args:
         model: The paper's has 18,102,758 parameters.
@@ -106,14 +113,8 @@ def profile_generator(model: CasFNE) -> dict[str, object]:
         built, ``discriminator_parameters``, and ``t``: a list with a ``Cost`` as dict for each t.
         Plain numbers, ready for JSON.
     """
-    parameters = sum(p.numel() for p in model.parameters())
-    return {
-        "parameters": parameters,
-        "macs": sum(call.macs for call in _calls(model, model.t)),
-        "size_mb": round(4 * parameters / MIB, 4),
-        "discriminator_parameters": sum(p.numel() for p in PatchDiscriminator().parameters()),
-        "t": [asdict(cost) for cost in generator_costs(model)],
-    }
+    macs = sum(call.macs for call in _calls(model, model.t))
+    return _sizes(model) | {"macs": macs, "t": [asdict(cost) for cost in generator_costs(model)]}
 
 
 def generator_tables(model: CasFNE, printed: Mapping[str, Mapping[str, float]]) -> list[Table]:
@@ -136,6 +137,42 @@ def generator_tables(model: CasFNE, printed: Mapping[str, Mapping[str, float]]) 
     digits = {"paper M": 1, "paper G": 1}
     title = "Cost of the generator after t refinements"
     return [Table(title, columns, tuple(rows), NOTE, digits), _part_table(model)]
+
+
+def profile_other(model: nn.Module) -> dict[str, object]:
+    """Count what any other generator costs for one image of 256x256.
+
+    Args:
+        model: Maps images (B, 3, H, W) to normals; left as it is, and nothing is computed.
+
+    Returns:
+        ``parameters``, ``macs``, ``attention_macs`` (of ``macs``, those of features with
+        features), ``size_mb`` and ``discriminator_parameters``: plain numbers, ready for JSON.
+    """
+    shapes = deepcopy(model).eval().to("meta")  # shapes without numbers: nothing is computed
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        shapes(torch.empty(1, 3, SIDE, SIDE, device="meta"))
+    between = counter.get_flop_counts()["Global"].get(torch.ops.aten.bmm, 0)
+    macs = {"macs": counter.get_total_flops() // 2, "attention_macs": between // 2}
+    return _sizes(model) | macs
+
+
+def other_tables(model: nn.Module) -> list[Table]:
+    """Tabulate what any other generator costs, in the one row there is."""
+    counts = cast("dict[str, int]", profile_other(model))
+    row = (type(model).__name__, counts["parameters"])
+    gmacs = (counts["macs"] / 1e9, counts["attention_macs"] / 1e9)
+    columns = ("", "parameters", "GMAC", "of it attention")
+    return [Table("Cost of the generator", columns, ((*row, *gmacs),), OTHERS_NOTE)]
+
+
+def _sizes(model: nn.Module) -> dict[str, object]:
+    parameters = sum(p.numel() for p in model.parameters())
+    return {
+        "parameters": parameters,
+        "size_mb": round(4 * parameters / MIB, 4),
+        "discriminator_parameters": sum(p.numel() for p in PatchDiscriminator().parameters()),
+    }
 
 
 def _part_table(model: CasFNE) -> Table:

@@ -48,6 +48,13 @@ def test_the_generators_table_has_the_papers_figures_beside(profile: Profile) ->
     assert row == ["t=0", "11,767,683", "3.57", "t=1", "22.94", "14.17", "22.9", "14.2"]
 
 
+def test_another_generator_is_counted_as_a_whole(profile: Profile) -> None:
+    assert json.loads(profile("model=carn", "format=json"))["parameters"] == 816_451
+    lines = profile("model=restormer", "model.dim=48").splitlines()
+    row = next(line.split() for line in lines if line.strip().startswith("Restormer"))
+    assert row == ["Restormer", "26,126,644", "154.88", "13.89"]
+
+
 def test_an_unknown_format_is_the_users_mistake(
     profile: Profile,
     capsys: pytest.CaptureFixture[str],

@@ -7,9 +7,17 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from facegeo.models.carn import CARN
 from facegeo.models.casfne.fusion import CAT, FMM, MakeFusion
 from facegeo.models.casfne.generator import CasFNE
-from facegeo.profile.generator import generator_costs, generator_tables, profile_generator
+from facegeo.models.restormer import Restormer
+from facegeo.profile.generator import (
+    generator_costs,
+    generator_tables,
+    other_tables,
+    profile_generator,
+    profile_other,
+)
 
 PRINTED = {
     "t1": {"flops_g": 14.2, "params_m": 22.9},
@@ -105,3 +113,40 @@ def test_counting_leaves_the_model_as_it_was() -> None:
     assert model.training
     assert {p.device.type for p in model.parameters()} == {"cpu"}
     assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_carn_multiplies_with_each_weight_once_a_pixel() -> None:
+    model = CARN(width=4)
+    weights = sum(p.numel() for name, p in model.named_parameters() if name.endswith("weight"))
+    counts = json.loads(json.dumps(profile_other(model)))
+    assert counts["macs"] == weights * 256**2
+    assert counts["attention_macs"] == 0
+    assert counts["parameters"] == sum(p.numel() for p in model.parameters())
+    assert counts["size_mb"] == pytest.approx(counts["parameters"] * 4 / 2**20, abs=1e-4)
+    assert counts["discriminator_parameters"] == 1_559_169
+
+
+def test_restormers_convolutions_cost_what_its_paper_prints() -> None:
+    counts = profile_other(Restormer())
+    macs, attention = counts["macs"], counts["attention_macs"]
+    assert isinstance(macs, int)
+    assert isinstance(attention, int)
+    assert f"{(macs - attention) / 1e9:.2f}" == "140.99"  # printed as FLOPs, without attention
+    # Two products a block, of channels x channels / heads x pixels each.
+    pixels = [256**2 // 4**level for level in range(4)]
+    blocks = [(48, 1, 4, 0), (96, 1, 4 + 4, 0), (96, 2, 12, 1), (192, 4, 12, 2), (384, 8, 8, 3)]
+    assert attention == sum(2 * c * c // h * n * pixels[at] for c, h, n, at in blocks)
+
+
+def test_another_generators_table_has_one_row() -> None:
+    (table,) = other_tables(CARN(width=4))
+    ((name, parameters, gmac, attention),) = table.rows
+    assert (name, parameters) == ("CARN", sum(p.numel() for p in CARN(width=4).parameters()))
+    assert (gmac, attention) == (profile_other(CARN(width=4))["macs"] / 1e9, 0)
+
+
+def test_counting_another_generator_leaves_it_as_it_was() -> None:
+    model = CARN(width=4).train()
+    profile_other(model)
+    assert model.training
+    assert {p.device.type for p in model.parameters()} == {"cpu"}

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812  torch's own habit
 from torch import Tensor, nn
 
-from facegeo.geometry.normals import normalise
 from facegeo.models.casfne.fusion import CAT, MakeFusion
+from facegeo.models.normal_head import to_normals
 from facegeo.models.resnet import CHANNELS, ResNet
 
 WIDTH = 32
@@ -53,7 +53,7 @@ class InitialDecoder(nn.Module):
             x = norm(deconv(x))
             if skips:
                 x = F.relu(torch.cat((x, skips.pop()), dim=1))
-        return _to_normals(self.head(x))
+        return to_normals(self.head(x))
 
 
 class NormalEncoder(nn.Module):
@@ -105,7 +105,7 @@ class RefiningDecoder(nn.Module):
             # The published network has the structure first at the coarsest scale, last elsewhere.
             pair = (fused, x) if x is features else (x, fused)
             x = norm(deconv(F.relu(torch.cat(pair, dim=1))))
-        return _to_normals(x)
+        return to_normals(x)
 
 
 class CascadedBlock(nn.Module):
@@ -186,8 +186,3 @@ class CasFNE(nn.Module):
 def _double(channels: int, out: int) -> nn.ConvTranspose2d:
     """A layer that doubles the side."""
     return nn.ConvTranspose2d(channels, out, 4, 2, 1)
-
-
-def _to_normals(x: Tensor) -> Tensor:
-    """Unit vectors in float32, whatever the layers computed in."""
-    return normalise(torch.tanh(x.float()), eps=1e-6)
