@@ -1,0 +1,241 @@
+"""A job as one W&B run, which may fail without costing the job anything."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from argparse import Namespace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+from facegeo.errors import UserError
+from facegeo.tracking.wandb_values import to_config, to_summary
+from facegeo.whole_file import write_whole
+
+if TYPE_CHECKING:
+    from wandb import Run
+
+log = logging.getLogger(__name__)
+
+Mode = Literal["offline", "online", "disabled"]
+MODES = ("offline", "online", "disabled")
+INIT_TIMEOUT_S = 30.0
+FINISH_TIMEOUT_S = 120.0
+"""After these W&B gives up; what it has not sent is on disk, for ``wandb sync``."""
+LONGEST_TAG, LONGEST_NAME = 64, 128  # what W&B's server takes
+
+
+class WandbRun(Logger):
+    """Curves, pictures, settings and results of one job, whatever number of trainers it builds.
+
+    The run is opened by what is logged first. Its group is the study, its job type the
+    experiment, its tags what ``about.source`` names, its name what the study overrides. A job
+    that goes on after it was killed goes on with the same run, whose id stands in ``wandb/id``.
+    Curves stay out of its summary, which holds the final metrics alone.
+
+    No fault of W&B or of the network reaches the job: the first is told as a warning.
+
+    Args:
+        save_dir: The job's folder; W&B's files go to ``wandb`` in it.
+        project: W&B project.
+        entity: W&B user or team; None: who is logged in.
+        mode: "offline" writes files alone, "online" sends them too, "disabled" does nothing.
+
+    Attributes:
+        part: What is being trained, such as "stage1": first part of the curves' names, with a
+            count of batches of its own.
+
+    Raises:
+        UserError: If there is no such mode.
+    """
+
+    def __init__(
+        self,
+        save_dir: str | Path,
+        project: str,
+        entity: str | None = None,
+        mode: str = "offline",
+    ) -> None:
+        super().__init__()
+        if mode not in MODES:
+            raise UserError(
+                f"wandb.mode must be one of {', '.join(MODES)}, got {mode!r}; set it, or the "
+                "environment variable WANDB_MODE"
+            )
+        self.part = "fit"
+        self._folder, self._project, self._entity = Path(save_dir), project, entity
+        self._mode = cast(Mode, mode)
+        self._config: dict[str, Any] = {}
+        self._run: Run | None = None
+        self._failed = self._copied = False
+        self._parts: set[str] = set()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a process that Lightning spawns gets: it opens the run for itself."""
+        return self.__dict__ | {"_run": None, "_parts": set(), "_copied": True}
+
+    @property
+    def name(self) -> str:
+        """W&B project."""
+        return self._project
+
+    @property
+    def version(self) -> str | None:
+        """Id of the W&B run, once it was opened."""
+        path = self._folder / "wandb" / "id"
+        return path.read_text() if path.is_file() else None
+
+    @property
+    def address(self) -> str | None:
+        """Where the run is to be seen: its page, or the id under which it is kept offline."""
+        if self._run is None:
+            return None
+        return self.version if self._run.offline else str(self._run.url)
+
+    @rank_zero_only
+    def log_hyperparams(
+        self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any
+    ) -> None:
+        """Keep what becomes the run's config; ``record`` in it is the job's record."""
+        self._config |= dict(params if isinstance(params, Mapping) else vars(params))
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log a point of each curve, at batch ``step`` of this part."""
+        if self._silent:
+            return
+        with self._harmless():
+            run, axis = self._open(), f"{self.part}/batch"
+            if self.part not in self._parts:
+                run.define_metric(axis, hidden=True, summary="none")
+                run.define_metric(f"{self.part}/*", step_metric=axis, summary="none")
+                self._parts.add(self.part)
+            # A training is one epoch, which needs no curve.
+            point = {f"{self.part}/{key}": v for key, v in metrics.items() if key != "epoch"}
+            run.log(point if step is None else point | {axis: step})
+
+    @rank_zero_only
+    def log_image(self, key: str, images: Sequence[str]) -> None:
+        """Log picture files."""
+        if self._silent:
+            return
+        with self._harmless():
+            import wandb
+
+            self._open().log({key: [wandb.Image(image) for image in images]})
+
+    @rank_zero_only
+    def close(self, metrics: Mapping[str, float], record: Mapping[str, Any], status: str) -> None:
+        """Write what the job ended with, and end the run.
+
+        Args:
+            metrics: Final metrics by name; empty if the job failed.
+            record: The job's record.
+            status: "done" or another, which marks the run as failed.
+        """
+        if not self._silent:
+            with self._harmless():
+                run = self._open()
+                self._config |= {"record": dict(record)}
+                self._describe(run)
+                run.summary.update(to_summary(metrics))
+        self._finish(status == "done")
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """End the run in a process that Lightning spawned; the job's own process goes on."""
+        if self._copied:
+            self._finish(status == "success")
+
+    def _finish(self, well: bool) -> None:
+        if self._run is not None:
+            with self._harmless():
+                self._run.finish(exit_code=0 if well else 1)
+        self._run, self._parts = None, set()
+
+    @property
+    def _silent(self) -> bool:
+        return self._failed or self._mode == "disabled"
+
+    @contextmanager
+    def _harmless(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            if not self._failed:
+                log.warning("W&B failed (%r); the job goes on without it", error)
+            self._failed = True
+
+    def _open(self) -> Run:
+        if self._run is None:
+            self._run = self._init()
+            self._describe(self._run)
+            kept = Path(self._run.dir).parent
+            log.info("W&B run: %s", kept if self._run.offline else self._run.url)
+        return self._run
+
+    def _describe(self, run: Run) -> None:
+        config = to_config(self._config)
+        run.config.update(config, allow_val_change=True)  # type: ignore[no-untyped-call]
+
+    def _init(self) -> Run:
+        import wandb
+
+        if self._mode == "offline":
+            return self._start("offline")
+        try:
+            if wandb.login(prompt=False, verify=False):  # it would ask, and wait for an answer
+                return self._start("online")
+            reason = "nobody is logged in, see `wandb login`"
+        except Exception as error:
+            reason = str(error).partition("\n")[0]
+            wandb.teardown()  # else the id stays in use by the attempt
+        kept = self._folder / "wandb"
+        log.warning("W&B is not reached (%s): run kept in %s for `wandb sync`", reason, kept)
+        return self._start("offline")
+
+    def _start(self, mode: Mode) -> Run:
+        import wandb
+
+        record, study = self._config.get("record") or {}, self._config.get("study")
+        differs = " ".join(record.get("overrides") or ()) if study else ""
+        settings = wandb.Settings(
+            init_timeout=INIT_TIMEOUT_S,
+            finish_timeout=FINISH_TIMEOUT_S,
+            finish_timeout_raises=True,
+            reinit="create_new",  # whatever another run in this process did not close
+            console="off",
+            disable_git=True,  # the record has it
+            disable_code=True,
+            silent=True,  # what matters is said here
+        )
+        return wandb.init(
+            project=self._project,
+            entity=self._entity,
+            mode=mode,
+            dir=str(self._folder),
+            id=self._id(),
+            resume="allow",
+            group=study,
+            job_type=record.get("experiment"),
+            tags=_tags(self._config.get("about") or {}),
+            name=(differs or self._folder.name)[:LONGEST_NAME],
+            settings=settings,
+        )
+
+    def _id(self) -> str:
+        """Drawn once for a folder: W&B takes no id again whose run was deleted there."""
+        if self.version is None:
+            write_whole(self._folder / "wandb" / "id", secrets.token_hex(4))
+        return str(self.version)
+
+
+def _tags(about: Mapping[str, Any]) -> list[str]:
+    """Paper and table from ``source``: "CCNN, Fig. 6" gives two tags."""
+    words = [word.strip()[:LONGEST_TAG] for word in str(about.get("source") or "").split(",")]
+    return [word for word in words if word]
