@@ -82,7 +82,7 @@ class Table:
         table.caption, table.caption_justify = self.note or None, "left"
         for column, right in zip(self.columns, self._right_aligned(), strict=True):
             table.add_column(Text(column), justify="right" if right else "left", no_wrap=True)
-        for row in self._shown():
+        for row in self.shown():
             table.add_row(*map(Text, row))
         return table
 
@@ -90,7 +90,7 @@ class Table:
         """Return title, table and note as GitHub Markdown, ending in a newline."""
         lines = [f"**{self.title}**", "", _line(self.columns)]
         lines += [_line(["---:" if right else ":---" for right in self._right_aligned()])]
-        lines += [_line(row) for row in self._shown()]
+        lines += [_line(row) for row in self.shown()]
         lines += ["", self.note] if self.note else []
         return "\n".join(lines) + "\n"
 
@@ -103,7 +103,8 @@ class Table:
             writer.writerow([f"{cell:.6g}" if isinstance(cell, float) else cell for cell in row])
         return text.getvalue()
 
-    def _shown(self) -> list[list[str]]:
+    def shown(self) -> list[list[str]]:
+        """Return the rows as text, None as a dash."""
         places = [self.digits.get(column, DIGITS) for column in self.columns]
         return [[_show(c, p) for c, p in zip(row, places, strict=True)] for row in self.rows]
 

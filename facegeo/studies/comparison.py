@@ -14,6 +14,10 @@ from facegeo.studies.variants import Variant, find_variants
 
 MEASURES = ("error_pct", "mean_deg")
 """What is compared where a study does not say: the first that was measured."""
+FIRST = object()
+"""The baseline where a study does not say: the first row."""
+LAST = "last"
+"""Among a study's rows: the last that each variant measured."""
 
 
 @dataclass(frozen=True)
@@ -101,10 +105,10 @@ def compare(study: Study) -> Comparison:
         notes=(*study.notes, *_hindrances(done)),
     )
     rows = _bare_rows(bare)
-    wanted = about.get("baseline")
+    wanted = about.get("baseline", FIRST)
     base = _find(rows, wanted)
     notes = list(bare.notes)
-    if wanted is not None and base is None:
+    if wanted not in (None, FIRST) and base is None:
         notes.append(f"There is no row {wanted!r} to compare with yet.")
     if done and not any(row.values for row in rows):
         notes.append(f"No finished run has measured {split}/.../{measure}.")
@@ -134,13 +138,18 @@ def _bare_rows(comparison: Comparison) -> list[Row]:
     entries = comparison.study.about.get("rows") or _suggested(comparison)
     rows = []
     for variant in variants:
-        for entry in map(str, entries):
+        for asked in map(str, entries):
+            entry = _last(comparison, variant) if asked == LAST else asked
             values = comparison.by_seed(variant, entry)
             if values or not variant.done:
                 name = _row_name(variant, entry, len(variants), len(entries))
                 shown = spread(list(values.values()))
                 rows.append(Row(name, variant, entry, values, shown, None, None))
     return rows
+
+
+def _last(comparison: Comparison, variant: Variant) -> str:
+    return next(reversed(comparison.entries(variant)), LAST)
 
 
 def _row_name(variant: Variant, entry: str, variants: int, entries: int) -> str:
@@ -150,9 +159,9 @@ def _row_name(variant: Variant, entry: str, variants: int, entries: int) -> str:
 
 
 def _find(rows: Sequence[Row], wanted: object) -> Row | None:
-    """The row of that name, or whose only setting has that value; the first if none is wanted."""
-    if wanted is None:
-        return rows[0] if rows else None
+    """The row of that name, or whose only setting has that value; None wants none."""
+    if wanted == FIRST:
+        return rows[0] if len(rows) > 1 else None
     return next((row for row in rows if str(wanted) in _names(row)), None)
 
 

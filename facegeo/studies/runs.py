@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from facegeo.errors import UserError
 
-Status = Literal["done", "running", "failed"]
+Status = Literal["done", "running", "stopped", "failed"]
 PLAN = "plan.json"
 
 
@@ -148,8 +148,8 @@ def read_run(folder: Path) -> StudyRun:
     if errors or record.get("status") == "failed":
         status = "failed"
         record["error"] = "; ".join([*errors, *filter(None, [record.get("error")])]) or "unknown"
-    elif record.get("status") == "running" and metrics:
-        status = "running"  # it was measured before and is being run again
+    elif record.get("status") in ("running", "stopped"):
+        status = record["status"]  # its metrics, if any, are of an earlier session
     return StudyRun(
         study=str(record.get("study") or config.get("study") or ""),
         experiment=record.get("experiment"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -86,9 +87,10 @@ def differing(nodes: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
-    """The last part of each dotted key, or all of it where two would be the same."""
-    last = Counter(key.split(".")[-1] for key in keys)
-    return {k: k if last[k.split(".")[-1]] > 1 else k.split(".")[-1] for k in keys}
+    """The last word of each dotted key with what follows, or all of it where two are the same."""
+    words = {key: re.sub(r"^.*\.(?=[^.]*[^.\d])", "", key) for key in keys}  # sizes.0, not 0
+    again = Counter(words.values())
+    return {key: key if again[word] > 1 else word for key, word in words.items()}
 
 
 def _names(study: Study, groups: Sequence[tuple[Sequence[StudyRun], Sequence[Job]]]) -> list[str]:
@@ -151,7 +153,7 @@ def _choices(overrides: Sequence[str]) -> frozenset[str]:
 
 def _fits(when: Mapping[str, Any], run: StudyRun | None, overrides: Sequence[str]) -> bool:
     """Whether all that ``when`` asks holds, by the overrides or else by the configuration."""
-    return bool(when) and all(_holds(str(k), v, run, overrides) for k, v in when.items())
+    return all(_holds(str(k), v, run, overrides) for k, v in when.items())
 
 
 def _holds(key: str, wanted: object, run: StudyRun | None, overrides: Sequence[str]) -> bool:

@@ -1,0 +1,138 @@
+"""What a reader must know beside the numbers: what is missing, what the rest was made from."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from facegeo.studies.comparison import Comparison
+from facegeo.studies.runs import Study
+from facegeo.studies.variants import Job, Variant, job_seed
+
+Facts = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A job without a result.
+
+    Attributes:
+        variant: Its name.
+        seed: Its seed.
+        status: "planned", "running" (or killed), "stopped" or "failed".
+        error: What it failed with.
+        job: Its overrides, and what else a command needs to do it again.
+        link: Its folder or address, if it was begun.
+    """
+
+    variant: str
+    seed: int | None
+    status: str
+    error: str | None
+    job: Job
+    link: str | None
+
+
+def unfinished(comparison: Comparison) -> list[Unfinished]:
+    """Jobs that were begun and have no result, and those that nobody began."""
+    found = []
+    for variant in comparison.variants:
+        for run in variant.runs:
+            if run.status != "done":
+                words = _whole(run.overrides, comparison.study, run.experiment)
+                found.append(
+                    Unfinished(variant.name, run.seed, run.status, run.error, words, run.link)
+                )
+        experiment = next((run.experiment for run in variant.runs if run.experiment), None)
+        for job in _not_begun(variant):
+            words = _whole(job, comparison.study, experiment)
+            found.append(Unfinished(variant.name, job_seed(job), "planned", None, words, None))
+    return found
+
+
+def commands(comparison: Comparison, jobs: Iterable[Unfinished]) -> list[str]:
+    """What finishes a study: the command that started it, or one a job."""
+    if comparison.study.command:
+        return [comparison.study.command]
+    return [shlex.join(["facegeo-train", *job.job]) for job in jobs]
+
+
+def facts(comparison: Comparison) -> Facts:
+    """Counts, data, commits, devices, time and software by name, as far as they are known."""
+    runs = comparison.study.runs
+    records = [run.record for run in runs if run.status == "done"]
+    states = Counter(["done"] * len(records))
+    states.update(job.status for job in unfinished(comparison))
+    found = {
+        "Runs": ", ".join(f"{count} {status}" for status, count in states.items()),
+        "Data": _distinct(_data(record) for record in records),
+        "Commit": _distinct(_commit(record) for record in records),
+        "Device": _distinct(str(record.get("device") or "") for record in records),
+        "Wall time": duration(sum(float(run.record.get("wall_s") or 0) for run in runs)),
+        "Software": _distinct(_packages(record) for record in records),
+    }
+    return {name: text for name, text in found.items() if text}
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them; nothing of none.
+
+    >>> duration(3725)
+    '1 h 2 min'
+    """
+    if seconds <= 0:
+        return ""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours:,} h {minutes} min" if hours else f"{minutes} min"
+
+
+def _not_begun(variant: Variant) -> list[Job]:
+    begun = {run.seed for run in variant.runs}
+    left = [job for job in variant.jobs if job_seed(job) not in begun and job_seed(job) is not None]
+    if not variant.runs:
+        left += [job for job in variant.jobs if job_seed(job) is None]
+    return left
+
+
+def _whole(job: Job, study: Study, experiment: str | None) -> Job:
+    """Overrides with the choices that the plan may leave out."""
+    before: list[str] = []
+    if not any(word.startswith("ablation=") for word in job):
+        if experiment and not any(word.startswith("experiment=") for word in job):
+            before.append(f"experiment={experiment}")
+        if not any(word.startswith("study=") for word in job):
+            before.append(f"study={study.name}")
+    return (*before, *job)
+
+
+def _data(record: Mapping[str, Any]) -> str:
+    data = record.get("data") or {}
+    about = [str(data[key])[:12] for key in ("hash",) if data.get(key)]
+    about = [str(data["kind"]), *about] if data.get("kind") else about
+    title = str(data.get("title") or "")
+    return f"{title} ({', '.join(about)})" if title and about else title
+
+
+def _commit(record: Mapping[str, Any]) -> str:
+    git = record.get("git") or {}
+    if not git.get("commit"):
+        return ""
+    return f"{str(git['commit'])[:10]}{' with changes' if git.get('dirty') else ''}"
+
+
+def _packages(record: Mapping[str, Any]) -> str:
+    packages = record.get("packages") or {}
+    names = ("facegeo", "python", "torch", "lightning")
+    return ", ".join(f"{name} {packages[name]}" for name in names if name in packages)
+
+
+def _distinct(texts: Iterable[str]) -> str:
+    counts = Counter(filter(None, texts))
+    if len(counts) < 2:
+        return next(iter(counts), "")
+    return "; ".join(f"{text} ({count} runs)" for text, count in counts.items())

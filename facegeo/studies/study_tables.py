@@ -1,0 +1,201 @@
+"""A compared study as tables: for people, for programs and for LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from facegeo.studies.compare import Difference
+from facegeo.studies.comparison import Comparison, Row
+from facegeo.tables import NORMAL_COLUMNS, NORMAL_NOTE, STAGE_COLUMNS, STAGE_NOTE, Cell, Table
+
+LABELS = {
+    "error_pct": "mean error, % of the face box width",
+    "mean_deg": "mean angle, degrees",
+    "image_mean_deg": "mean over images of the mean angle, degrees",
+    "auc10": "area under the CED curve up to 10 %",
+}
+STATISTICS = (
+    "Mean and sample standard deviation (over n - 1) over the seeds. Difference = this row less "
+    "the baseline, mean over the seeds that both have; p of a two-sided paired t-test over them, "
+    "their number in brackets."
+)
+DOUBT = "(?) = figure or text of the paper leave doubt."
+
+
+def label(comparison: Comparison) -> str:
+    """The measure in words, with its unit."""
+    return LABELS.get(comparison.measure, comparison.measure)
+
+
+def definition(comparison: Comparison) -> str:
+    """How the measure is defined, and over what mean and spread are taken."""
+    for columns, note in ((STAGE_COLUMNS, STAGE_NOTE), (NORMAL_COLUMNS, NORMAL_NOTE)):
+        if comparison.measure in columns.values():
+            return f"{note} {STATISTICS}"
+    return f"{comparison.measure}: as the runs' metrics name it. {STATISTICS}"
+
+
+def decimals(comparison: Comparison) -> int:
+    """Decimals that suit the values: two, none for counts, four for what is below one."""
+    values = [abs(value) for row in comparison.rows for value in row.values.values()]
+    largest = max((value for value in values if math.isfinite(value)), default=1.0)
+    return 0 if largest >= 1000 else 2 if largest >= 1 else 4
+
+
+def show_p(apart: Difference) -> str:
+    """The p value and of how many seeds, such as ``0.012 (3)``."""
+    if apart.p is None:
+        return f"- ({apart.n})"
+    return f"{'<0.001' if apart.p < 0.001 else f'{apart.p:.3f}'} ({apart.n})"
+
+
+def show_paper(row: Row, places: int) -> str | None:
+    """What the paper prints, marked where it is in doubt."""
+    if row.paper is None:
+        return None
+    return f"{row.paper.value:,.{places}f}{'' if row.paper.certain else ' (?)'}"
+
+
+def main_table(comparison: Comparison) -> Table:
+    """Tabulate a study: a row a variant, or a row an entry of one variant."""
+    places = decimals(comparison)
+    mean = f"mean {comparison.measure}"
+    rows: list[tuple[Cell, ...]] = []
+    for row in comparison.rows:
+        apart = row.difference
+        rows.append(
+            (
+                f"{row.name} *" if row.name == comparison.baseline else row.name,
+                seeds(row),
+                row.spread.mean,
+                row.spread.std,
+                f"{apart.mean:+.{places + 1}f}" if apart else None,
+                show_p(apart) if apart else None,
+                show_paper(row, places),
+            )
+        )
+    base = f" * = baseline. {DOUBT}" if comparison.baseline else f" {DOUBT}"
+    return Table(
+        title=f"{comparison.study.name}: {comparison.split} split",
+        columns=("", "seeds", mean, "+-", "difference", "p (n)", "paper"),
+        rows=tuple(rows),
+        note=definition(comparison) + base,
+        digits={mean: places, "+-": places + 1},
+    )
+
+
+def detail_table(comparison: Comparison) -> Table | None:
+    """Tabulate all that is usually measured, means over the seeds; None for other measures."""
+    for columns in (STAGE_COLUMNS, NORMAL_COLUMNS):
+        if comparison.measure in columns.values():
+            break
+    else:
+        return None
+    rows: list[tuple[Cell, ...]] = []
+    for row in (row for row in comparison.rows if row.values):
+        cells: list[Cell] = [row.name]
+        for end in columns.values():
+            values = comparison.by_seed(row.variant, row.entry, end).values()
+            cells.append(sum(values) / len(values) if values else None)
+        rows.append(tuple(cells))
+        printed = comparison.cells.get(row.name)
+        if isinstance(printed, dict) and comparison.measure in printed:
+            numbers = (printed.get(end) for end in columns.values())
+            rows.append((f"{row.name}, paper", *(None if n is None else float(n) for n in numbers)))
+    title = f"{comparison.study.name}: all measures, means over the seeds"
+    return Table(title, ("", *columns), tuple(rows), digits={"AUC": 3}) if rows else None
+
+
+def seeds(row: Row) -> str:
+    """How many seeds are done of how many."""
+    return f"{len(row.values)} of {row.variant.planned}"
+
+
+def cells_csv(comparisons: Sequence[Comparison], folder: Path) -> str:
+    """All rows of all studies as one CSV: numbers to six digits, runs' folders from ``folder``."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = ["study", "split", "measure", "row", "seeds_done", "seeds_planned", "mean", "std"]
+    names += ["baseline", "difference", "p", "common_seeds", "paper", "paper_certain", "runs"]
+    writer.writerow(names)
+    for comparison in comparisons:
+        for row in comparison.rows:
+            apart, paper, shown = row.difference, row.paper, row.spread
+            cells = [comparison.study.name, comparison.split, comparison.measure, row.name]
+            counts = [shown.n, row.variant.planned, _six(shown.mean), _six(shown.std)]
+            test = [comparison.baseline, *([_six(apart.mean), _six(apart.p), apart.n] if apart
+                    else [None, None, None])]  # fmt: skip
+            beside = [paper.value, paper.certain] if paper else [None, None]
+            runs = " ".join(relative(run.link, folder) for run in row.variant.done)
+            writer.writerow([*cells, *counts, *test, *beside, runs])
+    return text.getvalue()
+
+
+def latex(comparison: Comparison) -> str:
+    """The table for a LaTeX document that loads ``booktabs``."""
+    places = decimals(comparison)
+    lines = [
+        r"\begin{table}",
+        r"  \centering",
+        f"  \\caption{{{_tex(_caption(comparison))}}}",
+        f"  \\label{{tab:{re.sub(r'[^a-z0-9]+', '-', comparison.study.name.lower())}}}",
+        r"  \begin{tabular}{lrrrrr}",
+        r"    \toprule",
+        r"     & seeds & mean & difference & $p$ & paper \\",
+        r"    \midrule",
+    ]
+    for row in comparison.rows:
+        shown, apart = row.spread, row.difference
+        mean = "--" if shown.mean is None else f"{shown.mean:.{places}f}"
+        if shown.std is not None:
+            mean = f"${mean} \\pm {shown.std:.{places + 1}f}$"
+        cells = [_tex(row.name), f"{shown.n}/{row.variant.planned}", mean]
+        cells += [f"${apart.mean:+.{places + 1}f}$" if apart else "--"]
+        cells += [_tex_p(apart), _tex(show_paper(row, places) or "--")]
+        lines.append("    " + " & ".join(cells) + r" \\")
+    lines += [r"    \bottomrule", r"  \end{tabular}", r"\end{table}"]
+    return "\n".join(lines) + "\n"
+
+
+def relative(link: str, folder: Path) -> str:
+    """A run's address, or its folder as seen from ``folder``."""
+    if link.startswith("https://"):
+        return link
+    return Path(os.path.relpath(link, folder.resolve())).as_posix()
+
+
+def _caption(comparison: Comparison) -> str:
+    about = comparison.study.about
+    parts = [str(about.get("question") or comparison.study.name)]
+    parts += [f"{about['source']}."] if about.get("source") else []
+    parts += [f"{label(comparison).capitalize()}; mean and standard deviation over seeds."]
+    parts += [f"Difference to {comparison.baseline}." if comparison.baseline else ""]
+    return " ".join(filter(None, parts))
+
+
+def _tex_p(apart: Difference | None) -> str:
+    if apart is None or apart.p is None:
+        return "--"
+    return "$<0.001$" if apart.p < 0.001 else f"{apart.p:.3f}"
+
+
+def _tex(text: str) -> str:
+    """Text with LaTeX's special characters escaped."""
+    special = {char: f"\\{char}" for char in "&%$#_{}"} | {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+    }
+    return "".join(special.get(char, char) for char in text)
+
+
+def _six(value: float | None) -> str | None:
+    return None if value is None else f"{value:.6g}"
