@@ -46,14 +46,13 @@ def _count(cfg: "DictConfig") -> "tuple[dict[str, object], list[Table]]":
     )
 
     model = instantiate(cfg.model)
+    values = OmegaConf.load(experiments_dir() / "paper_values.yaml")
     if isinstance(model, Cascade):
-        return profile_cascade(model), profile_tables(model)
+        table_3 = _plain(values.ccnn.table3_size_speed)
+        return profile_cascade(model), profile_tables(model, table_3)
     if isinstance(model, CasFNE):
-        values = OmegaConf.load(experiments_dir() / "paper_values.yaml")
-        printed = cast(
-            "dict[str, dict[str, float]]", OmegaConf.to_container(values.casfne.table4_cost)
-        )
-        return profile_generator(model), generator_tables(model, printed)
+        table_4 = _plain(values.casfne.table4_cost)
+        return profile_generator(model), generator_tables(model, table_4)
     if hasattr(model, "t"):
         return profile_other(model), other_tables(model)
     raise UserError(
@@ -61,6 +60,12 @@ def _count(cfg: "DictConfig") -> "tuple[dict[str, object], list[Table]]":
         f"refinements t; got {type(model).__name__} from model._target_="
         f"{cfg.model.get('_target_')}; choose model=ccnn, casfne, carn or restormer"
     )
+
+
+def _plain(cells: object) -> "dict[str, dict[str, float]]":
+    from omegaconf import OmegaConf
+
+    return cast("dict[str, dict[str, float]]", OmegaConf.to_container(cells))
 
 
 def main() -> None:
@@ -74,6 +79,7 @@ def main() -> None:
         "weights.",
         [
             "facegeo-profile experiment=ccnn/paper",
+            "facegeo-profile experiment=ccnn/sun",
             "facegeo-profile experiment=casfne/paper format=json",
             "facegeo-profile model=restormer model.dim=24",
             "facegeo-profile model.stages.stage2.net.hidden=40",

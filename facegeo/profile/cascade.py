@@ -5,12 +5,13 @@ Counted from the shapes of the weights, exactly; CCNN, Table 2 and Table 3 are r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import cast
 
 from facegeo.models.ccnn import Cascade, Stage
 from facegeo.models.net_bank import NetBank
+from facegeo.profile.layers import Layer, module_layers, net_layers
 from facegeo.tables import Cell, Table
 
 MIB = 2**20
@@ -20,58 +21,11 @@ NOTE = (
     "with a weight for one face, cutting out windows not counted; twice that in FLOPs. "
     "MB: 4 bytes a weight / 2^20, as the paper prints."
 )
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One line of the paper's Table 2.
-
-    Attributes:
-        name: As the paper has it: conv1, pool1, ..., 120d-fc1, 10d-fc2.
-        input: Shape that comes in, height x width x channels, or a number of values.
-        kernel: Kernel side x side x output channels / step; "-" for a fully connected layer.
-        output: Shape that goes out, written like ``input``.
-        weights: Number of weights, biases left out.
-        biases: Number of biases.
-        macs: Multiplications with a weight for one face.
-    """
-
-    name: str
-    input: str
-    kernel: str
-    output: str
-    weights: int = 0
-    biases: int = 0
-    macs: int = 0
-
-
-def net_layers(bank: NetBank, net: int) -> list[Layer]:
-    """List the layers of net number ``net`` of a bank, first to last."""
-    side, layers = bank.input_size, []
-    shape = f"{side}x{side}x{bank.conv_weights[0].shape[2]}"
-    for number, weight in enumerate(bank.conv_weights, 1):
-        _, channels, width, kernel, _ = weight.shape
-        weights, side = channels * width * kernel * kernel, side - kernel + 1
-        convolved = f"{side}x{side}x{channels}"
-        layers.append(
-            Layer(
-                f"conv{number}",
-                shape,
-                f"{kernel}x{kernel}x{channels}/1",
-                convolved,
-                weights,
-                channels,
-                weights * side * side,
-            )
-        )
-        side //= 2
-        shape = f"{side}x{side}x{channels}"
-        layers.append(Layer(f"pool{number}", convolved, "2x2/2", shape))
-    for number, (values, out) in enumerate(_connections(bank, net), 1):
-        name = f"{out}d-fc{number}"
-        layers.append(Layer(name, shape, "-", str(out), values * out, out, values * out))
-        shape = str(out)
-    return layers
+TABLE3_NOTE = (
+    "MB: 4 bytes each / 2^20. As printed: CCNN counts weights alone, the ResNets are those with "
+    "1,000 classes and all parameters, of which ResNet-34 has 83.15 MB (a digit is wrong). "
+    "ms: a face on the paper's GPU."
+)
 
 
 def profile_cascade(cascade: Cascade) -> dict[str, object]:
@@ -94,14 +48,18 @@ def profile_cascade(cascade: Cascade) -> dict[str, object]:
     return total | {"nets": each}
 
 
-def profile_tables(cascade: Cascade) -> list[Table]:
+def profile_tables(
+    cascade: Cascade, printed: Mapping[str, Mapping[str, float]] | None = None
+) -> list[Table]:
     """Tabulate a cascade's costs: nets of one build and the total, then the layers of each build.
 
     Args:
         cascade: Of any stages.
+        printed: The paper's Table 3: for each row its ``size_mb`` and ``time_ms``.
 
     Returns:
-        First the costs, then one table a build in the columns of the paper's Table 2.
+        The costs; where ``printed`` is given the size beside it; then one table a build in the
+        columns of the paper's Table 2.
     """
     builds: dict[tuple[Layer, ...], list[str]] = {}
     for name, (_, layers) in _nets(cascade).items():
@@ -114,6 +72,8 @@ def profile_tables(cascade: Cascade) -> list[Table]:
     rows.append(("all together", count, *_costs(everything).values()))
     columns = ("net", "number", "weights", "parameters", "MACs", "MB")
     tables = [Table("Cost of the cascade for one face", columns, tuple(rows), NOTE)]
+    if printed is not None:
+        tables.append(_table_3(_costs(everything), printed))
     return tables + [_layer_table(_names(names), layers) for layers, names in builds.items()]
 
 
@@ -123,14 +83,27 @@ def _nets(cascade: Cascade) -> dict[str, tuple[str, list[Layer]]]:
     for stage_name, module in cascade.stages.items():
         stage = cast("Stage", module)
         for number, name in enumerate(cast("Sequence[str]", stage.names)):
-            nets[name] = (stage_name, net_layers(stage.bank, number))
+            nets[name] = (stage_name, _layers(stage, number))
     return nets
 
 
-def _connections(bank: NetBank, net: int) -> list[tuple[int, int]]:
-    """(inputs, outputs) of the two fully connected layers of a net."""
-    _, hidden, features = bank.fc1_weight.shape
-    return [(features, hidden), (hidden, bank.outputs[net])]
+def _layers(stage: Stage, net: int) -> list[Layer]:
+    if isinstance(stage.bank, NetBank):
+        return net_layers(stage.bank, net)
+    channels = 1 if stage.colour == "grey" else 3
+    return module_layers(stage.bank.nets[net], channels, stage.input_size)
+
+
+def _table_3(costs: Mapping[str, int | float], printed: Mapping[str, Mapping[str, float]]) -> Table:
+    """The size of this cascade, with and without biases, above the rows that the paper prints."""
+    rows: list[tuple[Cell, ...]] = [
+        ("counted: weights", 4 * costs["weights"] / MIB, None),
+        ("counted: all parameters", 4 * costs["parameters"] / MIB, None),
+    ]
+    for name, cell in printed.items():
+        rows.append((f"printed: {name}", cell.get("size_mb"), cell.get("time_ms")))
+    title = "Size beside the paper's Table 3"
+    return Table(title, ("", "MB", "ms"), tuple(rows), TABLE3_NOTE)
 
 
 def _costs(layers: Sequence[Layer]) -> dict[str, int | float]:

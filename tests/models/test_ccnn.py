@@ -88,6 +88,53 @@ def test_votes_for_a_point_are_averaged() -> None:
     torch.testing.assert_close(stage.fuse(votes, unit), wanted)
 
 
+@pytest.mark.parametrize(
+    ("fusion", "nose", "eye"), [("mean", 0.6, 0.3), ("first", 0.3, 0.2), ("last", 0.9, 0.4)]
+)
+def test_one_net_alone_can_have_the_say(fusion: str, nose: float, eye: float) -> None:
+    unit = torch.tensor([0.5, 0.5, 0.5, 0.5]).expand(1, 11, 4)  # votes are box places
+    votes = torch.zeros(1, 11, 2)
+    votes[0, [2, 7, 8], 0] = torch.tensor([0.3, 0.6, 0.9])  # F1, EN1 and NM1 on the nose
+    votes[0, [0, 5], 1] = torch.tensor([0.2, 0.4])  # F1 and EN1 on the left eye
+    found = box_stage(fusion=fusion).fuse(votes, unit)
+    wanted = torch.zeros(1, 5, 2)
+    wanted[0, 2, 0], wanted[0, 0, 1] = nose, eye
+    torch.testing.assert_close(found, wanted)
+
+
+def test_the_last_window_size_can_have_the_say() -> None:
+    stage = point_stage(0.2, 0.1, fusion="last")
+    anchors = points()
+    votes = torch.full((2, 10, 2), 0.5)
+    votes[:, 1::2] = 1.0  # the nets of size .1 point to the corner
+    found = stage.fuse(votes, stage.frames(stage.windows(anchors), CANVAS))
+    torch.testing.assert_close(found, anchors + 0.1)
+
+
+def test_a_fusion_changes_no_weight_of_a_file() -> None:
+    assert set(box_stage(fusion="first").state_dict()) == set(box_stage().state_dict())
+
+
+def test_grey_nets_see_brightness_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = BoxStage(NETS, NET | {"in_channels": 1}, colour="grey")
+    crops = torch.rand(2, 3, 3, 15, 15, generator=torch.Generator().manual_seed(0))
+    shares = torch.tensor([0.299, 0.587, 0.114])  # ITU-R BT.601
+    brightness = (crops * shares[:, None, None]).sum(dim=2, keepdim=True)
+    seen: list[Tensor] = []
+
+    def spy(given: Tensor) -> Tensor:
+        seen.append(given)
+        return torch.zeros(2, 22)
+
+    monkeypatch.setattr(stage.bank, "forward", spy)
+    stage(crops)
+    over = (3, 4)
+    wanted = (brightness - brightness.mean(over, keepdim=True)) / (
+        brightness.std(over, correction=0, keepdim=True) + 1e-6
+    )
+    torch.testing.assert_close(seen[0], wanted, atol=1e-4, rtol=1e-4)
+
+
 def test_crops_lose_mean_and_contrast() -> None:
     stage = point_stage()
     crops = torch.rand(3, 10, 3, 15, 15, generator=torch.Generator().manual_seed(0))
@@ -168,9 +215,26 @@ def test_the_first_stages_share_their_weights() -> None:
     torch.testing.assert_close(part(Eyes(), CANVAS), cascade(Eyes(), CANVAS)[:, :2])
 
 
+def test_a_count_leaves_the_stages_behind_it_out() -> None:
+    stages = three_stages().by_name()
+    cascade = Cascade(stages, count=1)
+    assert list(cascade.stages) == ["stage1"]
+    assert cascade(Eyes(), CANVAS).shape == (2, 1, 5, 2)
+    assert list(Cascade(stages, count=3).stages) == list(stages)
+
+
+@pytest.mark.parametrize("count", [0, 4])
+def test_a_count_of_stages_that_there_are_not_is_refused(count: int) -> None:
+    stages = three_stages().by_name()
+    with pytest.raises(ValueError, match=f"count must be from 1 to 3.* got {count}"):
+        Cascade(stages, count=count)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: box_stage(fusion="median"), "fusion must be mean or first or last, got median"),
+        (lambda: box_stage(colour="sepia"), "colour must be rgb or grey, got sepia"),
         (lambda: box_stage(label="face"), "label must be window or image, got face"),
         (lambda: point_stage(mode="quarter"), "mode must be half or full, got quarter"),
         (lambda: BoxStage({"EN1": NETS["EN1"]}, NET), r"no net of the stage sees \['LM', 'RM'\]"),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,12 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from facegeo.models.ccnn import BoxStage, Cascade, PointStage
-from facegeo.profile.cascade import net_layers, profile_cascade, profile_tables
+from facegeo.models.resnet_points import ResNetPoints
+from facegeo.models.sun import SunNet
+from facegeo.profile.cascade import profile_cascade, profile_tables
+from facegeo.profile.layers import module_layers, net_layers
 
+LAYERS = ("layer1", "layer2", "layer3", "layer4")
 ALL = ("LE", "RE", "N", "LM", "RM")
 BIG = {"input_size": 39, "channels": [20, 40, 60], "kernels": [4, 3, 3], "hidden": 120}
 SMALL = {"input_size": 15, "channels": [20, 40], "kernels": [4, 3], "hidden": 60}
@@ -136,3 +141,49 @@ def test_tables_show_each_build_once_and_the_total(cascade: Cascade) -> None:
     ]
     assert [len(table.rows) for table in layers] == [8, 8, 6]
     assert layers[0].rows[1] == ("pool1", "36x36x20", "2x2/2", "18x18x20", None, None, None)
+
+
+def test_the_papers_table_3_stands_beside(cascade: Cascade) -> None:
+    table = profile_tables(cascade, {"CCNN": {"size_mb": 2.46, "time_ms": 14.7}})[1]
+    assert [row[0] for row in table.rows] == [
+        "counted: weights",
+        "counted: all parameters",
+        "printed: CCNN",
+    ]
+    sizes = [row[1] for row in table.rows]
+    assert sizes == [pytest.approx(643_920 * 4 / 2**20), pytest.approx(647_102 * 4 / 2**20), 2.46]
+    assert table.rows[2][2] == 14.7
+
+
+def test_nets_of_another_build_are_counted_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))  # else torch sets it for good
+    face = {"face": {"region": (0, 1, 0, 1), "points": ALL}}
+    cascade = Cascade({"stage1": BoxStage(face, partial(ResNetPoints, input_size=32, depth=18))})
+    totals = profile_cascade(cascade)
+    assert totals["parameters"] == sum(p.numel() for p in cascade.parameters())
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        cascade.stages["stage1"].eval().bank(torch.zeros(1, 1, 3, 32, 32))
+    assert totals["macs"] == counter.get_total_flops() / 2
+    names = [layer["name"] for layer in totals["nets"]["face"]["layers"]]
+    assert names == [f"encoder.{n}" for n in ("conv1", "bn1", *LAYERS)] + ["fc"]
+
+
+def test_layers_of_any_net() -> None:
+    shape = {"channels": [2, 3], "kernels": [4, 3], "parts": [[1, 1], [2, 1]], "pools": 1}
+    net = SunNet(2, size=(15, 15), hidden=5, **shape)
+    lines = module_layers(net, 1, 15)
+    assert [(one.name, one.input, one.kernel, one.output) for one in lines] == [
+        ("convs.0", "15x15x1", "4x4x2/1", "12x12x2"),
+        ("convs.1", "6x6x2", "2 of 3x3x3/1", "4x4x3"),
+        ("fc1", "48", "-", "5"),
+        ("fc2", "5", "-", "2"),
+    ]
+    counts = [(one.weights, one.biases, one.macs) for one in lines]
+    assert counts == [
+        (16 * 2, 2, 16 * 2 * 144),
+        (2 * 9 * 2 * 3, 2 * 3, 9 * 2 * 3 * 16),
+        (48 * 5, 5, 48 * 5),
+        (5 * 2, 2, 5 * 2),
+    ]
