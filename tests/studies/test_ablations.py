@@ -1,0 +1,171 @@
+"""Every study of conf/ablation: composes, says what it costs, and compares what it says."""
+
+import re
+from copy import deepcopy
+from functools import cache
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+
+from facegeo.paths import conf_dir
+from facegeo.run_folder import config_hash, plain
+from facegeo.studies.comparison import Comparison, compare
+from facegeo.studies.runs import StudyRun, make_study
+
+ABLATIONS = conf_dir() / "ablation"
+NAMES = sorted(
+    str(path.relative_to(ABLATIONS).with_suffix("")) for path in ABLATIONS.rglob("*.yaml")
+)
+SEARCHES = {"ccnn/window_search"}  # what they run is drawn, not listed
+SWEPT = sorted(set(NAMES) - SEARCHES)
+GROUPS = {"experiment", "model"}
+NOT_TRAINED = {"CBE", "BNN"}  # rows of the papers' tables that no study has
+LAST = {"ccnn": "stage3", "casfne": "t2"}
+
+Job = tuple[str, ...]
+
+
+@cache
+def composed(*overrides: str) -> DictConfig:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return compose("train", list(overrides), return_hydra_config=True)
+
+
+def settings(*overrides: str) -> DictConfig:
+    """The config of one job, without Hydra's own."""
+    return OmegaConf.masked_copy(
+        composed(*overrides), [k for k in composed(*overrides) if k != "hydra"]
+    )
+
+
+@cache
+def jobs(name: str, *overrides: str) -> tuple[Job, ...]:
+    """Overrides of each job, as Hydra's sweeper expands them."""
+    params = composed(f"ablation={name}").hydra.sweeper.params
+    given = [f"{key}={value}" for key, value in params.items()] + list(overrides)
+    (batch,) = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(given), None)
+    return tuple(tuple(job) for job in batch)
+
+
+def job_config(name: str, job: Job) -> DictConfig:
+    """The config of a job; only a choice of a group is composed anew, which takes long."""
+    chosen = [word for word in job if word.split("=")[0] in GROUPS]
+    config = deepcopy(settings(f"ablation={name}", *chosen))
+    for override in OverridesParser.create().parse_overrides(list(job)):
+        if override.key_or_group not in GROUPS:
+            OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
+    return config
+
+
+def finished(name: str, job: Job) -> StudyRun:
+    """A run that measured all that a run of this job measures."""
+    config = plain(job_config(name, job))
+    about = config["about"]
+    entries = {row if row != "last" else LAST[name.split("/")[0]] for row in about["rows"]}
+    return StudyRun(
+        study=name,
+        experiment=next((w.split("=")[1] for w in job if w.startswith("experiment=")), None),
+        seed=config["seed"],
+        overrides=job,
+        config=config,
+        metrics={f"{about['split']}/{entry}/{about['measure']}": 1.0 for entry in entries},
+        record={},
+        status="done",
+        link="/".join(job),
+    )
+
+
+@cache
+def comparison(name: str) -> Comparison:
+    """The report's view of a study whose jobs of one seed are done."""
+    plan = jobs(name, "seed=0")
+    return compare(make_study(name, [finished(name, job) for job in plan], plan))
+
+
+@pytest.mark.parametrize("name", SWEPT)
+def test_jobs_are_as_many_as_the_comment_says(name: str) -> None:
+    text = (ABLATIONS / f"{name}.yaml").read_text()
+    said = re.search(r"^# (?:.* )?(\d+) runs", text, re.MULTILINE)
+    assert said, f"{name} does not say how many runs it has"
+    assert int(said[1]) == len(jobs(name))
+    assert f"facegeo-train -m ablation={name}" in text
+
+
+@pytest.mark.parametrize("name", SWEPT)
+def test_every_variant_has_three_seeds(name: str) -> None:
+    variants: dict[Job, set[str]] = {}
+    for *rest, seed in jobs(name):
+        assert seed.startswith("seed=")
+        variants.setdefault(tuple(rest), set()).add(seed)
+    assert all(len(seeds) >= 3 for seeds in variants.values())
+
+
+@pytest.mark.parametrize("name", SWEPT)
+def test_no_two_jobs_are_one_training(name: str) -> None:
+    one_seed = jobs(name, "seed=0")
+    other_seed = next(job for job in jobs(name) if job[-1] == "seed=1")
+    hashes = {config_hash(job_config(name, job)) for job in (*one_seed, other_seed)}
+    assert len(hashes) == len(one_seed) + 1
+
+
+@pytest.mark.parametrize("name", SWEPT)
+def test_hydra_composes_the_last_job_as_these_tests_do(name: str) -> None:
+    job = jobs(name)[-1]
+    assert plain(settings(f"ablation={name}", *job)) == plain(job_config(name, job))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_study_is_called_as_its_file_and_says_what_it_compares(name: str) -> None:
+    config = composed(f"ablation={name}")
+    keys = {"question", "source", "paper", "split", "rows", "measure", "baseline", "plots"}
+    assert config.study == name
+    assert keys <= set(config.about) <= keys | {"labels"}
+    assert config.about.split in config.splits
+
+
+@pytest.mark.parametrize("name", SWEPT)
+def test_report_finds_the_baseline_and_every_label(name: str) -> None:
+    about, rows = composed(f"ablation={name}").about, [row.name for row in comparison(name).rows]
+    assert len(set(rows)) == len(rows)
+    assert comparison(name).baseline == about.baseline
+    assert {label.name for label in about.get("labels", [])} <= set(rows)
+
+
+@pytest.mark.parametrize("name", SWEPT)
+def test_rows_of_runs_to_come_are_called_as_those_of_finished_ones(name: str) -> None:
+    about = plain(settings(f"ablation={name}"))["about"]
+    planned = compare(make_study(name, [], jobs(name, "seed=0"), about=about))
+    found = comparison(name)
+    assert [variant.name for variant in planned.variants] == [v.name for v in found.variants]
+
+
+@pytest.mark.parametrize("name", SWEPT)
+def test_what_the_paper_prints_stands_beside_a_row(name: str) -> None:
+    found = comparison(name)
+    beside = {row.name for row in found.rows if row.paper}
+    assert beside == set(found.cells) - NOT_TRAINED
+
+
+@pytest.mark.parametrize("name", sorted(SEARCHES))
+def test_search_minimises_what_held_out_faces_say(name: str) -> None:
+    config = composed(f"ablation={name}")
+    assert config.hydra.sweeper.direction == "minimize"
+    assert config.objective.startswith("val/")
+    assert config.splits == ["val"]
+    for key in config.hydra.sweeper.params:
+        assert OmegaConf.select(config, key) is not None, key
+
+
+def test_command_line_narrows_a_sweep() -> None:
+    assert {job[-1] for job in jobs("ccnn/shake", "seed=7")} == {"seed=7"}
+    assert len(jobs("ccnn/shake", "seed=7", "data.augment.shake_sigma=0.1,0.2")) == 2
+
+
+def test_study_of_another_experiment_is_a_choice_away() -> None:
+    config = composed("ablation=ccnn/shake", "experiment=ccnn/paper")
+    assert config.study == "ccnn/shake"
+    assert config.task.optimizer._target_ == "torch.optim.SGD"
+    assert config.model.count == 1
