@@ -26,7 +26,10 @@ def command(name: str, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-KINDS = {  # folder of experiments: its fixture, a number it gives, its checkpoints
+RESNET = (["data=fixture", "data.batch_size=4"], "test/stage1/error_pct", 1)
+KINDS = {  # an experiment or a folder of them: its fixture, a number it gives, its checkpoints
+    "ccnn/resnet18": RESNET,
+    "ccnn/resnet34": RESNET,
     "ccnn": (["data=fixture"], "test/stage3/error_pct", 3),
     "casfne": (["data=fixture_sessions", "data.size=32"], "test/t2/mean_deg", 1),
 }
@@ -36,7 +39,7 @@ KINDS = {  # folder of experiments: its fixture, a number it gives, its checkpoi
 def test_experiment_fits_tests_and_reloads_to_the_same_numbers(
     experiment: str, tmp_path: Path
 ) -> None:
-    data, number, stages = KINDS[experiment.split("/")[0]]
+    data, number, stages = KINDS.get(experiment, KINDS[experiment.split("/")[0]])
     common = [*data, f"data.cache_dir={tmp_path / 'cache'}", f"out={tmp_path}"]
     command("train", f"experiment={experiment}", "trainer=smoke", *common, "name=trained")
     command("eval", f"checkpoint={tmp_path / 'trained'}", *common, "name=reloaded")
