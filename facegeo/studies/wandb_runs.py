@@ -40,7 +40,7 @@ def _study_run(run: LoggedRun) -> StudyRun:
     config = dict(run.config)
     record = config.pop("record", None) or {}
     status: Status = "done" if run.metrics else "running"
-    if record.get("status") in ("running", "failed"):
+    if record.get("status") in ("running", "stopped", "failed"):
         status = record["status"]
     return StudyRun(
         study=str(record.get("study") or config.get("study") or ""),
