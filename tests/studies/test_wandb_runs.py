@@ -51,7 +51,7 @@ def job(folder: Path, seed: int, session: int, end: str, mode: str) -> None:
     if end == "killed":
         run._finish(well=False)
         return
-    record["status"] = end
+    record |= {"status": end, "error": "ValueError: no" if end == "failed" else None}
     metrics = METRICS if end == "done" else {}
     keep(folder / "record.json", record)
     if metrics:
