@@ -17,8 +17,9 @@ from facegeo.data.photo_folder import PhotoFolder
 from facegeo.data.photoface import PhotofaceDataModule
 from facegeo.errors import UserError
 from facegeo.models.ccnn import Cascade
-from facegeo.reports import accelerator, device_of, paper_values, report_for
+from facegeo.reports import accelerator, device_of, report_for
 from facegeo.run_folder import claim, data_choice, eval_folder, plain
+from facegeo.studies.paper import paper_values
 
 log = logging.getLogger(__name__)
 

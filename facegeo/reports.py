@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
 
 import torch
-from omegaconf import DictConfig, OmegaConf
 
 from facegeo.data.lfpw import LFPWDataModule
 from facegeo.data.photo_folder import PhotoFolder
 from facegeo.data.photoface import PhotofaceDataModule
 from facegeo.errors import UserError
-from facegeo.paths import experiments_dir
 from facegeo.procedures.report_normals import report_normals
 from facegeo.procedures.report_points import report_points
 from facegeo.procedures.show_photos import show_photos
@@ -34,24 +31,6 @@ def report_for(data: object) -> Callable[..., dict[str, float]]:
         if isinstance(data, kind):
             return report
     raise UserError(f"data is a {type(data).__name__}: there is no report for it")
-
-
-def paper_values(section: str | None) -> dict[str, Any] | None:
-    """Read what the paper prints, by stage or row, from a section of the file of its numbers.
-
-    Raises:
-        UserError: If there is no such section.
-    """
-    if section is None:
-        return None
-    values = OmegaConf.load(experiments_dir() / "paper_values.yaml")
-    cells = OmegaConf.select(values, section)
-    if not isinstance(cells, DictConfig):
-        raise UserError(
-            f"there is no section {section} in experiments/paper_values.yaml; "
-            "name one such as ccnn.fig4_stage_count, or null"
-        )
-    return cast(dict[str, Any], OmegaConf.to_container(cells))
 
 
 def accelerator(name: str) -> str:

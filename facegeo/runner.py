@@ -13,7 +13,6 @@ from lightning import Trainer, seed_everything
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
-from rich.console import Console
 
 from facegeo.checkpoint import MODEL, save_model
 from facegeo.data.lfpw import LFPWDataModule
@@ -21,14 +20,13 @@ from facegeo.data.photo_folder import PhotoFolder
 from facegeo.data.photoface import PhotofaceDataModule
 from facegeo.errors import UserError
 from facegeo.folder_lock import TakenError, locked
-from facegeo.procedures.across_seeds import compare_seeds
 from facegeo.procedures.fit_normals import check_size
 from facegeo.procedures.shared_weights import SharedWeights
-from facegeo.reports import accelerator, device_of, paper_values, report_for
+from facegeo.reports import accelerator, device_of, report_for
 from facegeo.run_folder import chosen, claim, in_sweep, overrides, plain, run_folder
 from facegeo.run_keys import generator_key, stage_keys
 from facegeo.run_record import RunRecord
-from facegeo.tables import Table
+from facegeo.studies.paper import paper_values
 
 SHARED = "shared"
 """Folder beside the studies with the weights that their runs have in common."""
@@ -149,18 +147,3 @@ def _goes_on_alone() -> bool:
     rank = torch.distributed.get_rank()
     torch.distributed.destroy_process_group()  # metrics would wait for the others
     return rank == 0
-
-
-def report_seeds(cfg: DictConfig) -> Table:
-    """Compare runs as ``cfg``, composed from ``conf/report.yaml``, says; show and write the table.
-
-    Raises:
-        UserError: If a run is not finished, or they differ in more than the seed.
-    """
-    folders, out = [Path(run) for run in cfg.runs], Path(cfg.out)
-    paper = {stage: cell["value"] for stage, cell in (paper_values(cfg.paper) or {}).items()}
-    table = compare_seeds(folders, cfg.split, out, cfg.title, paper)
-    console = Console()
-    console.print(table.rich())
-    console.print(f"Table and figure: {out}.csv, .md, .png")
-    return table

@@ -31,7 +31,7 @@ STRANGERS = {
 # Libraries that only some parts import.
 OWNERS = {
     "hydra": {"runner", "evaluator", "sweep", "study_callback", "run_folder", "cli", "checkpoint"},
-    "omegaconf": {"runner", "evaluator", "reports", "sweep", "study_callback", "run_folder", "cli"},
+    "omegaconf": {"runner", "evaluator", "studies", "sweep", "study_callback", "run_folder", "cli"},
     "lightning": {"runner", "evaluator", "procedures", "tasks", "callbacks", "tracking", "data"},
     "wandb": {"tracking"},
     "albumentations": {"data"},

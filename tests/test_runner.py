@@ -12,9 +12,9 @@ from facegeo.checkpoint import load_model
 from facegeo.errors import UserError
 from facegeo.evaluator import evaluate
 from facegeo.paths import conf_dir
-from facegeo.reports import paper_values
 from facegeo.run_folder import config_hash, run_folder
 from facegeo.runner import run
+from facegeo.studies.paper import paper_values
 
 Compose = Callable[..., DictConfig]
 SHORT = "procedure.steps={stage1:4,stage2:3,stage3:2}"

@@ -1,5 +1,7 @@
 """``facegeo-report``."""
 
+import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from facegeo.cli.app import launch
@@ -9,17 +11,41 @@ if TYPE_CHECKING:
 
 
 def _report(cfg: "DictConfig") -> None:
-    from facegeo.runner import report_seeds
+    from pathlib import Path
 
-    report_seeds(cfg)
+    from facegeo.studies.report import beside, report_on
+    from facegeo.studies.sources import find_studies
+
+    studies = find_studies(cfg.studies, cfg.runs, cfg.wandb)
+    places = [cfg.wandb] if cfg.wandb and Path(cfg.wandb).is_dir() else [*cfg.studies, *cfg.runs]
+    known = [Path(place) for place in places if Path(place).is_dir()] or [Path()]
+    report_on(studies, Path(cfg.out) if cfg.out else beside(known), cfg.split)
+
+
+def folders_as_override(words: Sequence[str]) -> list[str]:
+    """Gather words that are no ``key=value`` and no option as Hydra's ``studies=[...]``.
+
+    >>> folders_as_override(["runs/a study", "split=val"])
+    ["studies=['runs/a study']", 'split=val']
+    """
+    folders = [word for word in words if "=" not in word and not word.startswith("-")]
+    others = [word for word in words if word not in folders]
+    quoted = ("'" + word.replace("'", "\\'") + "'" for word in folders)
+    return [f"studies=[{','.join(quoted)}]", *others] if folders else others
 
 
 def main() -> None:
-    """Compare seeds from the command line."""
+    """Report on studies from the command line."""
+    sys.argv[1:] = folders_as_override(sys.argv[1:])
     launch(
         _report,
         "report",
-        "Put finished runs that differ in their seed alone into one table (CSV, Markdown) and one "
-        "figure, the paper's numbers beside ours.",
-        ["facegeo-report runs=[runs/ccnn-tuned-seed0-1a2b3c4d,runs/ccnn-tuned-seed1-5e6f7a8b]"],
+        "Compare the runs of studies: mean and spread over seeds, difference to the baseline with "
+        "a paired test, the paper's number, the paper's kinds of plots. Writes one HTML page that "
+        "opens offline, Markdown, CSV and a LaTeX table, and prints the table.",
+        [
+            "facegeo-report runs/ccnn/shake",
+            "facegeo-report runs/ccnn/shake runs/ccnn/windows out=both",
+            "facegeo-report runs=[runs/ccnn-tuned-seed0-1a2b3c4d,runs/ccnn-tuned-seed1-5e6f7a8b]",
+        ],
     )

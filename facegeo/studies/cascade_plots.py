@@ -8,7 +8,7 @@ from html import escape
 from facegeo.studies.comparison import Comparison
 from facegeo.studies.cost import run_costs
 from facegeo.studies.paper import printed
-from facegeo.studies.plot import COLOURS, Plot, Trace, series
+from facegeo.studies.plot import MOST, Plot, Trace, first_of, series
 from facegeo.studies.study_tables import label
 
 
@@ -16,7 +16,7 @@ def depth_plot(comparison: Comparison) -> Plot | None:
     """Error after each stage of the cascade: Cas-FNE, Table I, lower part."""
     data: list[Trace] = []
     steps: list[str] = []
-    for variant in comparison.variants:
+    for variant in comparison.variants[:MOST]:
         entries = comparison.entries(variant)
         values = [list(comparison.by_seed(variant, entry).values()) for entry in entries]
         if not entries:
@@ -32,15 +32,12 @@ def depth_plot(comparison: Comparison) -> Plot | None:
     if len(steps) < 2:
         return None
     if paper:
-        line = {"color": COLOURS[-1], "dash": "dash", "width": 2}
-        marker = {"symbol": "line-ew-open", "size": 12}
-        data.append({"type": "scatter", "x": list(paper), "y": list(paper.values()),
-                     "mode": "lines+markers", "name": "paper", "line": line,
-                     "marker": marker})  # fmt: skip
+        style = series(MOST - 1, "paper") | {"x": list(paper), "y": list(paper.values())}
+        data.append(style | {"mode": "lines+markers"})
     order = sorted(steps, key=lambda step: (len(step), step))
     return Plot(
         "Error after each stage",
-        "Means over the seeds; bars: their standard deviation.",
+        f"Means over the seeds; bars: their standard deviation.{first_of(comparison.variants)}",
         data,
         {
             "xaxis": {"type": "category", "categoryorder": "array", "categoryarray": order},
@@ -52,27 +49,27 @@ def depth_plot(comparison: Comparison) -> Plot | None:
 def cost_plot(comparison: Comparison) -> Plot | None:
     """What a row costs against how well it does."""
     data: list[Trace] = []
+    reached: list[int] = []
     for row in comparison.rows:
         cost = run_costs(row.variant.done[0]).get(row.entry) if row.values else None
         if not cost or row.spread.mean is None:
             continue
+        reached.append(cost["macs"])
         style = series(len(data), escape(row.name))
         bars = {"array": [row.spread.std or 0.0], "visible": bool(row.spread.std)}
-        data.append(
-            style
-            | {"x": [cost["macs"]], "y": [row.spread.mean], "error_y": bars, "mode": "markers"}
-            | {"text": [f"{cost['parameters']:,} parameters"]}
-            | {"hovertemplate": "%{x:.3s} multiplications<br>%{text}<br>%{y:.3f}"}
-        )
+        place = {"x": [cost["macs"]], "y": [row.spread.mean], "error_y": bars, "mode": "markers"}
+        more = "%{x:.3s} multiplications<br>%{text}<br>%{y:.3f}"
+        parameters = {"text": [f"{cost['parameters']:,} parameters"], "hovertemplate": more}
+        data.append(style | place | parameters)
     if not data:
         return None
+    far = max(reached) > 20 * min(reached)
+    scale = {"type": "log", "dtick": 1} if far else {"rangemode": "tozero"}
+    title = {"title": {"text": "multiplications for one face"}, "tickformat": "~s"}
     return Plot(
         "Cost against error",
-        "Multiplications with a weight for one face; point at a mark for the parameters.",
+        "Multiplications with a weight for one face; parameters stand beside a mark. Bars: "
+        "standard deviation over the seeds.",
         data,
-        {
-            "xaxis": {"title": {"text": "multiplications for one face"}, "type": "log",
-                      "exponentformat": "SI", "dtick": "D2"},
-            "yaxis": {"title": {"text": label(comparison)}},
-        },
-    )  # fmt: skip
+        {"xaxis": title | scale, "yaxis": {"title": {"text": label(comparison)}}},
+    )

@@ -92,7 +92,7 @@ def compare(study: Study) -> Comparison:
     about = study.about
     done = [run for run in study.runs if run.status == "done"]
     split, measure = _measured(about, [name for run in done for name in run.metrics])
-    section = about.get("paper")
+    section = about["paper"] if "paper" in about else _paper_of_data(done)
     bare = Comparison(
         study=study,
         split=split,
@@ -122,6 +122,12 @@ def compare(study: Study) -> Comparison:
     ]
     name = base.name if base else None
     return replace(bare, rows=tuple(compared), baseline=name, notes=tuple(notes))
+
+
+def _paper_of_data(done: Sequence[StudyRun]) -> str | None:
+    """The section that stands beside the runs' own tables."""
+    found = ((run.config.get("data") or {}).get("paper") for run in done)
+    return next((str(section) for section in found if section), None)
 
 
 def _measured(about: Mapping[str, Any], names: Sequence[str]) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from facegeo.errors import UserError
 from facegeo.studies.runs import StudyRun
 
 if TYPE_CHECKING:
@@ -27,9 +28,10 @@ def run_costs(run: StudyRun) -> Costs:
         return {}
     from facegeo.checkpoint import MODEL, load_model
 
-    if not (run.folder / MODEL).is_file():
+    try:
+        return model_costs(load_model(run.folder / MODEL)[0])
+    except UserError:  # there is no model, or no whole one
         return {}
-    return model_costs(load_model(run.folder / MODEL)[0])
 
 
 def model_costs(model: nn.Module) -> Costs:
@@ -37,7 +39,7 @@ def model_costs(model: nn.Module) -> Costs:
 
     Args:
         model: A cascade (``stage1``: the first stage, ``stage2``: the first two, ...) or a
-            generator of normals (``t0``, ``t1``, ..., at 256 x 256 pixels). Others: empty.
+            generator of normals (``t0``, ``t1``, ..., at 256 x 256 pixels).
     """
     from facegeo.models.casfne.generator import CasFNE
     from facegeo.models.ccnn import Cascade
@@ -51,7 +53,10 @@ def model_costs(model: nn.Module) -> Costs:
             f"t{cost.t}": {"parameters": cost.parameters, "macs": cost.macs}
             for cost in generator_costs(model)
         }
-    return {}
+    from facegeo.profile.generator import profile_other
+
+    counts = cast("dict[str, int]", profile_other(model))
+    return {"t0": {"parameters": counts["parameters"], "macs": counts["macs"]}}
 
 
 def _cascade_costs(cascade: Cascade) -> Costs:

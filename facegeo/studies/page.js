@@ -24,10 +24,12 @@ function themed(layout) {
 function draw() {
   for (const place of document.querySelectorAll(".plot")) {
     const { data, layout } = JSON.parse(place.nextElementSibling.textContent);
-    const options = { responsive: true, displaylogo: false, displayModeBar: false };
+    const options = { displaylogo: false, displayModeBar: false };
     Plotly.react(place, data, themed(layout), options);
   }
 }
 
 draw();
 dark.addEventListener("change", draw);
+const sizes = new ResizeObserver((changes) => changes.forEach(({ target }) => Plotly.Plots.resize(target)));
+document.querySelectorAll(".plot").forEach((place) => sizes.observe(place));

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from urllib.parse import quote
 
 from facegeo import __version__
-from facegeo.studies.comparison import Comparison, Row
-from facegeo.studies.facts import Unfinished, commands, facts, unfinished
-from facegeo.studies.pictures import pictures
-from facegeo.studies.plot import Plot
+from facegeo.studies.comparison import Comparison
+from facegeo.studies.facts import Unfinished, facts, unfinished
+from facegeo.studies.page_figures import pictures_html, plot_html
+from facegeo.studies.page_tables import details_html, left_html, rows_html, small
 from facegeo.studies.plots import study_plots
-from facegeo.studies.runs import StudyRun
-from facegeo.studies.study_tables import (
-    DOUBT,
-    decimals,
-    definition,
-    detail_table,
-    label,
-    relative,
-    show_p,
-    show_paper,
-)
-from facegeo.tables import Table
+from facegeo.studies.study_tables import DOUBT, definition, detail_table
 
 POLICY = (
     "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
@@ -45,7 +32,7 @@ def page(comparisons: Sequence[Comparison], folder: Path) -> str:
     from plotly.offline import get_plotlyjs
 
     title = comparisons[0].study.name if len(comparisons) == 1 else f"{len(comparisons)} studies"
-    sections = "\n".join(_section(comparison, folder) for comparison in comparisons)
+    sections = "\n".join(_section(one, folder, len(comparisons) > 1) for one in comparisons)
     plots = 'class="plot"' in sections
     scripts = (get_plotlyjs(), (HERE / "page.js").read_text()) if plots else ()
     return "\n".join(
@@ -85,29 +72,31 @@ def _contents(comparisons: Sequence[Comparison]) -> str:
     return f'<nav aria-label="Contents"><ul>{"".join(items)}</ul></nav>'
 
 
-def _section(comparison: Comparison, folder: Path) -> str:
+def _section(comparison: Comparison, folder: Path, several: bool) -> str:
     about, left = comparison.study.about, unfinished(comparison)
     plots, missing = study_plots(comparison)
     source = ". ".join(filter(None, [str(about.get("source") or ""), comparison.paper]))
     slug = _slug(comparison)
     parts = [
         f'<section id="{slug}">',
-        f"<h2>{escape(comparison.study.name)}</h2>",
-        f'<p class="question">{escape(str(about["question"]))}</p>'
-        if about.get("question")
-        else "",
-        f'<p class="quiet">{escape(source)}</p>' if source else "",
+        f"<h2>{escape(comparison.study.name)}</h2>" if several else "",
+        _paragraph("question", str(about.get("question") or "")),
+        _paragraph("quiet", source),
         _notes([*comparison.notes, *missing, *_incomplete_note(comparison, left)]),
-        _main(comparison, folder),
-        f"<p><small>{escape(definition(comparison))} {escape(DOUBT)}</small></p>",
-        *(_figure(plot, f"{slug}-{number}") for number, plot in enumerate(plots)),
-        _panels(comparison),
-        _details(detail_table(comparison)),
-        _left(comparison, left, folder),
+        rows_html(comparison, folder),
+        small(f"{definition(comparison)} {DOUBT}"),
+        *(plot_html(plot, f"{slug}-{number}") for number, plot in enumerate(plots)),
+        pictures_html(comparison),
+        details_html(detail_table(comparison)),
+        left_html(comparison, left, folder),
         _facts(comparison),
         "</section>",
     ]
     return "\n".join(filter(None, parts))
+
+
+def _paragraph(kind: str, text: str) -> str:
+    return f'<p class="{kind}">{escape(text)}</p>' if text else ""
 
 
 def _incomplete_note(comparison: Comparison, left: Sequence[Unfinished]) -> list[str]:
@@ -122,109 +111,6 @@ def _notes(notes: Sequence[str]) -> str:
         return ""
     items = "".join(f"<li>{escape(note)}</li>" for note in notes)
     return f'<div class="notes" role="note"><ul>{items}</ul></div>'
-
-
-def _main(comparison: Comparison, folder: Path) -> str:
-    heads = ("", "seeds", "done", "mean ± spread", "difference", "p (n)", "paper")
-    body = "".join(_row(comparison, row, folder) for row in comparison.rows)
-    caption = f"{label(comparison)}; {comparison.split} split"
-    return _table(caption, heads, body, {1})
-
-
-def _row(comparison: Comparison, row: Row, folder: Path) -> str:
-    places, base = decimals(comparison), row.name == comparison.baseline
-    mean, std, apart = row.spread.mean, row.spread.std, row.difference
-    shown = "-" if mean is None else f"{mean:,.{places}f}"
-    spread = "" if std is None else f" ± {std:.{places + 1}f}"
-    tag = '<span class="tag">baseline</span>' if base else ""
-    links = ", ".join(_link(run, folder) for run in row.variant.done) or "-"
-    cells = [
-        f'<th scope="row">{escape(row.name)}{tag}</th>',
-        f'<td class="words">{links}</td>',
-        f"<td>{len(row.values)} of {row.variant.planned}</td>",
-        f"<td>{shown}{spread}</td>",
-        f"<td>{f'{apart.mean:+.{places + 1}f}' if apart else '-'}</td>",
-        f"<td>{escape(show_p(apart)) if apart else '-'}</td>",
-        f"<td>{escape(show_paper(row, places) or '-')}</td>",
-    ]
-    kind = ' class="baseline"' if base else ""
-    return f"<tr{kind}>{''.join(cells)}</tr>"
-
-
-def _link(run: StudyRun, folder: Path) -> str:
-    return _to(run.link, str(run.seed), folder)
-
-
-def _to(link: str, text: str, folder: Path) -> str:
-    address = relative(link, folder)
-    if not address.startswith("https://"):
-        address = f"{quote(address)}/"
-    return f'<a href="{escape(address)}">{escape(text)}</a>'
-
-
-def _table(caption: str, heads: Iterable[str], body: str, words: Iterable[int] = ()) -> str:
-    kinds = {i: ' class="words"' for i in words}
-    columns = "".join(
-        f'<th scope="col"{kinds.get(i, "")}>{escape(head)}</th>' for i, head in enumerate(heads)
-    )
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table>'
-        f"<caption>{escape(caption)}</caption><thead><tr>{columns}</tr></thead>"
-        f"<tbody>{body}</tbody></table></div>"
-    )
-
-
-def _figure(plot: Plot, slug: str) -> str:
-    values = json.dumps({"data": plot.data, "layout": plot.layout | {"height": plot.height}})
-    values = values.replace("<", r"\u003c")  # what ends a script can not stand in it
-    return (
-        f"<figure><figcaption><b>{escape(plot.title)}</b><small>{escape(plot.caption)}</small>"
-        f'</figcaption><div class="plot" id="{slug}" role="img" aria-label="{escape(plot.title)}" '
-        f'style="min-height:{plot.height}px"></div>'
-        f'<script type="application/json">{values}</script></figure>'
-    )
-
-
-def _panels(comparison: Comparison) -> str:
-    figures = [
-        f"<figure><figcaption><b>{escape(one.name)}</b><small>seed {one.seed}</small></figcaption>"
-        f'<div class="panel" tabindex="0"><img src="{one.uri}" width="{one.width}" '
-        f'height="{one.height}" alt="Faces of the {escape(comparison.split)} split and what '
-        f'{escape(one.name)} finds in them"></div></figure>'
-        for one in pictures(comparison)
-    ]
-    return f"<h3>Pictures</h3>{''.join(figures)}" if figures else ""
-
-
-def _details(table: Table | None) -> str:
-    if table is None:
-        return ""
-    body = "".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
-        + "</tr>"
-        for row in table.shown()
-    )
-    return "<h3>All measures</h3>" + _table("Means over the seeds", table.columns, body)
-
-
-def _left(comparison: Comparison, left: Sequence[Unfinished], folder: Path) -> str:
-    if not left:
-        return ""
-    body = "".join(
-        f'<tr><th scope="row">{escape(job.variant)}</th><td>{job.seed}</td>'
-        f'<td class="words">{_to(job.link, job.status, folder) if job.link else job.status}</td>'
-        f'<td class="words wrap">{escape(job.error or "")}</td></tr>'
-        for job in left
-    )
-    heads = ("variant", "seed", "state", "error")
-    lines = escape("\n".join(commands(comparison, left)))
-    return (
-        "<h3>To do</h3>"
-        + _table("Jobs without a result; a run that was killed stands as running", heads, body,
-                 {2, 3})
-        + f"<p>This finishes the study:</p><pre><code>{lines}</code></pre>"
-    )  # fmt: skip
 
 
 def _facts(comparison: Comparison) -> str:

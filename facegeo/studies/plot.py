@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +10,9 @@ from typing import Any
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A8A8A")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "5px 2px")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
+
+MOST = len(COLOURS)
+"""Rows that can be told apart in a figure."""
 
 Trace = dict[str, Any]
 
@@ -38,6 +42,11 @@ def series(number: int, name: str) -> Trace:
     return {
         "type": "scatter",
         "name": name,
-        "line": {"color": colour, "dash": DASHES[number // len(COLOURS) % len(DASHES)], "width": 2},
+        "line": {"color": colour, "dash": DASHES[number % len(DASHES)], "width": 2},
         "marker": {"symbol": SYMBOLS[number % len(SYMBOLS)], "size": 9, "color": colour},
     }
+
+
+def first_of(rows: Sequence[object]) -> str:
+    """What to say where not all rows are drawn."""
+    return f" The first {MOST} of {len(rows)} rows." if len(rows) > MOST else ""

@@ -9,7 +9,7 @@ from typing import Any
 
 from facegeo.studies.comparison import Comparison, Row
 from facegeo.studies.curves import ced_curve
-from facegeo.studies.plot import COLOURS, Plot, Trace, series
+from facegeo.studies.plot import COLOURS, MOST, Plot, Trace, first_of, series
 from facegeo.tables import STAGE_COLUMNS
 
 POINTS = {
@@ -17,39 +17,19 @@ POINTS = {
     for column, end in STAGE_COLUMNS.items()
     if end.startswith("error_") and end != "error_pct"
 }
-MOST_BARS = 8
-"""Rows whose bars can still be told apart."""
 
 
 def points_plot(comparison: Comparison) -> Plot | None:
     """Error of each point and their average, a bar a row: CCNN, Figs 4 to 7."""
-    rows = [row for row in comparison.rows if _points(comparison, row)][:MOST_BARS]
+    measured = [row for row in comparison.rows if _points(comparison, row)]
+    rows = measured[:MOST]
     if not rows:
         return None
-    data: list[Trace] = []
-    places = [*POINTS, "average"]
-    for number, row in enumerate(rows):
-        found = _points(comparison, row)
-        group = {"offsetgroup": str(number), "legendgroup": str(number)}
-        name, colour = escape(row.name), COLOURS[number % len(COLOURS)]
-        means = [statistics.fmean(found[place]) for place in places]
-        data.append(
-            {"type": "bar", "x": places, "y": means, "name": name, "marker": {"color": colour},
-             "hovertemplate": "%{x}: %{y:.3f} %", "opacity": 0.75} | group
-        )  # fmt: skip
-        dots = [(place, value) for place in places for value in found[place]]
-        if len(row.values) > 1:
-            data.append(_marks(dots, "circle", colour, f"{name}, seeds") | group)
-        if row.paper:
-            data.append(
-                _marks([("average", row.paper.value)], "line-ew", colour, f"{name}, paper")
-                | group
-                | {"showlegend": False}
-            )
+    data = [trace for number, row in enumerate(rows) for trace in _bars(comparison, row, number)]
+    paper = "; lines at the right: the paper's averages" if any(row.paper for row in rows) else ""
     return Plot(
         "Error of each point",
-        "Bars: means over the seeds; dots: each seed"
-        + ("; lines at the right: the paper's averages." if any(r.paper for r in rows) else "."),
+        f"Bars: means over the seeds; dots: each seed{paper}.{first_of(measured)}",
         data,
         {
             "barmode": "group",
@@ -63,7 +43,7 @@ def points_plot(comparison: Comparison) -> Plot | None:
 def ced_plot(comparison: Comparison) -> Plot | None:
     """Cumulative error distributions, mean over the seeds."""
     data: list[Trace] = []
-    for row in comparison.rows:
+    for row in comparison.rows[:MOST]:
         curve = ced_curve(row.variant.done, comparison.split, row.entry)
         if curve is not None:
             style = series(len(data), escape(row.name))
@@ -72,8 +52,8 @@ def ced_plot(comparison: Comparison) -> Plot | None:
         return None
     return Plot(
         "Cumulative error distribution",
-        "Share of faces whose mean error of the five points is at or below a threshold; mean "
-        "over the seeds. One image's errors count once.",
+        "Share of faces whose mean error of the five points is at or below a threshold; mean over "
+        f"the seeds.{first_of(comparison.rows)}",
         data,
         {
             "xaxis": {"title": {"text": "mean error (% of face box width)"}, "range": [0, 10]},
@@ -92,17 +72,29 @@ def _points(comparison: Comparison, row: Row) -> dict[str, list[float]]:
     return found if all(found.values()) else {}
 
 
-def _marks(marks: Sequence[tuple[str, float]], symbol: str, colour: str, name: str) -> Trace:
-    wide = symbol == "line-ew"
-    marker: dict[str, Any] = {"symbol": symbol, "color": colour, "size": 16 if wide else 6}
-    marker["line"] = {"width": 3, "color": colour} if wide else {"width": 1, "color": "white"}
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "x": [place for place, _ in marks],
-        "y": [value for _, value in marks],
-        "marker": marker,
-        "name": name,
-        "showlegend": False,
+def _bars(comparison: Comparison, row: Row, number: int) -> list[Trace]:
+    """Bars of a row, its seeds as dots over them, and a line for what the paper prints."""
+    found, colour = _points(comparison, row), COLOURS[number]
+    shared: Trace = {
+        "name": escape(row.name),
+        "offsetgroup": str(number),
+        "legendgroup": str(number),
         "hovertemplate": "%{x}: %{y:.3f} %",
     }
+    means = [statistics.fmean(values) for values in found.values()]
+    bars = {"type": "bar", "x": list(found), "y": means, "marker": {"color": colour}}
+    traces: list[Trace] = [shared | bars | {"opacity": 0.75}]
+    dots = [(place, value) for place, values in found.items() for value in values]
+    if len(row.values) > 1:
+        style = {"size": 6, "color": colour, "line": {"width": 1, "color": "white"}}
+        traces.append(shared | _marks(dots, style))
+    if row.paper:
+        style = {"symbol": "line-ew", "size": 16, "line": {"width": 3, "color": colour}}
+        traces.append(shared | _marks([("average", row.paper.value)], style))
+    return traces
+
+
+def _marks(marks: Sequence[tuple[str, float]], style: dict[str, Any]) -> Trace:
+    x, y = zip(*marks, strict=True)
+    places = {"x": x, "y": y, "mode": "markers", "marker": style}
+    return {"type": "scatter", "showlegend": False} | places

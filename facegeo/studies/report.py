@@ -34,16 +34,24 @@ def write_report(study_dirs: Sequence[Path], out: Path | None = None) -> Path:
     Raises:
         UserError: If a folder is no study's.
     """
-    studies = [read_folder(folder) for folder in study_dirs]
-    if out is None:
-        shared = os.path.commonpath([folder.resolve() for folder in study_dirs])
-        out = Path(shared) / REPORT
-    return report_on(studies, out)
+    return report_on([read_folder(folder) for folder in study_dirs], out or beside(study_dirs))
 
 
-def report_on(studies: Sequence[Study], out: Path) -> Path:
-    """Report on studies, wherever their runs were read; as ``write_report``."""
-    comparisons = [compare(study) for study in studies]
+def beside(folders: Sequence[Path]) -> Path:
+    """Where the report on some folders goes, without its ending."""
+    return Path(os.path.commonpath([folder.resolve() for folder in folders])) / REPORT
+
+
+def report_on(studies: Sequence[Study], out: Path, split: str | None = None) -> Path:
+    """Report on studies, wherever their runs were read; as ``write_report``.
+
+    Args:
+        studies: To show, in this order.
+        out: What to write, without its ending.
+        split: Instead of the one that each study compares.
+    """
+    chosen = {} if split is None else {"split": split}
+    comparisons = [compare(replace(one, about={**one.about, **chosen})) for one in studies]
     folder = out.parent
     folder.mkdir(parents=True, exist_ok=True)
     files = {

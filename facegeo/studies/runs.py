@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -166,7 +167,7 @@ def read_run(folder: Path) -> StudyRun:
 
 def natural(words: Sequence[str]) -> list[list[tuple[float, str]]]:
     """Key that sorts words with numbers in them by the numbers: 2 before 10."""
-    return [[_number(part) for part in word.replace("=", " ").split()] for word in words]
+    return [[_number(part) for part in re.split(r"[=,\s\[\]{}():]+", word)] for word in words]
 
 
 def _number(text: str) -> tuple[float, str]:

@@ -14,11 +14,16 @@ from facegeo.studies.compare import Difference
 from facegeo.studies.comparison import Comparison, Row
 from facegeo.tables import NORMAL_COLUMNS, NORMAL_NOTE, STAGE_COLUMNS, STAGE_NOTE, Cell, Table
 
-LABELS = {
-    "error_pct": "mean error, % of the face box width",
-    "mean_deg": "mean angle, degrees",
-    "image_mean_deg": "mean over images of the mean angle, degrees",
-    "auc10": "area under the CED curve up to 10 %",
+MEASURES = {  # unit, definition
+    "error_pct": (
+        "mean error, % of the face box width",
+        "Mean over images of the distance to the true point / face box width, in %; mean of the "
+        "five points.",
+    ),
+    "mean_deg": (
+        "mean angle, degrees",
+        "Angle to the true normal in degrees, mean over the face pixels of all images.",
+    ),
 }
 STATISTICS = (
     "Mean and sample standard deviation (over n - 1) over the seeds. Difference = this row less "
@@ -30,15 +35,13 @@ DOUBT = "(?) = figure or text of the paper leave doubt."
 
 def label(comparison: Comparison) -> str:
     """The measure in words, with its unit."""
-    return LABELS.get(comparison.measure, comparison.measure)
+    return MEASURES.get(comparison.measure, (comparison.measure, ""))[0]
 
 
 def definition(comparison: Comparison) -> str:
     """How the measure is defined, and over what mean and spread are taken."""
-    for columns, note in ((STAGE_COLUMNS, STAGE_NOTE), (NORMAL_COLUMNS, NORMAL_NOTE)):
-        if comparison.measure in columns.values():
-            return f"{note} {STATISTICS}"
-    return f"{comparison.measure}: as the runs' metrics name it. {STATISTICS}"
+    named = f"{comparison.measure}: as the runs' metrics name it."
+    return f"{MEASURES.get(comparison.measure, ('', named))[1]} {STATISTICS}"
 
 
 def decimals(comparison: Comparison) -> int:
@@ -92,11 +95,11 @@ def main_table(comparison: Comparison) -> Table:
 
 def detail_table(comparison: Comparison) -> Table | None:
     """Tabulate all that is usually measured, means over the seeds; None for other measures."""
-    for columns in (STAGE_COLUMNS, NORMAL_COLUMNS):
-        if comparison.measure in columns.values():
-            break
-    else:
+    known = ((STAGE_COLUMNS, STAGE_NOTE), (NORMAL_COLUMNS, NORMAL_NOTE))
+    fitting = [(c, note) for c, note in known if comparison.measure in c.values()]
+    if not fitting:
         return None
+    columns, note = fitting[0]
     rows: list[tuple[Cell, ...]] = []
     for row in (row for row in comparison.rows if row.values):
         cells: list[Cell] = [row.name]
@@ -109,7 +112,7 @@ def detail_table(comparison: Comparison) -> Table | None:
             numbers = (printed.get(end) for end in columns.values())
             rows.append((f"{row.name}, paper", *(None if n is None else float(n) for n in numbers)))
     title = f"{comparison.study.name}: all measures, means over the seeds"
-    return Table(title, ("", *columns), tuple(rows), digits={"AUC": 3}) if rows else None
+    return Table(title, ("", *columns), tuple(rows), note, {"AUC": 3}) if rows else None
 
 
 def seeds(row: Row) -> str:

@@ -12,7 +12,7 @@ from facegeo.errors import UserError
 from facegeo.models.casfne.generator import CasFNE
 from facegeo.models.ccnn import Cascade
 from facegeo.procedures.report_normals import report_normals
-from facegeo.reports import paper_values
+from facegeo.studies.paper import paper_values
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "sessions"
 FACE_PX = 128 + 4 + 18  # of a picture: tile, gap, note
