@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,14 @@ from facegeo.errors import UserError
 from facegeo.figures.curves import ced_plot
 from facegeo.figures.faces import found_points
 from facegeo.figures.stages import stage_plot
-from facegeo.geometry.points import POINT_NAMES
+from facegeo.geometry.points import POINT_NAMES, point_errors
 from facegeo.metrics.landmark import LandmarkErrors
 from facegeo.models.ccnn import Cascade
 from facegeo.procedures.diagnose import label_noise, window_misses
 from facegeo.procedures.found_points import Found, find_points, mean_shape, measure
 from facegeo.procedures.results import keep_metrics, keep_table
 from facegeo.tables import stage_table
+from facegeo.whole_file import write_whole
 
 SHOWN = 18
 
@@ -40,8 +42,8 @@ def report_points(
     Args:
         cascade: Trained.
         data: The faces.
-        folder: Gets ``metrics.json``, and for each split a table (Markdown, CSV), the found
-            points, the error curve and the errors by stage.
+        folder: Gets ``metrics.json``, and for each split a table (Markdown, CSV), the error of
+            each image, pictures of found points, the error curve and the errors by stage.
         splits: Of "val" and "test".
         paper: The paper's average error by stage, ``{value: ...}`` in %, drawn beside ours.
         device: Where the cascade runs.
@@ -72,11 +74,24 @@ def report_points(
         keep_table(folder, split, table, console)
         shares = ", ".join(f"{name.split('/')[1]} {share:.2f} %" for name, share in misses.items())
         console.print(f"True points outside the window that should hold them: {shares}")
+        keep_errors(folder / f"{split}_errors.npz", found)
         _draw(data, found, measured, folder, split, paper)
     if "test" in splits:
         _tell_twins(data, console)
     keep_metrics(folder, results, console)
     return results
+
+
+def keep_errors(path: Path, found: Found) -> None:
+    """Write each image's mean error of the five points, in % of the box width, by stage (N,)."""
+    width = found.size[:, 0].double()
+    errors: dict[str, Any] = {}
+    for i in range(found.points.shape[1]):
+        percent = 100 * point_errors(found.points[:, i], found.target, width)
+        errors[f"stage{i + 1}"] = percent.mean(dim=1).float().numpy()
+    content = io.BytesIO()
+    np.savez_compressed(content, **errors)
+    write_whole(path, content.getvalue())
 
 
 def _draw(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from facegeo.errors import UserError
 from facegeo.studies.compare import Difference, Spread, difference, spread
 from facegeo.studies.paper import Printed, paper_title, paper_values, printed
 from facegeo.studies.runs import Study, StudyRun
@@ -86,13 +87,12 @@ class Comparison:
 def compare(study: Study) -> Comparison:
     """Compare the variants of a study as its ``about`` says, or as its metrics suggest.
 
-    Raises:
-        UserError: If the study names a section that the file of the papers' numbers has not.
+    What is wrong in ``about`` becomes a note: a report must not fail for it after days of runs.
     """
     about = study.about
     done = [run for run in study.runs if run.status == "done"]
     split, measure = _measured(about, [name for run in done for name in run.metrics])
-    section = about["paper"] if "paper" in about else _paper_of_data(done)
+    section, cells, doubts = _paper(about, done)
     bare = Comparison(
         study=study,
         split=split,
@@ -100,9 +100,9 @@ def compare(study: Study) -> Comparison:
         variants=tuple(find_variants(study)),
         rows=(),
         baseline=None,
-        cells=paper_values(section) or {},
-        paper=paper_title(section),
-        notes=(*study.notes, *_hindrances(done)),
+        cells=cells,
+        paper=paper_title(section) if cells else "",
+        notes=(*study.notes, *doubts, *_hindrances(done)),
     )
     rows = _bare_rows(bare)
     wanted = about.get("baseline", FIRST)
@@ -124,10 +124,18 @@ def compare(study: Study) -> Comparison:
     return replace(bare, rows=tuple(compared), baseline=name, notes=tuple(notes))
 
 
-def _paper_of_data(done: Sequence[StudyRun]) -> str | None:
-    """The section that stands beside the runs' own tables."""
-    found = ((run.config.get("data") or {}).get("paper") for run in done)
-    return next((str(section) for section in found if section), None)
+def _paper(
+    about: Mapping[str, Any], done: Sequence[StudyRun]
+) -> tuple[str | None, Mapping[str, Any], list[str]]:
+    """The paper's section, by default the one beside the runs' own tables; its cells; a doubt."""
+    section = about.get("paper")
+    if "paper" not in about:
+        found = ((run.config.get("data") or {}).get("paper") for run in done)
+        section = next((str(name) for name in found if name), None)
+    try:
+        return section, paper_values(section) or {}, []
+    except UserError as error:
+        return None, {}, [f"No number of the paper: {error}."]
 
 
 def _measured(about: Mapping[str, Any], names: Sequence[str]) -> tuple[str, str]:

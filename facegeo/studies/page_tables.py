@@ -10,16 +10,16 @@ from urllib.parse import quote
 from facegeo.studies.comparison import Comparison, Row
 from facegeo.studies.facts import Unfinished, commands
 from facegeo.studies.runs import StudyRun
-from facegeo.studies.study_tables import decimals, label, relative, show_p, show_paper
+from facegeo.studies.study_tables import decimals, label, relative, seeds, show_p, show_paper
 from facegeo.tables import Table
 
 
 def rows_html(comparison: Comparison, folder: Path) -> str:
     """The rows of a study, each with links to its runs."""
-    heads = ("", "seeds", "done", "mean ± spread", "difference", "p (n)", "paper")
+    heads = ("", "mean ± spread", "difference", "p (n)", "paper", "done", "seeds")
     body = "".join(_row(comparison, row, folder) for row in comparison.rows)
     caption = f"{label(comparison)}; {comparison.split} split"
-    return _table(caption, heads, body, {1})
+    return _table(caption, heads, body, {6})
 
 
 def details_html(table: Table | None) -> str:
@@ -73,12 +73,12 @@ def _row(comparison: Comparison, row: Row, folder: Path) -> str:
     links = ", ".join(_link(run, folder) for run in row.variant.done) or "-"
     cells = [
         f'<th scope="row">{escape(row.name)}{tag}</th>',
-        f'<td class="words">{links}</td>',
-        f"<td>{len(row.values)} of {row.variant.planned}</td>",
         f"<td>{shown}{spread}</td>",
         f"<td>{f'{apart.mean:+.{places + 1}f}' if apart else '-'}</td>",
         f"<td>{escape(show_p(apart)) if apart else '-'}</td>",
         f"<td>{escape(show_paper(row, places) or '-')}</td>",
+        f"<td>{seeds(row)}</td>",
+        f'<td class="words">{links}</td>',
     ]
     kind = ' class="baseline"' if base else ""
     return f"<tr{kind}>{''.join(cells)}</tr>"
@@ -101,7 +101,8 @@ def _table(caption: str, heads: Iterable[str], body: str, words: Iterable[int] =
         f'<th scope="col"{kinds.get(i, "")}>{escape(head)}</th>' for i, head in enumerate(heads)
     )
     return (
+        f'<p class="quiet">{escape(caption)}</p>'
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table>'
-        f"<caption>{escape(caption)}</caption><thead><tr>{columns}</tr></thead>"
+        f"<thead><tr>{columns}</tr></thead>"
         f"<tbody>{body}</tbody></table></div>"
     )

@@ -16,6 +16,7 @@ from facegeo.studies.facts import commands, facts, unfinished
 from facegeo.studies.page import page
 from facegeo.studies.runs import Study, read_folder
 from facegeo.studies.study_tables import cells_csv, detail_table, latex, main_table, relative
+from facegeo.whole_file import write_whole
 
 REPORT = "report"
 
@@ -53,7 +54,6 @@ def report_on(studies: Sequence[Study], out: Path, split: str | None = None) -> 
     chosen = {} if split is None else {"split": split}
     comparisons = [compare(replace(one, about={**one.about, **chosen})) for one in studies]
     folder = out.parent
-    folder.mkdir(parents=True, exist_ok=True)
     files = {
         "md": "\n".join(_markdown(one, folder) for one in comparisons),
         "csv": cells_csv(comparisons, folder),
@@ -61,7 +61,7 @@ def report_on(studies: Sequence[Study], out: Path, split: str | None = None) -> 
         "html": page(comparisons, folder),
     }
     for ending, text in files.items():
-        out.with_name(f"{out.name}.{ending}").write_text(text, encoding="utf-8")
+        write_whole(out.with_name(f"{out.name}.{ending}"), text)
     console = Console()
     for comparison in comparisons:
         _print(comparison, console)

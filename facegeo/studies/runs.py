@@ -46,9 +46,9 @@ class StudyRun:
 
     @property
     def error(self) -> str | None:
-        """What it failed with."""
+        """What it failed with, on one line."""
         error = self.record.get("error")
-        return None if error is None else str(error)
+        return None if error is None else " ".join(str(error).split())
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ MEASURES = {  # unit, definition
 STATISTICS = (
     "Mean and sample standard deviation (over n - 1) over the seeds. Difference = this row less "
     "the baseline, mean over the seeds that both have; p of a two-sided paired t-test over them, "
-    "their number in brackets."
+    "their number in brackets; of few seeds it says little, and it is not corrected for many rows."
 )
 DOUBT = "(?) = figure or text of the paper leave doubt."
 
