@@ -74,12 +74,11 @@ def _train_and_measure(
     make_task, make_logger = instantiate(cfg.task), instantiate(cfg.logger)
     make_trainer = instantiate(cfg.trainer)
     paper = paper_values(data.paper)
-    devices = {} if gpu is None else {"devices": [gpu]}
+    where = {"default_root_dir": folder, "accelerator": kind} | _in_a_sweep(cfg, gpu)
 
     def trainer(**options: Any) -> Trainer:
         logger = make_logger(save_dir=folder)
         logger.log_hyperparams(plain(cfg))
-        where = {"default_root_dir": folder, "accelerator": kind} | devices
         try:
             built: Trainer = make_trainer(logger=logger, **where, **options)
         except (MisconfigurationException, TypeError) as error:
@@ -103,6 +102,15 @@ def _train_and_measure(
         about["size"] = data.size
     save_model(folder / MODEL, model, plain(cfg)["model"], {"results": results} | about | notes)
     return results
+
+
+def _in_a_sweep(cfg: DictConfig, gpu: int | None) -> dict[str, Any]:
+    """What a trainer needs among others: its own GPU; DDP that does not start the sweep again."""
+    changed: dict[str, Any] = {} if gpu is None else {"devices": [gpu]}
+    strategy = str(cfg.trainer.get("strategy", ""))
+    if in_sweep() and strategy.startswith("ddp") and "spawn" not in strategy:
+        changed["strategy"] = strategy.replace("ddp", "ddp_spawn", 1)
+    return changed
 
 
 @contextmanager

@@ -48,7 +48,7 @@ def job(cfg: DictConfig) -> float | None:
     try:
         results = _finished(cfg, folder)
         if results is None:
-            results = run(cfg, _share_machine())
+            results = run(cfg, _share_machine(cfg))
         else:
             outcome.status = "done before"
         return _objective(cfg, results)
@@ -94,7 +94,7 @@ def _objective(cfg: DictConfig, results: dict[str, float]) -> float | None:
     return results[cfg.objective]
 
 
-def _share_machine() -> int | None:
+def _share_machine(cfg: DictConfig) -> int | None:
     """Take this job's share of the processors; return its GPU where there are several.
 
     Launchers that run n jobs at a time on one machine say so in ``hydra.launcher.n_jobs``.
@@ -105,6 +105,7 @@ def _share_machine() -> int | None:
     together = processors if together < 0 else together
     if together == 1:
         return None
+    cfg.trainer.enable_progress_bar = False  # bars of several jobs write over each other
     torch.set_num_threads(min(torch.get_num_threads(), max(1, processors // together)))
     gpus = torch.cuda.device_count()
     if gpus < 2:

@@ -58,6 +58,7 @@ def launch(
     if "--version" in sys.argv[1:]:
         print(f"facegeo {__version__} (python {platform.python_version()})")
         return
+    sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
     _set_up_logging()
     failure = _run_hydra(function, config)
     if isinstance(failure, KeyboardInterrupt) and not _debugging():
@@ -87,6 +88,7 @@ def _run_hydra(function: "Job", config: Path) -> BaseException | None:
 
     @functools.wraps(function)
     def job(cfg: "DictConfig") -> object:
+        _set_up_logging()  # in a process of a launcher it is not yet
         try:
             return function(cfg)
         except Exception as error:

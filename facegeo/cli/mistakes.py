@@ -27,7 +27,7 @@ NOISE = re.compile(
     r"\n\s*(object_type=.*|reference_type=.*|Config search path:(.|\n)*)|, set env var HYDRA.*"
 )
 # A folder that is not the user's to write, or a full disk.
-NO_WRITING = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+NO_WRITING = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # What libraries raise when they are built with a value that they can not use.
 REFUSALS = ("ValueError", "MisconfigurationException")
 
