@@ -202,7 +202,7 @@ class Cascade(nn.Module):
 
     def __init__(self, stages: Mapping[str, Stage], count: int | None = None) -> None:
         super().__init__()
-        if count is not None and not 1 <= count <= len(stages):
+        if count is not None and count not in range(1, len(stages) + 1):
             raise ValueError(
                 f"count must be from 1 to {len(stages)}, the stages there are, or null for all, "
                 f"got {count}"

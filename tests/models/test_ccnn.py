@@ -3,9 +3,12 @@ from typing import Any
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 from torch import Tensor
 
 from facegeo.models.ccnn import BoxStage, Cascade, PointStage, Stage
+from facegeo.paths import conf_dir
 
 NAMES = ["LE", "RE", "N", "LM", "RM"]
 NET: dict[str, Any] = {"input_size": 15, "channels": [2, 2], "kernels": [4, 3], "hidden": 3}
@@ -221,6 +224,16 @@ def test_a_count_leaves_the_stages_behind_it_out() -> None:
     assert list(cascade.stages) == ["stage1"]
     assert cascade(Eyes(), CANVAS).shape == (2, 1, 5, 2)
     assert list(Cascade(stages, count=3).stages) == list(stages)
+
+
+def test_stage_1_alone_starts_as_in_the_whole_cascade() -> None:
+    starts = []
+    for count in (1, None):
+        torch.manual_seed(0)
+        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            cascade = instantiate(compose("train", [f"model.count={count or 'null'}"]).model)
+        starts.append(cascade.by_name()["stage1"].state_dict())
+    torch.testing.assert_close(starts[0], starts[1], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("count", [0, 4])

@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
+from omegaconf import DictConfig
 from torch import Tensor
 
 from facegeo.models.ccnn import Cascade
@@ -12,10 +13,14 @@ from facegeo.paths import conf_dir
 SHAPE = {"channels": [2, 3], "kernels": [4, 3], "pools": 2}
 
 
+def composed(experiment: str) -> DictConfig:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return compose("train", [f"experiment={experiment}"])
+
+
 @pytest.fixture(scope="module")
 def cascade() -> Cascade:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        model = instantiate(compose("train", ["experiment=ccnn/sun"]).model)
+    model = instantiate(composed("ccnn/sun").model)
     assert isinstance(model, Cascade)
     return model
 
@@ -34,6 +39,12 @@ def test_as_many_weights_as_hand_arithmetic_and_the_papers_megabytes(cascade: Ca
     ]
     assert by_stage == [f1 + 2 * partial, 10 * small, 10 * small]
     assert f"{4 * sum(by_stage) / 2**20:.2f}" == "4.24"  # CCNN, Table 3, of reference [13]
+
+
+@pytest.mark.parametrize("experiment", ["ccnn/sun", "ccnn/resnet18", "ccnn/resnet34"])
+def test_others_are_trained_as_ours_is(experiment: str) -> None:
+    ours, other = composed("ccnn/tuned"), composed(experiment)
+    assert {key for key in ours if ours[key] != other[key]} == {"model"}
 
 
 def test_levels_vote_in_windows_of_the_papers_sizes(cascade: Cascade) -> None:
