@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from facegeo.paths import conf_dir
 from facegeo.run_folder import config_hash, plain
+from facegeo.run_keys import generator_key, stage_keys
 from facegeo.studies.comparison import Comparison, compare
 from facegeo.studies.runs import StudyRun, make_study
 
@@ -157,6 +158,26 @@ def test_search_minimises_what_held_out_faces_say(name: str) -> None:
     assert config.splits == ["val"]
     for key in config.hydra.sweeper.params:
         assert OmegaConf.select(config, key) is not None, key
+
+
+def test_training_that_two_studies_have_is_done_once() -> None:
+    def stages(name: str, *words: str) -> dict[str, str]:
+        return stage_keys(plain(job_config(name, ("seed=2", *words))), "faces")
+
+    def generator(name: str, *words: str) -> dict[str, str]:
+        return generator_key(plain(job_config(name, ("seed=2", *words))), "faces")
+
+    without_shake = stages("ccnn/shake", "data.augment.shake_sigma=0.0")
+    assert stages("ccnn/windows", "model.stages.stage1.label=window") == without_shake
+    cascade = stages("ccnn/comparison", "experiment=ccnn/tuned")
+    assert cascade.items() < stages("ccnn/stage_count").items()
+    assert stages("ccnn/shake", "data.augment.shake_sigma=0.01").items() < cascade.items()
+    full = generator("casfne/loss_terms", "task.weights={}")
+    assert generator("casfne/cascade_depth", "model.t=2") == full
+    assert generator("casfne/architecture", "model=casfne") == full
+    cat = "model.fusion._target_=facegeo.models.casfne.fusion.CAT"
+    assert generator("casfne/fusion", cat) == full
+    assert generator("casfne/loss_terms", "task.weights={tv:0.0}") != full
 
 
 def test_command_line_narrows_a_sweep() -> None:
