@@ -34,6 +34,7 @@ OWNERS = {
     "omegaconf": {"runner", "evaluator", "studies", "sweep", "study_callback", "run_folder", "cli"},
     "lightning": {"runner", "evaluator", "procedures", "tasks", "callbacks", "tracking", "data"},
     "wandb": {"tracking"},
+    "wandb_workspaces": {"tracking"},
     "albumentations": {"data"},
     "anny": {"synthetic"},
     "warp": {"synthetic"},

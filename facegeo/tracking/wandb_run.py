@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import secrets
 from argparse import Namespace
@@ -14,7 +15,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from facegeo.errors import UserError
-from facegeo.tracking.wandb_values import to_config, to_summary
+from facegeo.tracking.wandb_values import to_config, to_summary, what_differs
 from facegeo.whole_file import write_whole
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class WandbRun(Logger):
     """Curves, pictures, settings and results of one job, whatever number of trainers it builds.
 
     The run is opened by what is logged first. Its group is the study, its job type the
-    experiment, its tags what ``about.source`` names, its name what the study overrides. A job
+    experiment, its tags what ``about.source`` names, its name what sets it apart there. A job
     that goes on after it was killed goes on with the same run, whose id stands in ``wandb/id``.
     Curves stay out of its summary, which holds the final metrics alone.
 
@@ -180,7 +181,7 @@ class WandbRun(Logger):
         return self._run
 
     def _describe(self, run: Run) -> None:
-        config = to_config(self._config)
+        config = to_config(self._config, self._differs())
         run.config.update(config, allow_val_change=True)  # type: ignore[no-untyped-call]
 
     def _init(self) -> Run:
@@ -203,7 +204,6 @@ class WandbRun(Logger):
         import wandb
 
         record, study = self._config.get("record") or {}, self._config.get("study")
-        differs = " ".join(record.get("overrides") or ()) if study else ""
         settings = wandb.Settings(
             init_timeout=INIT_TIMEOUT_S,
             finish_timeout=FINISH_TIMEOUT_S,
@@ -224,9 +224,17 @@ class WandbRun(Logger):
             group=study,
             job_type=record.get("experiment"),
             tags=_tags(self._config.get("about") or {}),
-            name=(differs or self._folder.name)[:LONGEST_NAME],
+            name=(" ".join(self._differs()) or self._folder.name)[:LONGEST_NAME],
             settings=settings,
         )
+
+    def _differs(self) -> list[str]:
+        """What sets this job apart in its study, by the plan that stands beside its folder."""
+        plan = self._folder.parent / "plan.json"
+        if not (self._config.get("study") and plan.is_file()):
+            return []
+        own = (self._config.get("record") or {}).get("overrides") or ()
+        return what_differs(own, json.loads(plan.read_text())["jobs"])
 
     def _id(self) -> str:
         """Drawn once for a folder: W&B takes no id again whose run was deleted there."""

@@ -4,17 +4,37 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 AS_JSON = "as_json"
 """Key of a W&B config whose value is all the others as JSON text."""
+VARIANT = "variant"
+"""Key of what a run's study varies there, but for the seed, as text: to group runs by."""
+VARIED = "varied"
+"""Key of the same, setting by setting, for the axes of plots."""
 
 
-def to_config(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Plain settings as a W&B config, which drops empty mappings and mixes old with new."""
+def to_config(values: Mapping[str, Any], differs: Sequence[str] = ()) -> dict[str, Any]:
+    """Plain settings as a W&B config, which drops empty mappings and mixes old with new.
+
+    Args:
+        values: Settings, with the job's record under ``record``.
+        differs: What the job overrides and not all jobs of its study do, as ``key=value``.
+    """
     text = json.dumps(values)
-    return {**json.loads(text), AS_JSON: text}
+    varied = dict(word.split("=", 1) for word in differs if not word.startswith("seed="))
+    added = {
+        AS_JSON: text,
+        VARIANT: " ".join(f"{key}={value}" for key, value in varied.items()) or "as configured",
+        VARIED: {in_one_word(key): _number_or_text(value) for key, value in varied.items()},
+    }
+    return {**json.loads(text), **added}
+
+
+def what_differs(job: Sequence[str], jobs: Sequence[Sequence[str]]) -> list[str]:
+    """Overrides of a job that not all jobs have."""
+    return [word for word in job if not all(word in other for other in jobs)]
 
 
 def from_config(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,6 +51,11 @@ def to_summary(metrics: Mapping[str, float]) -> dict[str, float | str]:
     }
 
 
+def in_one_word(key: str) -> str:
+    """A dotted key that W&B does not take apart."""
+    return key.lstrip("+").replace(".", "/")
+
+
 def from_summary(summary: Mapping[str, Any]) -> dict[str, float]:
     """Metrics from a W&B summary, without pictures and W&B's own entries."""
     names = ("NaN", "Infinity", "-Infinity")
@@ -39,3 +64,10 @@ def from_summary(summary: Mapping[str, Any]) -> dict[str, float]:
         for name, value in summary.items()
         if name[:1] != "_" and (isinstance(value, int | float) or value in names)
     }
+
+
+def _number_or_text(value: str) -> float | str:
+    try:
+        return float(value)
+    except ValueError:
+        return value

@@ -1,3 +1,4 @@
+import json
 import logging
 import pickle
 import sys
@@ -11,12 +12,13 @@ import pytest
 from facegeo.errors import UserError
 from facegeo.tracking.wandb_run import WandbRun
 
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "study": "ccnn/shake",
     "about": {"source": "CCNN, Fig. 6"},
     "task": {"weights": {}},
-    "record": {"experiment": "ccnn/tuned", "overrides": ["data.shake=0.01", "seed=0"]},
+    "record": {"experiment": "ccnn/tuned", "overrides": ["data=lfpw", "data.shake=0", "seed=0"]},
 }
+PLAN = {"jobs": [["data=lfpw", f"data.shake={s}", f"seed={n}"] for s in (0, 0.01) for n in (0, 1)]}
 
 
 @dataclass
@@ -108,21 +110,26 @@ def whole_job(logger: WandbRun) -> None:
         logger.part = part
         logger.log_metrics({"train/loss": 0.5, "epoch": 0}, step=7)
     logger.log_image("panels/faces", ["a.png"])
-    logger.close({"test/stage1/error_pct": 1.5}, {"status": "done"}, "done")
+    record = CONFIG["record"] | {"status": "done"}
+    logger.close({"test/stage1/error_pct": 1.5}, record, "done")
 
 
-def test_a_job_is_one_run_named_for_its_study(wandb: FakeWandb, tmp_path: Path) -> None:
-    whole_job(begun(tmp_path, entity="lab"))
+def test_a_job_is_one_run_named_for_what_sets_it_apart(wandb: FakeWandb, tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text(json.dumps(PLAN))
+    folder = tmp_path / "job"
+    whole_job(begun(folder, entity="lab"))
     (asked,) = wandb.asked
-    wanted = {"project": "facegeo", "entity": "lab", "mode": "offline", "dir": str(tmp_path)}
+    wanted = {"project": "facegeo", "entity": "lab", "mode": "offline", "dir": str(folder)}
     wanted |= {"group": "ccnn/shake", "job_type": "ccnn/tuned", "tags": ["CCNN", "Fig. 6"]}
-    wanted |= {"name": "data.shake=0.01 seed=0", "resume": "allow"}
+    wanted |= {"name": "data.shake=0 seed=0", "resume": "allow"}
     assert {key: asked[key] for key in wanted} == wanted
+    config = wandb.runs[0].config
+    assert (config["variant"], config["varied"]) == ("data.shake=0", {"data/shake": 0.0})
 
 
 def test_outside_a_study_the_folder_gives_the_name(wandb: FakeWandb, tmp_path: Path) -> None:
-    record = {"overrides": ["data.root=/home/somebody"]}
-    whole_job(begun(tmp_path / "my-run", {"study": None, "about": None, "record": record}))
+    (tmp_path / "plan.json").write_text(json.dumps(PLAN))
+    whole_job(begun(tmp_path / "my-run", CONFIG | {"study": None, "about": None}))
     assert (wandb.asked[0]["name"], wandb.asked[0]["tags"]) == ("my-run", [])
 
 
@@ -141,7 +148,7 @@ def test_the_end_tells_metrics_record_and_settings(wandb: FakeWandb, tmp_path: P
     whole_job(begun(tmp_path))
     (run,) = wandb.runs
     assert run.summary == {"test/stage1/error_pct": 1.5}
-    assert run.config["record"] == {"status": "done"}
+    assert run.config["record"]["status"] == "done"
     assert (run.config["study"], run.config["task"]) == ("ccnn/shake", {"weights": {}})
 
 
