@@ -80,26 +80,30 @@ def make_study(
     about: Mapping[str, Any] | None = None,
     command: str | None = None,
 ) -> Study:
-    """Put runs into the order of the plan; where one was made twice, keep the best, then the last.
+    """Put runs into an order; where one was made twice, keep the one that is done, or the last.
+
+    The order is that of the plan, then by the numbers in their overrides, then as given.
 
     Args:
         name: Of the study.
-        runs: Of this study alone, in any order.
+        runs: Of this study alone.
         plan: Overrides of each planned job.
         about: What the study compares; None: as the runs' configurations say.
         command: What runs all of it.
     """
     jobs = tuple(tuple(job) for job in plan)
     place = {frozenset(job): number for number, job in enumerate(jobs)}
+    runs = list(runs)
+    given = dict.fromkeys(map(_identity, runs))
     kept: dict[str, StudyRun] = {}
     twice: list[str] = []
     for run in sorted(runs, key=lambda run: (run.status == "done", _ended(run), run.link)):
-        identity = json.dumps([run.config or run.link, run.seed], sort_keys=True, default=str)
+        identity = _identity(run)
         if identity in kept:
             twice.append(f"{kept[identity].link} is left out: {run.link} is the same run again.")
         kept[identity] = run
     found = sorted(
-        kept.values(),
+        (kept[identity] for identity in given),
         key=lambda run: (place.get(frozenset(run.overrides), len(jobs)), natural(run.overrides)),
     )
     if about is None:
@@ -193,6 +197,10 @@ def _read(path: Path) -> tuple[Mapping[str, Any], str | None]:
 
 def _is_run(folder: Path) -> bool:
     return any((folder / f"{name}.json").is_file() for name in ("config", "record"))
+
+
+def _identity(run: StudyRun) -> str:
+    return json.dumps([run.config or run.link, run.seed], sort_keys=True, default=str)
 
 
 def _ended(run: StudyRun) -> str:

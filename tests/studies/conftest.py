@@ -1,0 +1,89 @@
+"""Folders of runs as a training leaves them, without a training."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from facegeo.tables import NORMAL_COLUMNS, STAGE_COLUMNS
+
+KeepRun = Callable[..., Path]
+
+
+def stages(**errors: float) -> dict[str, float]:
+    """Metrics of a cascade of which every number of a stage is the same."""
+    ends = STAGE_COLUMNS.values()
+    return {f"test/{stage}/{end}": value for stage, value in errors.items() for end in ends}
+
+
+def depths(**errors: float) -> dict[str, float]:
+    """Metrics of a generator of normals, alike."""
+    ends = NORMAL_COLUMNS.values()
+    return {f"test/{t}/{end}": value for t, value in errors.items() for end in ends}
+
+
+@pytest.fixture
+def keep_run(tmp_path: Path) -> KeepRun:
+    """Writes a run's folder below ``tmp_path/study``.
+
+    ``choices`` become dotted overrides and settings; ``about`` what the study says of itself;
+    ``errors`` the errors of a cascade's stages, ``degrees`` those of normals; more goes into the
+    record.
+    """
+
+    def keep(
+        name: str,
+        seed: int,
+        choices: dict[str, Any] | None = None,
+        *,
+        about: dict[str, Any] | None = None,
+        errors: dict[str, float] | None = None,
+        degrees: dict[str, float] | None = None,
+        **record: Any,
+    ) -> Path:
+        folder = tmp_path / "study" / name
+        folder.mkdir(parents=True)
+        config: dict[str, Any] = {"seed": seed, "study": "a/study", "about": about}
+        config["data"] = {"seed": seed, "batch_size": 64}
+        for key, value in (choices or {}).items():
+            node = config
+            for part in key.split(".")[:-1]:
+                node = node.setdefault(part, {})
+            node[key.split(".")[-1]] = value
+        told = {
+            "status": "done",
+            "error": None,
+            "study": "a/study",
+            "experiment": "ccnn/tuned",
+            "seed": seed,
+            "overrides": [f"{k}={v}" for k, v in (choices or {}).items()] + [f"seed={seed}"],
+            "data": {"title": "faces", "kind": "LFPWDataModule", "hash": "1234567890abcdef"},
+            "git": {"commit": "c0ffee0123456789", "dirty": False},
+            "device": "a processor",
+            "wall_s": 60.0,
+        } | record
+        (folder / "config.json").write_text(json.dumps(config))
+        (folder / "record.json").write_text(json.dumps(told))
+        metrics = stages(**(errors or {})) | depths(**(degrees or {}))
+        if metrics:
+            (folder / "metrics.json").write_text(json.dumps(metrics))
+        if errors:
+            spread = {k: np.full(4, v, np.float32) * [0.5, 1, 1, 1.5] for k, v in errors.items()}
+            np.savez_compressed(folder / "test_errors.npz", **spread)
+        return folder
+
+    return keep
+
+
+@pytest.fixture
+def keep_plan(tmp_path: Path) -> Callable[..., None]:
+    """Writes the plan of the study in ``tmp_path/study``."""
+
+    def keep(*jobs: list[str], **more: str) -> None:
+        (tmp_path / "study").mkdir(exist_ok=True)
+        (tmp_path / "study" / "plan.json").write_text(json.dumps({"jobs": jobs} | more))
+
+    return keep

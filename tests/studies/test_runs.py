@@ -1,0 +1,102 @@
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from facegeo.errors import UserError
+from facegeo.studies.runs import make_study, natural, read_folder, read_run
+
+Keep = Callable[..., Path]
+
+
+def test_a_study_is_read_in_the_order_of_its_plan(
+    keep_run: Keep, keep_plan: Callable[..., None], tmp_path: Path
+) -> None:
+    for seed, sigma in ((1, 0.1), (0, 0.2), (0, 0.1)):
+        keep_run(f"{sigma}-{seed}", seed, {"task.sigma": sigma}, errors={"stage1": 1.0})
+    jobs = [
+        ["task.sigma=0.2", "seed=0"],
+        ["task.sigma=0.1", "seed=0"],
+        ["task.sigma=0.1", "seed=1"],
+    ]
+    keep_plan(*jobs, command="facegeo-train -m x")
+    study = read_folder(tmp_path / "study")
+    assert (study.name, study.command) == ("a/study", "facegeo-train -m x")
+    assert [run.overrides for run in study.runs] == [tuple(job) for job in jobs]
+    assert study.plan == tuple(tuple(job) for job in jobs)
+    assert study.runs[0].metrics["test/stage1/error_pct"] == 1.0
+    assert study.runs[0].link == str(tmp_path / "study" / "0.2-0")
+
+
+def test_states_are_told_apart(keep_run: Keep) -> None:
+    done = keep_run("done", 0, errors={"stage1": 1.0})
+    running = keep_run("running", 1, status="running")
+    again = keep_run("again", 2, errors={"stage1": 1.0}, status="running")
+    failed = keep_run("failed", 3, errors={"stage1": 1.0}, status="failed", error="no\n  disk")
+    old = keep_run("old", 4, errors={"stage1": 1.0})
+    (old / "record.json").unlink()  # of a version that kept none
+    states = [read_run(folder).status for folder in (done, running, again, failed, old)]
+    assert states == ["done", "running", "running", "failed", "done"]
+    assert read_run(again).metrics == {}  # of the session before
+    assert read_run(failed).error == "no disk"
+
+
+@pytest.mark.parametrize("name", ["config", "record", "metrics"])
+@pytest.mark.parametrize("text", ['{"seed": 0', "[1]", ""], ids=["torn", "list", "empty"])
+def test_a_torn_file_makes_a_failed_run_that_names_it(keep_run: Keep, name: str, text: str) -> None:
+    folder = keep_run("torn", 0, errors={"stage1": 1.0})
+    (folder / f"{name}.json").write_text(text)
+    run = read_run(folder)
+    assert run.status == "failed"
+    assert f"{folder / name}.json" in (run.error or "")
+    assert run.metrics == {}
+
+
+def test_a_torn_plan_is_told_and_the_runs_are_read(keep_run: Keep, tmp_path: Path) -> None:
+    keep_run("a", 0, errors={"stage1": 1.0})
+    (tmp_path / "study" / "plan.json").write_text("{")
+    study = read_folder(tmp_path / "study")
+    assert len(study.runs) == 1
+    assert "plan.json can not be read" in study.notes[0]
+
+
+def test_what_is_no_study_is_refused_with_a_hint(keep_run: Keep, tmp_path: Path) -> None:
+    keep_run("a", 0, errors={"stage1": 1.0})
+    with pytest.raises(UserError, match=rf"no plan\.json.*such as {re.escape(str(tmp_path))}/stu"):
+        read_folder(tmp_path)
+    with pytest.raises(UserError, match="nowhere is not the folder of a study"):
+        read_folder(tmp_path / "nowhere")
+
+
+def test_a_study_that_only_has_a_plan_is_read(
+    keep_plan: Callable[..., None], tmp_path: Path
+) -> None:
+    keep_plan(["seed=0"], study="ccnn/shake")
+    study = read_folder(tmp_path / "study")
+    assert (study.name, study.runs, study.plan) == ("ccnn/shake", (), (("seed=0",),))
+
+
+def test_of_a_run_made_twice_the_last_that_is_done_counts(keep_run: Keep) -> None:
+    early = keep_run("a", 0, errors={"stage1": 1.0}, ended="2026-01-01T00:00:00+00:00")
+    late = keep_run("b", 0, errors={"stage1": 2.0}, ended="2026-01-02T00:00:00+00:00")
+    failed = keep_run("c", 0, status="failed", ended="2026-01-03T00:00:00+00:00")
+    study = make_study("x", [read_run(folder) for folder in (late, failed, early)])
+    assert [run.folder for run in study.runs] == [late]
+    assert study.notes == (
+        f"{failed} is left out: {early} is the same run again.",
+        f"{early} is left out: {late} is the same run again.",
+    )
+
+
+def test_about_is_what_a_run_says_unless_given(keep_run: Keep) -> None:
+    run = read_run(keep_run("a", 0, about={"question": "why?"}))
+    assert make_study("x", [run]).about == {"question": "why?"}
+    assert make_study("x", [run], about={}).about == {}
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [("a=9", "a=10"), ("a=1e-3", "a=0.01"), ("a=[1,9]", "a=[1,10]"), ("a", "b")]
+)
+def test_numbers_in_words_sort_as_numbers(low: str, high: str) -> None:
+    assert sorted([[high], [low]], key=natural) == [[low], [high]]
