@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from zipfile import BadZipFile
 
@@ -42,7 +43,8 @@ def _errors(run: StudyRun, split: str, entry: str) -> np.ndarray | None:
     if run.folder is None:
         return None
     try:
-        with np.load(run.folder / f"{split}_errors.npz") as kept:
+        content = (run.folder / f"{split}_errors.npz").read_bytes()
+        with np.load(io.BytesIO(content)) as kept:  # given a path, it leaves a torn file open
             return np.asarray(kept[entry], dtype=np.float64)
     except (OSError, KeyError, ValueError, BadZipFile):
         return None

@@ -1,0 +1,150 @@
+import html.parser
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from facegeo.errors import UserError
+from facegeo.studies.report import beside, report_on, write_report
+from facegeo.studies.runs import read_folder
+
+Keep = Callable[..., Path]
+EVIL = "<script>alert(1)</script>&\"'"
+
+
+class Reader(html.parser.HTMLParser):
+    """What a page holds: tags with their attributes, and the text outside scripts and styles."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self._open: list[str] = []
+        self.feed(text)
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "link", "img"):
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not {"script", "style"} & set(self._open):
+            self.words.append(data)
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture
+def study(keep_run: Keep, keep_plan: Callable[..., None], tmp_path: Path) -> Path:
+    """Two variants with two seeds each in a folder, one run failed."""
+    about = {"question": f"Is it {EVIL}?", "source": "CCNN, Fig. 6", "plots": ["points", "ced"]}
+    keep_plan(*([f"a={a}", f"seed={seed}"] for a in (1, 2) for seed in (0, 1)), command="again")
+    for a, seed in ((1, 0), (1, 1), (2, 0)):
+        keep_run(f"run {a}{seed}", seed, {"a": a}, about=about, errors={"stage1": a + seed / 8})
+    keep_run("failed", 1, {"a": 2}, about=about, status="failed", error=f"{EVIL}\nin two lines")
+    return tmp_path / "study"
+
+
+def test_four_files_stand_beside_the_study_and_the_table_is_shown(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = write_report([study])
+    assert written == study / "report.html"
+    files = {path.name for path in study.iterdir() if path.is_file()}
+    assert files == {"plan.json", *(f"report.{end}" for end in ("html", "md", "csv", "tex"))}
+    shown = capsys.readouterr().out
+    assert re.search(r"a=1 \* +2 of 2 +1\.06 +0\.088", shown)
+    assert "failed: a=2, seed 1 <script>" in shown
+    assert "To finish: again" in shown
+
+
+def test_a_page_shows_everything_and_asks_for_nothing(study: Path) -> None:
+    page = write_report([study]).read_text(encoding="utf-8")
+    read = Reader(page)
+    assert "Is it <script>alert(1)</script>&\"'?" in read.text
+    assert "This study is incomplete: 3 of 4 runs are done." in read.text
+    assert "a=1 baseline 1.06 ± 0.088 - - - 2 of 2 0 , 1" in read.text
+    assert "a=2 2.00 +1.000 - (1) - 1 of 2 0" in read.text
+    assert "failed <script>alert(1)</script>&\"' in two lines" in read.text
+    assert "faces (LFPWDataModule, 1234567890ab)" in read.text
+    assert [link["href"] for link in read.named("a")][:2] == ["run%2010/", "run%2011/"]
+    outside = [value for _, attributes in read.tags for key, value in attributes.items()
+               if key in ("src", "href", "action") and "//" in (value or "")]  # fmt: skip
+    assert outside == []
+    assert "default-src 'none'" in str(read.named("meta")[1]["content"])
+    assert page.count("<script>") == 2  # plotly.js and ours, once each
+
+
+def test_plots_of_a_page_are_json_that_no_text_can_end(study: Path, keep_run: Keep) -> None:
+    keep_run("evil", 0, {"a": EVIL}, errors={"stage1": float("nan")})
+    page = write_report([study]).read_text(encoding="utf-8")
+    found = re.findall(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)
+    plots = [json.loads(text) for text in found]
+    assert len(plots) == 2
+    assert plots[0]["data"][-1]["y"] == [None] * 6
+    assert all("<" not in text for text in found)
+
+
+def test_several_studies_share_a_page_with_contents(
+    study: Path, keep_run: Keep, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    (keep_run("x", 0, errors={"stage1": 1.0})).rename(tmp_path / "x")
+    other.mkdir()
+    (tmp_path / "x").rename(other / "x")
+    (other / "plan.json").write_text('{"study": "b/other", "jobs": []}')
+    written = write_report([study, other])
+    assert written == tmp_path / "report.html"
+    read = Reader(written.read_text(encoding="utf-8"))
+    targets = [str(link["href"]) for link in read.named("a") if str(link["href"])[0] == "#"]
+    assert targets == ["#a-study", "#b-other"]
+    assert {tag["id"] for tag in read.named("section")} == {"a-study", "b-other"}
+    assert "incomplete: 1 to do" in read.text
+    markdown = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "[0](study/run%2010)" in markdown
+    assert "[0](other/x)" in markdown
+
+
+def test_markdown_tells_what_is_left(study: Path) -> None:
+    markdown = write_report([study]).with_suffix(".md").read_text(encoding="utf-8")
+    assert (
+        "| a=1 * | 2 of 2 | 1.06 | 0.088 | - | - | - | [0](run%2010), [1](run%2011) |" in markdown
+    )
+    assert "- a=2, seed 1: failed <script>alert(1)</script>&\"' in two lines" in markdown
+    assert "```\nagain\n```" in markdown
+
+
+def test_a_study_without_a_finished_run_is_reported_as_such(
+    keep_plan: Callable[..., None], tmp_path: Path
+) -> None:
+    keep_plan(["seed=0"], ["seed=1"])
+    page = write_report([tmp_path / "study"], tmp_path / "new" / "out.v1").read_text()
+    assert "This study is incomplete: 0 of 2 runs are done." in page
+    assert "plotly" not in page
+    assert (tmp_path / "new" / "out.v1.csv").is_file()
+
+
+def test_a_split_may_be_chosen(study: Path, tmp_path: Path) -> None:
+    written = report_on([read_folder(study)], tmp_path / "val", "val")
+    assert "No finished run has measured val/.../error_pct." in written.read_text()
+
+
+def test_what_is_no_study_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is not the folder of a study"):
+        write_report([tmp_path])
+
+
+def test_a_report_on_several_folders_goes_where_all_of_them_are(tmp_path: Path) -> None:
+    assert beside([tmp_path / "a" / "b", tmp_path / "a" / "c"]) == tmp_path / "a" / "report"
+    assert beside([tmp_path / "a"]) == tmp_path / "a" / "report"

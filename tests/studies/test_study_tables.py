@@ -1,0 +1,139 @@
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from facegeo.studies.compare import Difference
+from facegeo.studies.comparison import Comparison, compare
+from facegeo.studies.runs import read_folder
+from facegeo.studies.study_tables import (
+    cells_csv,
+    definition,
+    detail_table,
+    latex,
+    main_table,
+    relative,
+    show_p,
+)
+
+Keep = Callable[..., Path]
+ABOUT = {
+    "question": "Does 50 % of a_b help?",
+    "source": "CCNN, Fig. 6",
+    "paper": "ccnn.fig6_shake",
+    "rows": ["stage1"],
+    "labels": [{"when": {"a_b": 0}, "name": "shake-"}, {"when": {"a_b": 1}, "name": "shake+"}],
+}
+
+
+@pytest.fixture
+def comparison(keep_run: Keep, keep_plan: Callable[..., None], tmp_path: Path) -> Comparison:
+    """Two labelled variants, two seeds and one, of three planned; a third without a label."""
+    keep_plan(*([f"a_b={a}", f"seed={seed}"] for a in (0, 1, 2) for seed in range(3)))
+    for name, seed, a, error in (("a", 0, 0, 1.2), ("b", 1, 0, 1.4), ("c", 0, 1, 1.0)):
+        keep_run(name, seed, {"a_b": a}, about=ABOUT, errors={"stage1": error})
+    return compare(read_folder(tmp_path / "study"))
+
+
+def test_table_for_people(comparison: Comparison) -> None:
+    table = main_table(comparison)
+    assert table.shown() == [
+        ["shake- *", "2 of 3", "1.30", "0.141", "-", "-", "2.35"],
+        ["shake+", "1 of 3", "1.00", "-", "-0.200", "- (1)", "1.90"],
+        ["a_b=2", "0 of 3", "-", "-", "-", "-", "-"],
+    ]
+    assert "distance to the true point / face box width" in table.note
+    assert "sample standard deviation" in table.note
+
+
+def test_a_number_in_doubt_is_marked_and_an_unknown_measure_named(
+    keep_run: Keep, tmp_path: Path
+) -> None:
+    labels = [{"when": {"a": 0}, "name": "ResNet-34"}]
+    about = {"paper": "ccnn.table3_size_speed", "measure": "size_mb", "rows": ["stage1"]}
+    for a in (0, 1):
+        folder = keep_run(str(a), 0, {"a": a}, about=about | {"labels": labels})
+        (folder / "metrics.json").write_text('{"test/stage1/size_mb": 83.15}')
+    table = main_table(compare(read_folder(tmp_path / "study")))
+    assert table.shown()[0][-1] == "85.15 (?)"
+    assert table.shown()[0][2] == "83.15"
+    assert "size_mb: as the runs' metrics name it" in table.note
+
+
+def test_all_measures_stand_in_a_table_of_their_own(
+    comparison: Comparison, keep_run: Keep, tmp_path: Path
+) -> None:
+    table = detail_table(comparison)
+    assert table is not None
+    assert [row[0] for row in table.rows] == ["shake-", "shake+"]
+    assert table.rows[0][table.columns.index(">5 %")] == pytest.approx(1.3)
+    assert "AUC = area" in table.note
+
+
+def test_the_papers_other_measures_stand_below_ours(keep_run: Keep, tmp_path: Path) -> None:
+    keep_run("a", 0, about={"paper": "casfne.table1_cascade_depth"}, degrees={"t0": 9.0, "t1": 8.0})
+    table = detail_table(compare(read_folder(tmp_path / "study")))
+    assert table is not None
+    assert [row[0] for row in table.rows] == ["t0", "t0, paper", "t1", "t1, paper"]
+    assert table.rows[1][table.columns.index("<20")] == 90.03
+    assert table.rows[1][table.columns.index("med.")] is None  # not printed
+
+
+def test_csv_has_full_numbers_and_runs_from_where_it_lies(
+    comparison: Comparison, tmp_path: Path
+) -> None:
+    rows = list(csv.DictReader(io.StringIO(cells_csv([comparison, comparison], tmp_path))))
+    assert len(rows) == 6
+    assert rows[1] == {
+        "study": "a/study",
+        "split": "test",
+        "measure": "error_pct",
+        "row": "shake+",
+        "seeds_done": "1",
+        "seeds_planned": "3",
+        "mean": "1",
+        "std": "",
+        "baseline": "shake-",
+        "difference": "-0.2",
+        "p": "",
+        "common_seeds": "1",
+        "paper": "1.9",
+        "paper_certain": "True",
+        "runs": "study/c",
+    }
+    assert rows[0]["std"] == "0.141421"
+
+
+def test_latex_is_escaped_and_set_with_booktabs(comparison: Comparison) -> None:
+    text = latex(comparison)
+    assert r"\caption{Does 50 \% of a\_b help? CCNN, Fig. 6. Mean error" in text
+    assert r"    shake- & 2/3 & $1.30 \pm 0.141$ & -- & -- & 2.35 \\" in text
+    assert r"    a\_b=2 & 0/3 & -- & -- & -- & -- \\" in text
+    assert text.count("rule") == 3
+    assert text.count("{") == text.count("}")
+
+
+@pytest.mark.parametrize(
+    ("p", "text"), [(None, "- (3)"), (0.0123, "0.012 (3)"), (0.0004, "<0.001 (3)")]
+)
+def test_p_says_of_how_many_seeds(p: float | None, text: str) -> None:
+    assert show_p(Difference(3, 0.5, p)) == text
+
+
+@pytest.mark.parametrize(
+    ("link", "seen"),
+    [
+        ("https://wandb.ai/me/facegeo/runs/1", "https://wandb.ai/me/facegeo/runs/1"),
+        ("javascript:alert(1)", "javascript:alert(1)"),
+    ],
+)
+def test_only_an_address_is_left_as_it_is(tmp_path: Path, link: str, seen: str) -> None:
+    found = relative(link, tmp_path)
+    assert found.endswith(seen)
+    assert found.startswith("https://") or found.startswith("../")
+
+
+def test_each_known_measure_is_defined(comparison: Comparison) -> None:
+    assert definition(comparison).startswith("Mean over images of the distance")
