@@ -79,6 +79,19 @@ def test_a_block_adds_to_what_it_gets() -> None:
     assert torch.equal(block(x), x)
 
 
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_features_of_a_level_reach_the_way_back_up(level: int) -> None:
+    torch.manual_seed(0)
+    model = Restormer(4, [1] * 4, [1] * 4, 1, 2.0)
+    for parameter in model.downs[level].parameters():  # so that nothing goes further down
+        nn.init.zeros_(parameter)
+    (normals,) = model(torch.rand(1, 3, 16, 16))
+    (normals * torch.randn_like(normals)).sum().backward()
+    for parameter in model.encoders[level].parameters():
+        assert parameter.grad is not None
+        assert parameter.grad.abs().max() > 0
+
+
 def test_the_photo_is_not_added_to_the_last_layer() -> None:
     model = Restormer(4, [1] * 4, [1] * 4, 1, 2.0)
     nn.init.zeros_(model.exit.weight)
