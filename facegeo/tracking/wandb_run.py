@@ -93,7 +93,10 @@ class WandbRun(Logger):
 
     @property
     def address(self) -> str | None:
-        """Where the run is to be seen: its page, or the id under which it is kept offline."""
+        """Page of the run, which this opens, or the id of one kept offline."""
+        if not self._silent:
+            with self._harmless():
+                self._open()
         if self._run is None:
             return None
         return self.version if self._run.offline else str(self._run.url)

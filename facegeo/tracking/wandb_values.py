@@ -60,7 +60,7 @@ def from_summary(summary: Mapping[str, Any]) -> dict[str, float]:
     """Metrics from a W&B summary, without pictures and W&B's own entries."""
     names = ("NaN", "Infinity", "-Infinity")
     return {
-        name: float(value) if value in names else value
+        name: float(value)
         for name, value in summary.items()
         if name[:1] != "_" and (isinstance(value, int | float) or value in names)
     }

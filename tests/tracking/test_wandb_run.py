@@ -209,11 +209,11 @@ def test_waiting_has_an_end(wandb: FakeWandb, tmp_path: Path) -> None:
 
 
 def test_address_is_a_page_or_an_id(wandb: FakeWandb, tmp_path: Path) -> None:
-    for mode, address in [("online", "https://wandb.example/run"), ("offline", None)]:
-        logger = begun(tmp_path / mode, mode=mode)
-        assert logger.address is None  # nothing was opened yet
-        logger.log_metrics({"train/loss": 1.0}, 0)
-        assert logger.address == (address or logger.version)
+    online, offline = (begun(tmp_path / mode, mode=mode) for mode in ("online", "offline"))
+    assert online.address == "https://wandb.example/run"
+    assert offline.address == offline.version
+    wandb.broken = "init"
+    assert begun(tmp_path / "broken").address is None
 
 
 def test_disabled_does_not_even_import_wandb(
