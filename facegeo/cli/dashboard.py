@@ -71,7 +71,7 @@ def _of_file(file: Path) -> "Compared":
 def _of_folder(folder: Path) -> "Compared":
     from facegeo.studies.runs import read_folder
     from facegeo.tracking.dashboard import Compared
-    from facegeo.tracking.wandb_values import what_differs
+    from facegeo.tracking.job_names import what_differs
 
     study = read_folder(folder)
     jobs = [*study.plan, *(run.overrides for run in study.runs)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import secrets
 from argparse import Namespace
@@ -15,7 +14,8 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from facegeo.errors import UserError
-from facegeo.tracking.wandb_values import to_config, to_summary, what_differs
+from facegeo.tracking.job_names import set_apart, tags, title
+from facegeo.tracking.wandb_values import to_config, to_summary
 from facegeo.whole_file import write_whole
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ MODES = ("offline", "online", "disabled")
 INIT_TIMEOUT_S = 30.0
 FINISH_TIMEOUT_S = 120.0
 """After these W&B gives up; what it has not sent is on disk, for ``wandb sync``."""
-LONGEST_TAG, LONGEST_NAME = 64, 128  # what W&B's server takes
 
 
 class WandbRun(Logger):
@@ -184,7 +183,7 @@ class WandbRun(Logger):
         return self._run
 
     def _describe(self, run: Run) -> None:
-        config = to_config(self._config, self._differs())
+        config = to_config(self._config, set_apart(self._folder, self._config))
         run.config.update(config, allow_val_change=True)  # type: ignore[no-untyped-call]
 
     def _init(self) -> Run:
@@ -206,7 +205,7 @@ class WandbRun(Logger):
     def _start(self, mode: Mode) -> Run:
         import wandb
 
-        record, study = self._config.get("record") or {}, self._config.get("study")
+        record = self._config.get("record") or {}
         settings = wandb.Settings(
             init_timeout=INIT_TIMEOUT_S,
             finish_timeout=FINISH_TIMEOUT_S,
@@ -224,29 +223,15 @@ class WandbRun(Logger):
             dir=str(self._folder),
             id=self._id(),
             resume="allow",
-            group=study,
+            group=self._config.get("study"),
             job_type=record.get("experiment"),
-            tags=_tags(self._config.get("about") or {}),
-            name=(" ".join(self._differs()) or self._folder.name)[:LONGEST_NAME],
+            tags=tags(self._config),
+            name=title(self._folder, self._config),
             settings=settings,
         )
-
-    def _differs(self) -> list[str]:
-        """What sets this job apart in its study, by the plan that stands beside its folder."""
-        plan = self._folder.parent / "plan.json"
-        if not (self._config.get("study") and plan.is_file()):
-            return []
-        own = (self._config.get("record") or {}).get("overrides") or ()
-        return what_differs(own, json.loads(plan.read_text())["jobs"])
 
     def _id(self) -> str:
         """Drawn once for a folder: W&B takes no id again whose run was deleted there."""
         if self.version is None:
             write_whole(self._folder / "wandb" / "id", secrets.token_hex(4))
         return str(self.version)
-
-
-def _tags(about: Mapping[str, Any]) -> list[str]:
-    """Paper and table from ``source``: "CCNN, Fig. 6" gives two tags."""
-    words = [word.strip()[:LONGEST_TAG] for word in str(about.get("source") or "").split(",")]
-    return [word for word in words if word]

@@ -32,11 +32,6 @@ def to_config(values: Mapping[str, Any], differs: Sequence[str] = ()) -> dict[st
     return {**json.loads(text), **added}
 
 
-def what_differs(job: Sequence[str], jobs: Sequence[Sequence[str]]) -> list[str]:
-    """Overrides of a job that not all jobs have."""
-    return [word for word in job if not all(word in other for other in jobs)]
-
-
 def from_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Settings from a W&B config; empty if facegeo did not write it."""
     return cast(dict[str, Any], json.loads(config.get(AS_JSON, "{}")))
