@@ -68,7 +68,7 @@ def cost_plot(comparison: Comparison) -> Plot | None:
     title = {"title": {"text": "multiplications for one face"}, "tickformat": "~s"}
     return Plot(
         "Cost against error",
-        "Multiplications with a weight for one face; parameters stand beside a mark. Bars: "
+        "Multiplications with a weight for one face; point at a mark for its parameters. Bars: "
         "standard deviation over the seeds.",
         data,
         {"xaxis": title | scale, "yaxis": {"title": {"text": label(comparison)}}},

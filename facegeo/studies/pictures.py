@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 
 from facegeo.studies.comparison import Comparison
+from facegeo.studies.plot import MOST
 from facegeo.studies.runs import StudyRun
 from facegeo.studies.variants import Variant
 
@@ -35,11 +36,11 @@ class Picture:
 
 
 def pictures(comparison: Comparison) -> list[Picture]:
-    """One a variant: the panels of its first finished run that has any, if the study wants them."""
+    """One a variant, of the first few: panels of a finished run, if the study wants them."""
     asked = comparison.study.about.get("plots")
     if asked is not None and "panels" not in asked:
         return []
-    found = (_of(variant, comparison.split) for variant in comparison.variants)
+    found = (_of(variant, comparison.split) for variant in comparison.variants[:MOST])
     return [picture for picture in found if picture]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from urllib.parse import quote
 
@@ -75,8 +76,10 @@ def _print(comparison: Comparison, console: Console) -> None:
     left = unfinished(comparison)
     for note in comparison.notes:
         console.print(Text(f"Note: {note}", style="yellow"))
-    for job in left:
-        console.print(Text(f"{job.status}: {job.variant}, seed {job.seed} {job.error or ''}"))
+    for (variant, status, error), jobs in groupby(left, lambda j: (j.variant, j.status, j.error)):
+        seeds = ", ".join(str(job.seed) for job in jobs)
+        told = f": {error}" if error else ""
+        console.print(Text(f"{status}: {variant}, seed {seeds}{told}"))
     if left:
         console.print(Text("To finish: " + "\n".join(commands(comparison, left))))
 

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -126,18 +126,20 @@ def read_folder(folder: Path) -> Study:
             f"{folder} is not the folder of a study: it holds no {PLAN} and no run's folder; "
             f"name one that facegeo-train -m study=NAME wrote{_hint(children)}"
         )
+    name = next((run.study for run in runs if run.study), folder.name)
+    return planned(name, runs, folder)
+
+
+def planned(name: str, runs: Sequence[StudyRun], folder: Path | None) -> Study:
+    """Make a study of runs and of the plan that stands in a folder, if any does."""
     plan: Mapping[str, Any] = {}
     notes: tuple[str, ...] = ()
-    if (folder / PLAN).is_file():
+    if folder is not None and (folder / PLAN).is_file():
         plan, error = _read(folder / PLAN)
-        notes = (f"The plan can not be read: {error}",) if error else ()
-    name = next((run.study for run in runs if run.study), folder.name)
-    study = make_study(
-        str(plan.get("study", name)), runs, plan.get("jobs", ()), command=plan.get("command")
-    )
-    return Study(
-        study.name, study.runs, study.plan, study.about, study.command, notes + study.notes
-    )
+        notes = (f"The plan can not be read: {error}.",) if error else ()
+    jobs, command = plan.get("jobs") or (), plan.get("command")
+    study = make_study(str(plan.get("study") or name), runs, jobs, command=command)
+    return replace(study, notes=notes + study.notes)
 
 
 def read_run(folder: Path) -> StudyRun:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from facegeo.errors import UserError
-from facegeo.studies.runs import Study, StudyRun, make_study, read_folder, read_run
+from facegeo.studies.runs import Study, make_study, planned, read_folder, read_run
 
 
 def find_studies(
@@ -56,17 +56,19 @@ def loose_study(folders: Sequence[Path]) -> Study:
 def _from_wandb(place: str, names: Sequence[str]) -> list[Study]:
     from facegeo.studies.wandb_runs import read_api, read_offline
 
-    if Path(place).is_dir():
-        found = read_offline(Path(place))
+    folder = Path(place)
+    if folder.is_dir():
+        found = read_offline(folder)
         kept = names or dict.fromkeys(run.study for run in found)
-        return [_study(name, (run for run in found if run.study == name)) for name in kept]
-    if not names:
+        of_study = {name: [run for run in found if run.study == name] for name in kept}
+    elif names:
+        of_study = {name: read_api(place, name) for name in names}
+    else:
         raise UserError(f"name the studies to read from {place}: facegeo-report NAME wandb={place}")
-    return [_study(name, read_api(place, name)) for name in names]
-
-
-def _study(name: str, runs: Iterable[StudyRun]) -> Study:
-    study = make_study(name, runs)
-    if not study.runs:
-        raise UserError(f"W&B has no run of a study {name!r}; its runs' group is the study's name")
-    return study
+    for name, runs in of_study.items():
+        if not runs:
+            raise UserError(
+                f"{place} has no run of a study {name!r}; its runs' group is the study's name"
+            )
+    plan = folder if len(of_study) == 1 else None
+    return [planned(name, runs, plan) for name, runs in of_study.items()]

@@ -65,7 +65,7 @@ def test_four_files_stand_beside_the_study_and_the_table_is_shown(
     assert files == {"plan.json", *(f"report.{end}" for end in ("html", "md", "csv", "tex"))}
     shown = capsys.readouterr().out
     assert re.search(r"a=1 \* +2 of 2 +1\.06 +0\.088", shown)
-    assert "failed: a=2, seed 1 <script>" in shown
+    assert "failed: a=2, seed 1: <script>" in shown
     assert "To finish: again" in shown
 
 

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -5,7 +6,9 @@ import pytest
 
 from facegeo.errors import UserError
 from facegeo.studies.comparison import compare
+from facegeo.studies.report import report_on
 from facegeo.studies.sources import find_studies, loose_study
+from facegeo.tracking.wandb_run import WandbRun
 
 Keep = Callable[..., Path]
 
@@ -46,3 +49,42 @@ def test_nothing_named_is_refused() -> None:
 def test_a_server_needs_the_names_of_studies() -> None:
     with pytest.raises(UserError, match="name the studies to read from me/facegeo"):
         find_studies([], wandb="me/facegeo")
+
+
+@pytest.fixture
+def logged(
+    keep_run: Keep,
+    keep_plan: Callable[..., None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """A study whose runs W&B kept as well, without a server."""
+    monkeypatch.setenv("WANDB_SERVICE", "")  # W&B sets it: taken away again after the test
+    monkeypatch.delenv("WANDB_SERVICE")
+    keep_plan(*([f"a={a}", f"seed={seed}"] for a in (1, 2) for seed in (0, 1)), command="again")
+    about = {"paper": "ccnn.fig4_stage_count", "rows": ["stage1", "stage2"]}
+    for a, seed in ((1, 0), (1, 1), (2, 0)):
+        errors = {"stage1": a + seed / 3, "stage2": a / 7}
+        folder = keep_run(f"{a}{seed}", seed, {"a": a}, about=about, errors=errors)
+        parts = ("config", "record", "metrics")
+        config, record, metrics = (json.loads((folder / f"{p}.json").read_text()) for p in parts)
+        run = WandbRun(folder, "facegeo", mode="offline")
+        run.log_hyperparams(config | {"record": record})
+        run.close(metrics, record, "done")
+    return tmp_path / "study"
+
+
+@pytest.mark.slow
+def test_what_wandb_kept_gives_the_same_report(logged: Path) -> None:
+    texts = []
+    for studies in (find_studies([str(logged)]), find_studies([], wandb=str(logged))):
+        out = report_on(studies, logged / "x")
+        texts += [[out.with_suffix(f".{end}").read_text() for end in ("html", "md", "csv", "tex")]]
+    assert texts[0] == texts[1]
+    assert "incomplete: 3 of 4 runs" in texts[0][0]
+
+
+@pytest.mark.slow
+def test_a_study_that_wandb_does_not_know_is_refused(logged: Path) -> None:
+    with pytest.raises(UserError, match="has no run of a study 'other'"):
+        find_studies(["other"], wandb=str(logged))
