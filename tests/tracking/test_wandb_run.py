@@ -1,6 +1,7 @@
 import json
 import logging
 import pickle
+import socket
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -240,3 +241,24 @@ def test_a_spawned_process_ends_its_own_run_with_its_training(
     own.finalize("success")
     assert len(wandb.runs) == 1 + spawned
     assert wandb.runs[-1].exits == exits
+
+
+@pytest.mark.slow
+def test_a_server_that_never_answers_holds_no_job_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    import wandb
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes calls and says nothing
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setenv("WANDB_BASE_URL", address)
+        monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+        monkeypatch.delenv("WANDB_MODE")
+        monkeypatch.setattr("facegeo.tracking.wandb_run.INIT_TIMEOUT_S", 2.0)
+        wandb.teardown()  # what this process has read of the environment before
+        whole_job(begun(tmp_path, CONFIG | {"study": None}, mode="online"))
+        wandb.teardown()
+    assert "W&B is not reached" in caplog.text
+    assert "W&B failed" in caplog.text  # there is no picture a.png
+    (kept,) = tmp_path.rglob("offline-run-*/run-*.wandb")
+    assert kept.stat().st_size
