@@ -174,10 +174,11 @@ def _curves(study: Compared) -> list[PanelTypes]:
 def _curve(part: str, name: str) -> LinePlot:
     import wandb_workspaces.reports.v2.interface as wr
 
+    logged = f"{part}/{name.replace('.', '_')}"  # as WandbRun does
     return wr.LinePlot(
-        title=f"{part}/{name}",
+        title=logged,
         x=f"{part}/batch",
-        y=[f"{part}/{name}"],
+        y=[logged],
         groupby=wr.Config(VARIANT),
         groupby_aggfunc="mean",
         groupby_rangefunc="minmax",

@@ -118,8 +118,9 @@ class WandbRun(Logger):
                 run.define_metric(axis, hidden=True, summary="none")
                 run.define_metric(f"{self.part}/*", step_metric=axis, summary="none")
                 self._parts.add(self.part)
-            # A training is one epoch, which needs no curve.
-            point = {f"{self.part}/{key}": v for key, v in metrics.items() if key != "epoch"}
+            curves = {k: v for k, v in metrics.items() if k != "epoch"}  # a training is one epoch
+            # W&B takes names apart at dots: the rule above would not hold for "lt11.25_pct".
+            point = {f"{self.part}/{k.replace('.', '_')}": v for k, v in curves.items()}
             run.log(point if step is None else point | {axis: step})
 
     @rank_zero_only
