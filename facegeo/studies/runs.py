@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from facegeo.errors import UserError
+from facegeo.settings import with_effect
 
 Status = Literal["done", "running", "stopped", "failed"]
 PLAN = "plan.json"
@@ -202,7 +203,9 @@ def _is_run(folder: Path) -> bool:
 
 
 def _identity(run: StudyRun) -> str:
-    return json.dumps([run.config or run.link, run.seed], sort_keys=True, default=str)
+    """Equal for runs that would give the same numbers."""
+    settings = with_effect(run.config) if run.config else run.link
+    return json.dumps([settings, run.seed], sort_keys=True, default=str)
 
 
 def _ended(run: StudyRun) -> str:

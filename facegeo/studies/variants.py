@@ -101,7 +101,11 @@ def _names(study: Study, groups: Sequence[tuple[Sequence[StudyRun], Sequence[Job
     for (runs, jobs), plain in zip(groups, by_key, strict=True):
         words = next((run.overrides for run in runs), None) or next(iter(jobs), ())
         run = next((run for run in runs if run.config), None)
-        fits = (label["name"] for label in labels if _fits(label.get("when") or {}, run, words))
+        fits = (
+            label.get("name", plain)
+            for label in labels
+            if _fits(label.get("when") or {}, run, words)
+        )
         names.append(str(next(fits, plain)))
     again = Counter(names)
     names = [

@@ -78,7 +78,8 @@ def test_a_study_that_only_has_a_plan_is_read(
 
 
 def test_of_a_run_made_twice_the_last_that_is_done_counts(keep_run: Keep) -> None:
-    early = keep_run("a", 0, errors={"stage1": 1.0}, ended="2026-01-01T00:00:00+00:00")
+    ended = "2026-01-01T00:00:00+00:00"
+    early = keep_run("a", 0, {"name": "x"}, errors={"stage1": 1.0}, ended=ended)  # of no effect
     late = keep_run("b", 0, errors={"stage1": 2.0}, ended="2026-01-02T00:00:00+00:00")
     failed = keep_run("c", 0, status="failed", ended="2026-01-03T00:00:00+00:00")
     study = make_study("x", [read_run(folder) for folder in (late, failed, early)])

@@ -58,6 +58,7 @@ def test_names_come_from_settings_where_overrides_do_not_tell(keep_run: Keep) ->
     [
         ({"task.weights.tv": 0}, ["tv", "both"]),
         ({"task.weights": {"adv": 0}}, ["both"]),
+        ({"task": {"weights": {"adv": 0}}}, ["both"]),
         ({"task.weights.tv": 0, "task.weights.adv": 0}, ["both"]),
         ({"task.weights.tv.deeper": 0}, []),
         ({"task.weights": {}}, ["tv", "both", "none"]),
