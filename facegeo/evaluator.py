@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
-from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 
 from facegeo.checkpoint import load_model
@@ -20,6 +18,7 @@ from facegeo.models.ccnn import Cascade
 from facegeo.reports import accelerator, device_of, report_for
 from facegeo.run_folder import claim, data_choice, eval_folder, plain
 from facegeo.studies.paper import paper_values
+from facegeo.tracking.job_logs import JobLogs
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +48,10 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     device = device_of(accelerator(cfg.accelerator))
     results = report_for(data)(model, data, folder, cfg.splits, paper, device, **options)
     if "logger" in cfg:
-        _log(instantiate(cfg.logger)(save_dir=folder), folder, results)
+        logs = JobLogs(instantiate(cfg.logger), folder, plain(cfg))
+        logs.begin({})
+        logs.measured(results)
+        logs.close(results, {}, "done")
     return results
 
 
@@ -99,12 +101,3 @@ def _check_held_out(
             f"{cfg.checkpoint} held out other faces than data says ({differs}): it may have seen "
             f"these {' and '.join(cfg.splits)} faces; give it the same settings of the split"
         )
-
-
-def _log(logger: Logger, folder: Path, results: dict[str, float]) -> None:
-    """Hand an evaluation's numbers, and its pictures where that goes, to a logger."""
-    logger.log_metrics(results)
-    if hasattr(logger, "log_image"):  # W&B's has it, CSV's has not
-        for picture in sorted(folder.rglob("*.png")):
-            logger.log_image(key=picture.stem, images=[str(picture)])
-    logger.finalize("success")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from facegeo.run_folder import chosen, claim, in_sweep, overrides, plain, run_fo
 from facegeo.run_keys import generator_key, stage_keys
 from facegeo.run_record import RunRecord
 from facegeo.studies.paper import paper_values
+from facegeo.tracking.job_logs import JobLogs
 
 SHARED = "shared"
 """Folder beside the studies with the weights that their runs have in common."""
@@ -49,15 +51,21 @@ def run(cfg: DictConfig, gpu: int | None = None) -> dict[str, float]:
     folder = run_folder(cfg)
     record = RunRecord(cfg.study, chosen("experiment"), cfg.seed, overrides())
     if getattr(rank_zero_only, "rank", 0):  # a process of DDP that the first one started
-        return _train_and_measure(cfg, folder, record, gpu)
+        return _train_and_measure(cfg, folder, record, _logs(cfg, folder), gpu)
     with _alone(folder):
         claim(folder, plain(cfg))
-        with _recorded(record, folder):
-            return _train_and_measure(cfg, folder, record, gpu)
+        logs, results = _logs(cfg, folder), dict[str, float]()
+        with _recorded(record, folder, logs, results):
+            results |= _train_and_measure(cfg, folder, record, logs, gpu)
+    return results
+
+
+def _logs(cfg: DictConfig, folder: Path) -> JobLogs:
+    return JobLogs(instantiate(cfg.logger), folder, plain(cfg))
 
 
 def _train_and_measure(
-    cfg: DictConfig, folder: Path, record: RunRecord, gpu: int | None
+    cfg: DictConfig, folder: Path, record: RunRecord, logs: JobLogs, gpu: int | None
 ) -> dict[str, float]:
     seed_everything(cfg.seed, workers=True, verbose=False)
     data, model = instantiate(cfg.data), instantiate(cfg.model)
@@ -71,16 +79,13 @@ def _train_and_measure(
     kind = accelerator(cfg.trainer.accelerator)
     record.data = {"title": data.title, "kind": type(data).__name__, "hash": data.content()}
     record.device = torch.cuda.get_device_name() if device_of(kind) == "cuda" else "cpu"
-    make_task, make_logger = instantiate(cfg.task), instantiate(cfg.logger)
-    make_trainer = instantiate(cfg.trainer)
+    make_task, make_trainer = instantiate(cfg.task), instantiate(cfg.trainer)
     paper = paper_values(data.paper)
     where = {"default_root_dir": folder, "accelerator": kind} | _in_a_sweep(cfg, gpu)
 
-    def trainer(**options: Any) -> Trainer:
-        logger = make_logger(save_dir=folder)
-        logger.log_hyperparams(plain(cfg))
+    def trainer(part: str = "fit", **options: Any) -> Trainer:
         try:
-            built: Trainer = make_trainer(logger=logger, **where, **options)
+            built: Trainer = make_trainer(logger=logs.of_trainer(part), **where, **options)
         except (MisconfigurationException, TypeError) as error:
             raise UserError(f"trainer: {error}; change trainer=... or its keys") from error
         return built
@@ -126,18 +131,26 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _recorded(record: RunRecord, folder: Path) -> Iterator[None]:
-    """Write the run's record when it begins and however it ends, but for a kill."""
+def _recorded(
+    record: RunRecord, folder: Path, logs: JobLogs, results: dict[str, float]
+) -> Iterator[None]:
+    """Write the run's record, and tell its logs, when it begins and however it ends but killed."""
     record.begin(folder)
+    logs.begin(asdict(record))
     try:
         yield
     except BaseException as error:
         reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         stopped = isinstance(error, KeyboardInterrupt | SystemExit)
+        record.wandb = logs.address
         with suppress(OSError):  # the disk may be full, which is then what to tell
             record.end(folder, "stopped" if stopped else "failed", reason)
         raise
-    record.end(folder, "done")
+    else:
+        record.wandb = logs.address
+        record.end(folder, "done")
+    finally:
+        logs.close(results, asdict(record), record.status)
 
 
 def _shared(cfg: DictConfig, data: LFPWDataModule | PhotofaceDataModule) -> SharedWeights | None:

@@ -104,7 +104,7 @@ def test_keys_that_come_or_go_are_named(trained: Path, tiny_config: Compose) -> 
         "splits=[val]",
         "trainer.enable_progress_bar=true",
         "trainer.accelerator=gpu",
-        "logger._target_=other",
+        "logger=wandb",
         "data.cache_dir=elsewhere",
         "data.num_workers=2",
     ],

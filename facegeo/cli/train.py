@@ -33,4 +33,4 @@ def main() -> None:
         interrupted="interrupted; the same command goes on from its last checkpoint",
     )
     if study := sys.modules.get("facegeo.study_callback"):
-        sys.exit(bool(study.FAILED))
+        sys.exit(1 if study.FAILED else 0)  # W&B takes no bool

@@ -45,7 +45,7 @@ def fit_cascade(
         cascade: Trained in place.
         data: Serves each stage's crops.
         make_task: Builds the task from ``stage`` and ``steps``.
-        make_trainer: Builds a trainer; called with its limits and callbacks.
+        make_trainer: Builds a trainer; called with the stage's name, its limits and callbacks.
         folder: The run's folder.
         steps: Batches of each stage.
         checkpoint_every: Batches between two checkpoints.
@@ -74,6 +74,7 @@ def fit_cascade(
             torch.manual_seed(seed + number)
             checkpoints = folder / "checkpoints" / name
             trainer = make_trainer(
+                part=name,
                 max_steps=length,
                 max_epochs=1,
                 val_check_interval=min(validate_every, length),
