@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import statistics
 from html import escape
 
+from facegeo.studies.compare import spread
 from facegeo.studies.comparison import Comparison
 from facegeo.studies.cost import run_costs
 from facegeo.studies.paper import printed
@@ -18,14 +18,13 @@ def depth_plot(comparison: Comparison) -> Plot | None:
     steps: list[str] = []
     for variant in comparison.variants[:MOST]:
         entries = comparison.entries(variant)
-        values = [list(comparison.by_seed(variant, entry).values()) for entry in entries]
         if not entries:
             continue
+        found = [spread(list(comparison.by_seed(variant, entry).values())) for entry in entries]
         steps += [entry for entry in entries if entry not in steps]
-        spreads = [statistics.stdev(v) if len(v) > 1 else 0.0 for v in values]
         style = series(len(data), escape(variant.name))
-        means = [statistics.fmean(v) for v in values]
-        bars = {"array": spreads, "visible": any(spreads), "thickness": 1.5}
+        bars = {"array": [one.std or 0.0 for one in found], "thickness": 1.5}
+        means = [one.mean for one in found]
         data.append(style | {"x": entries, "y": means, "error_y": bars, "mode": "lines+markers"})
     cells = {step: printed(comparison.cells, step, comparison.measure) for step in steps}
     paper = {step: cell.value for step, cell in cells.items() if cell}

@@ -5,11 +5,12 @@ Drawn as lines, not as plotly's own kind, which needs WebGL and writes functions
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from facegeo.studies.comparison import Comparison
+from facegeo.studies.comparison import Comparison, Row
 from facegeo.studies.plot import Plot, Trace
 from facegeo.studies.study_tables import label
 from facegeo.studies.variants import differing, settings, short_names, show
@@ -20,7 +21,7 @@ LOW, HIGH = (0, 114, 178), (213, 94, 0)
 
 def parallel_plot(comparison: Comparison) -> Plot | None:
     """Parallel coordinates: a line a row over the settings that differ and the error."""
-    rows = [row for row in comparison.rows if row.spread.mean is not None and row.variant.done]
+    rows = [row for row in comparison.rows if math.isfinite(_error(row))]
     chosen = [_axes(settings(row.variant.done[0])) for row in rows]
     keys = differing(chosen) if rows else []
     if len(keys) < 2 or len(rows) < 2:
@@ -28,29 +29,9 @@ def parallel_plot(comparison: Comparison) -> Plot | None:
     columns: dict[str, list[object]] = {
         escape(name): [node.get(key) for node in chosen] for key, name in short_names(keys).items()
     }
-    errors = [row.spread.mean or 0.0 for row in rows]
+    errors = [_error(row) for row in rows]
     columns[escape(comparison.measure)] = list(errors)
-    scaled = {name: _scaled(values) for name, values in columns.items()}
-    least, span = min(errors), (max(errors) - min(errors)) or 1.0
-    data: list[Trace] = []
-    for number in sorted(range(len(rows)), key=lambda i: -errors[i]):
-        share = (errors[number] - least) / span
-        mixed = (round(low + share * (high - low)) for low, high in zip(LOW, HIGH, strict=True))
-        best = errors[number] == least
-        data.append(
-            {
-                "type": "scatter",
-                "mode": "lines+markers",
-                "x": list(columns),
-                "y": [scaled[name][number] for name in columns],
-                "line": {"color": f"rgb({','.join(map(str, mixed))})", "width": 4 if best else 1.5},
-                "marker": {"size": 5},
-                "name": escape(rows[number].name),
-                "text": [_text(values[number]) for values in columns.values()],
-                "hovertemplate": "%{x}: %{text}",
-                "showlegend": False,
-            }
-        )
+    data = _lines(columns, errors, [row.name for row in rows])
     notes = [
         {"x": name, "y": y, "text": text, "showarrow": False, "yshift": 14 if y else -14}
         for name, values in columns.items()
@@ -73,6 +54,38 @@ def parallel_plot(comparison: Comparison) -> Plot | None:
             "hovermode": "closest",
         },
     )
+
+
+def _error(row: Row) -> float:
+    return math.nan if row.spread.mean is None else row.spread.mean
+
+
+def _lines(
+    columns: Mapping[str, Sequence[object]], errors: Sequence[float], names: Sequence[str]
+) -> list[Trace]:
+    """A line a row over the columns, coloured by its error, the best on top."""
+    scaled = {name: _scaled(values) for name, values in columns.items()}
+    least, span = min(errors), (max(errors) - min(errors)) or 1.0
+    lines: list[Trace] = []
+    for number in sorted(range(len(errors)), key=lambda i: -errors[i]):
+        share = (errors[number] - least) / span
+        mixed = (round(low + share * (high - low)) for low, high in zip(LOW, HIGH, strict=True))
+        best = errors[number] == least
+        lines.append(
+            {
+                "type": "scatter",
+                "mode": "lines+markers",
+                "x": list(columns),
+                "y": [values[number] for values in scaled.values()],
+                "line": {"color": f"rgb({','.join(map(str, mixed))})", "width": 4 if best else 1.5},
+                "marker": {"size": 5},
+                "name": escape(names[number]),
+                "text": [_text(values[number]) for values in columns.values()],
+                "hovertemplate": "%{x}: %{text}",
+                "showlegend": False,
+            }
+        )
+    return lines
 
 
 def _axes(found: Mapping[str, Any]) -> Trace:

@@ -30,7 +30,7 @@ STATISTICS = (
     "the baseline, mean over the seeds that both have; p of a two-sided paired t-test over them, "
     "their number in brackets; of few seeds it says little, and it is not corrected for many rows."
 )
-DOUBT = "(?) = figure or text of the paper leave doubt."
+DOUBT = "paper = as it prints, of its own data; (?) = its figure or text leave doubt."
 
 
 def label(comparison: Comparison) -> str:

@@ -100,6 +100,17 @@ def test_plots_of_a_page_are_json_that_no_text_can_end(study: Path, keep_run: Ke
     assert named.count("</script>") == 1
 
 
+def test_numbers_that_are_none_do_not_stop_a_report(keep_run: Keep, tmp_path: Path) -> None:
+    for a in range(4):
+        for seed in (0, 1):
+            errors = {"stage1": 1.0 + a, "stage2": float("nan") if a + seed < 2 else 1.0}
+            cost = {"stage2": {"parameters": 1, "macs": 10**a}}
+            keep_run(f"{a}{seed}", seed, {"a": a, "b": -a}, errors=errors, cost=cost)
+    read = Reader(write_report([tmp_path / "study"]).read_text(encoding="utf-8"))
+    assert "a=0, b=0 baseline nan ± nan" in read.text
+    assert len([tag for tag in read.named("div") if tag.get("class") == "plot"]) == 5
+
+
 def test_several_studies_share_a_page_with_contents(
     study: Path, keep_run: Keep, tmp_path: Path
 ) -> None:
