@@ -43,6 +43,7 @@ class RunRecord:
         peak_memory_mb: Most memory that the process held, MiB.
         peak_gpu_memory_mb: Most memory of the GPU that torch held, MiB; None without one.
         shared: Parts whose weights came from another run of a study, with that run's key.
+        cost: Parameters and multiplications for one face, by stage or t.
         started: Of the first session, UTC.
         ended: Of the last session, UTC.
         wandb: Address or id of the W&B run.
@@ -64,6 +65,7 @@ class RunRecord:
     peak_memory_mb: float = 0.0
     peak_gpu_memory_mb: float | None = None
     shared: dict[str, str] = field(default_factory=dict)
+    cost: dict[str, dict[str, int]] = field(default_factory=dict)
     started: str = ""
     ended: str | None = None
     wandb: str | None = None

@@ -27,6 +27,7 @@ from facegeo.reports import accelerator, device_of, report_for
 from facegeo.run_folder import chosen, claim, in_sweep, overrides, plain, run_folder
 from facegeo.run_keys import generator_key, stage_keys
 from facegeo.run_record import RunRecord
+from facegeo.studies.cost import model_costs
 from facegeo.studies.paper import paper_values
 from facegeo.tracking.job_logs import JobLogs
 
@@ -78,6 +79,7 @@ def _train_and_measure(
     data.keep_split(folder / "split.json")
     kind = accelerator(cfg.trainer.accelerator)
     record.data = {"title": data.title, "kind": type(data).__name__, "hash": data.content()}
+    record.cost = model_costs(model)
     record.device = torch.cuda.get_device_name() if device_of(kind) == "cuda" else "cpu"
     make_task, make_trainer = instantiate(cfg.task), instantiate(cfg.trainer)
     paper = paper_values(data.paper)

@@ -129,6 +129,17 @@ def test_every_launcher_gives_the_same_numbers(launcher: str, sweep: Sweep, tmp_
 
 
 @pytest.mark.slow
+def test_processes_of_ddp_do_not_start_the_sweep_again(sweep: Sweep, tmp_path: Path) -> None:
+    words = ["trainer=ddp", "trainer.devices=2", "splits=[val]"]
+    assert sweep(*words, "name=alone").returncode == 0
+    done = sweep("-m", *words, "study=many", "seed=0,1")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Launching 2 jobs") + done.stderr.count("Launching 2 jobs") == 1
+    alone = json.loads((tmp_path / "alone" / "metrics.json").read_text())
+    assert alone in metrics(tmp_path / "many").values()
+
+
+@pytest.mark.slow
 def test_a_sweep_killed_ten_times_ends_as_an_unbroken_one(
     sweep: Sweep, command: list[str], tmp_path: Path
 ) -> None:

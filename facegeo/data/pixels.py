@@ -7,6 +7,7 @@ epoch read bytes alone. It is keyed by what it holds: bytes of the images, boxes
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +47,7 @@ class PixelStore:
         origin: x and y of the region's first pixel in the image, int64, shape (N, 2).
         image_size: Height and width of the whole image, int64, shape (N, 2).
         digest: SHA-256 of each image file.
+        file: What ``pixels`` maps, which other processes open anew; None for other tensors.
     """
 
     pixels: Tensor
@@ -54,6 +56,16 @@ class PixelStore:
     origin: Tensor
     image_size: Tensor
     digest: list[str]
+    file: Path | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        pixels = len(self.pixels) if self.file else self.pixels
+        return vars(self) | {"pixels": pixels}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if state["file"]:
+            state = state | {"pixels": _mapped(state["file"], state["pixels"])}
+        vars(self).update(state)
 
     def __len__(self) -> int:
         """Number of faces N."""
@@ -66,9 +78,11 @@ class PixelStore:
 
     def to(self, device: torch.device | str) -> "PixelStore":
         """Return the store with its tensors on ``device``."""
+        pixels = self.pixels.to(device)
         return replace(
             self,
-            pixels=self.pixels.to(device),
+            pixels=pixels,
+            file=self.file if pixels is self.pixels else None,
             offset=self.offset.to(device),
             size=self.size.to(device),
             origin=self.origin.to(device),
@@ -154,14 +168,13 @@ def _open(folder: Path, faces: LandmarkList, digests: list[str]) -> tuple[PixelS
     """Map the pixels of all ``faces`` and list those that have none or a point far off."""
     index = read_index(folder)
     store = PixelStore(
-        pixels=torch.from_file(
-            str(folder / PIXELS), shared=False, size=int(index["pixels"]), dtype=torch.int32
-        ),
+        pixels=_mapped(folder / PIXELS, int(index["pixels"])),
         offset=torch.from_numpy(index["offset"]),
         size=torch.from_numpy(index["size"]),
         origin=torch.from_numpy(index["origin"]),
         image_size=torch.from_numpy(index["image_size"]),
         digest=digests,
+        file=folder / PIXELS,
     )
     faults = [
         faces.fault(int(row), str(wanted), str(got))
@@ -182,3 +195,7 @@ def _open(folder: Path, faces: LandmarkList, digests: list[str]) -> tuple[PixelS
             )
             faults.append(faces.fault(row, wanted, f"({x:g}, {y:g})"))
     return store, faults
+
+
+def _mapped(file: Path, count: int) -> Tensor:
+    return torch.from_file(str(file), shared=False, size=count, dtype=torch.int32)

@@ -19,7 +19,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from facegeo.models.normal_head import check_one_stage, to_normals
+from facegeo.models.normal_head import check_one_stage, face_camera, to_normals
 
 UNITS = 3
 """Residual blocks in a cascading block, and of those in the network."""
@@ -93,6 +93,7 @@ class CARN(nn.Module):
         doublings = {1: 0, 2: 1, 4: 2}[scale]
         self.enlarge = nn.Sequential(*(_doubling(width) for _ in range(doublings)))
         self.exit = nn.Conv2d(width, 3, 3, 1, 1)
+        face_camera(self.exit)
 
     def forward(self, image: Tensor, t: int | None = None) -> tuple[Tensor]:
         """Estimate normals.

@@ -1,3 +1,4 @@
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,6 +53,16 @@ def test_region_is_a_lossless_cut(
     np.testing.assert_array_equal(store.image(0).numpy(), NOISE[y0:y1, x0:x1])
     assert store.origin.tolist() == [[x0, y0]]
     assert store.image_size.tolist() == [[36, 40]]
+
+
+def test_other_processes_open_the_pixels_anew(tmp_path: Path) -> None:
+    store = opened(one_face(tmp_path, NOISE, "8 28 10 30"), tmp_path)
+    state = store.__getstate__()
+    assert not any(value is store.pixels for value in state.values())
+    other = pickle.loads(pickle.dumps(store))
+    assert torch.equal(other.pixels, store.pixels)
+    assert torch.equal(other.offset, store.offset)
+    assert other.digest == store.digest
 
 
 def test_pixels_are_packed_with_red_lowest(tmp_path: Path) -> None:

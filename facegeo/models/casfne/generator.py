@@ -14,7 +14,7 @@ import torch.nn.functional as F  # noqa: N812  torch's own habit
 from torch import Tensor, nn
 
 from facegeo.models.casfne.fusion import CAT, MakeFusion
-from facegeo.models.normal_head import to_normals
+from facegeo.models.normal_head import face_camera, to_normals
 from facegeo.models.resnet import CHANNELS, ResNet
 
 WIDTH = 32
@@ -42,9 +42,10 @@ class InitialDecoder(nn.Module):
         inputs = [coarser.pop(), *(WIDTH + c for c in (*reversed(coarser), finest))]
         self.deconvs = nn.ModuleList(_double(channels, WIDTH) for channels in inputs)
         self.norms = nn.ModuleList(nn.BatchNorm2d(WIDTH) for _ in inputs)
-        self.head: nn.Module = nn.Conv2d(WIDTH, 3, 1)
+        self.head: nn.Conv2d | nn.ConvTranspose2d = nn.Conv2d(WIDTH, 3, 1)
         if head_kernel == 3:
             self.head = nn.ConvTranspose2d(WIDTH, 3, 3, 1, 1)
+        face_camera(self.head)
 
     def forward(self, structure: Features) -> Tensor:
         """Unit normals (B, 3, H, W) from the five scales of E_f."""
@@ -94,6 +95,7 @@ class RefiningDecoder(nn.Module):
             for width, skip, out in zip(widths, skips, outputs, strict=True)
         )
         self.norms = nn.ModuleList(nn.BatchNorm2d(out) for out in outputs[:-1])
+        face_camera(cast(nn.ConvTranspose2d, self.deconvs[-1]))
 
     def forward(self, features: Tensor, structure: Features) -> Tensor:
         """Unit normals (B, 3, H, W) from E_cn's features and the five scales of E_f."""
