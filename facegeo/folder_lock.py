@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+LOCK = ".lock"
+"""The lock of a run's folder."""
+
 
 class TakenError(Exception):
     """Another process holds the lock; the message says which, if it is known."""

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
+PLAN = "plan.json"
+"""In a study's folder: the jobs it is to have, as lists of overrides, and the command."""
 
 
 def conf_dir() -> Path:

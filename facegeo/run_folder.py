@@ -17,13 +17,26 @@ from facegeo.errors import UserError
 from facegeo.settings import with_effect
 from facegeo.whole_file import write_whole
 
+SHARED = "shared"
+"""Folder beside the studies with the weights that their runs have in common."""
+
 
 def run_folder(cfg: DictConfig) -> Path:
     """Folder of this run: named by the user, or by study, experiment, seed and config's hash."""
     if cfg.name is not None:
         return Path(cfg.out) / str(cfg.name)
     title = (chosen("experiment") or "train").replace("/", "-")
+    _check_study(cfg.study)
     return Path(cfg.out) / (cfg.study or "") / f"{title}-seed{cfg.seed}-{config_hash(cfg)}"
+
+
+def _check_study(study: object) -> None:
+    """See that a study's folder is below ``out`` and is not one that sweeps have for themselves."""
+    parts = Path(str(study or "")).parts
+    if study is not None and (not parts or ".." in parts or Path(str(study)).is_absolute()):
+        raise UserError(f"study must be a name such as my_shake or ccnn/shake, got {study!r}")
+    if parts and parts[0] in (SHARED, "sweeps"):
+        raise UserError(f"study={study}: sweeps keep other things in {parts[0]}/; choose another")
 
 
 def config_hash(cfg: DictConfig) -> str:

@@ -40,7 +40,8 @@ class RunRecord:
         threads: Threads that torch had.
         wall_s: Seconds, all sessions that ended by themselves together.
         sessions: How often the run was begun or gone on with.
-        peak_memory_mb: Most memory that the process held, MiB.
+        peak_memory_mb: Most memory that the process held so far, MiB; a sweep without launcher
+            runs all its jobs in one.
         peak_gpu_memory_mb: Most memory of the GPU that torch held, MiB; None without one.
         shared: Parts whose weights came from another run of a study, with that run's key.
         cost: Parameters and multiplications for one face, by stage or t.
@@ -81,6 +82,8 @@ class RunRecord:
         self._begun = time.monotonic()
         self.git, self.packages = _git(), _packages()
         self.threads = torch.get_num_threads()
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
         self._write(folder)
 
     def end(self, folder: Path, status: str, error: str | None = None) -> None:

@@ -20,19 +20,16 @@ from facegeo.data.lfpw import LFPWDataModule
 from facegeo.data.photo_folder import PhotoFolder
 from facegeo.data.photoface import PhotofaceDataModule
 from facegeo.errors import UserError
-from facegeo.folder_lock import TakenError, locked
+from facegeo.folder_lock import LOCK, TakenError, locked
 from facegeo.procedures.fit_normals import check_size
 from facegeo.procedures.shared_weights import SharedWeights
 from facegeo.reports import accelerator, device_of, report_for
-from facegeo.run_folder import chosen, claim, in_sweep, overrides, plain, run_folder
+from facegeo.run_folder import SHARED, chosen, claim, in_sweep, overrides, plain, run_folder
 from facegeo.run_keys import generator_key, stage_keys
 from facegeo.run_record import RunRecord
 from facegeo.studies.cost import model_costs
 from facegeo.studies.paper import paper_values
 from facegeo.tracking.job_logs import JobLogs
-
-SHARED = "shared"
-"""Folder beside the studies with the weights that their runs have in common."""
 
 
 def run(cfg: DictConfig, gpu: int | None = None) -> dict[str, float]:
@@ -124,7 +121,7 @@ def _in_a_sweep(cfg: DictConfig, gpu: int | None) -> dict[str, Any]:
 def _alone(folder: Path) -> Iterator[None]:
     """Keep other processes out of a run's folder."""
     try:
-        with locked(folder / ".lock"):
+        with locked(folder / LOCK):
             yield
     except TakenError as error:
         if in_sweep():
@@ -144,7 +141,6 @@ def _recorded(
     except BaseException as error:
         reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         stopped = isinstance(error, KeyboardInterrupt | SystemExit)
-        record.wandb = logs.address
         with suppress(OSError):  # the disk may be full, which is then what to tell
             record.end(folder, "stopped" if stopped else "failed", reason)
         raise
@@ -159,6 +155,8 @@ def _shared(cfg: DictConfig, data: LFPWDataModule | PhotofaceDataModule) -> Shar
     """Weights that the runs of all studies in ``out`` have in common."""
     if cfg.study is None or not in_sweep():
         return None
+    if isinstance(data, LFPWDataModule) != ("stages" in cfg.model):
+        return None  # the procedure refuses them
     make_keys = stage_keys if isinstance(data, LFPWDataModule) else generator_key
     return SharedWeights(Path(cfg.out) / SHARED, make_keys(plain(cfg), data.content()))
 

@@ -1,6 +1,6 @@
 """Which settings of a run can change its numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 WITHOUT_EFFECT = (
@@ -27,6 +27,19 @@ WITHOUT_EFFECT = (
     "data.num_workers",
 )
 """Keys that change no weight but for rounding: a run may go on with others."""
+
+
+def effective(overrides: Iterable[str]) -> list[str]:
+    """Those words ``key=value`` of a command whose key can change a number.
+
+    >>> effective(["seed=1", "out=runs", "trainer.enable_progress_bar=False"])
+    ['seed=1']
+    """
+    return [word for word in overrides if not _is_without_effect(word.split("=")[0].lstrip("+~"))]
+
+
+def _is_without_effect(key: str) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in WITHOUT_EFFECT)
 
 
 def with_effect(config: object, prefix: str = "") -> dict[str, Any]:

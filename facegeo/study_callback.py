@@ -16,10 +16,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from facegeo.paths import PLAN
+from facegeo.settings import effective
 from facegeo.whole_file import write_whole
 
 JOBS = "jobs"
-PLAN = "plan.json"
 SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 FAILED: list[str] = []
 """Folders of the jobs that failed in this process's sweep."""
@@ -46,21 +47,27 @@ class StudyCallback(Callback):
                 file = Path(config.out) / str(config.study) / PLAN
                 command = shlex.join(["facegeo-train", *sys.argv[1:]])
                 plan = {"study": config.study, "command": command, "jobs": jobs}
-                write_whole(file, json.dumps(plan, indent=1))
+                write_whole(file, json.dumps(united(file, plan), indent=1))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Show what became of every job, then the study's table and plots."""
         from rich.console import Console
+        from rich.text import Text
 
         folder = Path(config.hydra.sweep.dir) / JOBS
-        outcomes = [Outcome(**json.loads(file.read_text())) for file in sorted(folder.glob("*"))]
-        console = Console()
-        console.print(summary(outcomes))
+        files = sorted(folder.glob("[0-9]*.json"))
+        outcomes = [Outcome(**json.loads(file.read_text())) for file in files]
         FAILED.extend(outcome.folder for outcome in outcomes if outcome.status == "failed")
+        Console().print(Text(summary(outcomes)))
         if config.study is not None and not config.dry_run:
             from facegeo.studies.report import write_report
 
-            write_report([Path(config.out) / str(config.study)])
+            study = Path(config.out) / str(config.study)
+            try:
+                write_report([study])
+            except Exception as error:  # Hydra would make a warning of it
+                FAILED.append(f"report of {study}")
+                print(f"no report: {error}; facegeo-report {study} tries again", file=sys.stderr)
 
 
 def planned(config: DictConfig) -> list[list[str]] | None:
@@ -73,6 +80,19 @@ def planned(config: DictConfig) -> list[list[str]] | None:
     given = [f"{key}={value}" for key, value in axes.items()] + list(config.hydra.overrides.task)
     batches = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(given), None)
     return batches[0]
+
+
+def united(file: Path, plan: dict[str, Any]) -> dict[str, Any]:
+    """A plan with the jobs of an earlier one; the command stays the one that does more."""
+    try:
+        before = json.loads(file.read_text())
+        jobs, command = list(before["jobs"]), before["command"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return plan
+    now = {frozenset(effective(job)) for job in plan["jobs"]}
+    missing = [job for job in jobs if frozenset(effective(job)) not in now]
+    kept = {"command": command} if missing else {}
+    return plan | kept | {"jobs": plan["jobs"] + missing}
 
 
 def summary(outcomes: list[Outcome]) -> str:

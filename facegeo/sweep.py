@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from facegeo.errors import UserError
-from facegeo.folder_lock import TakenError
+from facegeo.folder_lock import LOCK, TakenError, locked
 from facegeo.procedures.results import METRICS
 from facegeo.run_folder import claim, in_sweep, overrides, plain, run_folder
 from facegeo.run_record import keep_overrides, read_record
@@ -44,13 +44,14 @@ def job(cfg: DictConfig) -> float | None:
     if not in_sweep():
         return _objective(cfg, run(cfg))
     folder = run_folder(cfg)
-    outcome = Outcome(str(folder), overrides(), "done")
+    outcome = Outcome(str(folder), overrides(), "stopped")
     try:
-        results = _finished(cfg, folder)
+        with locked(folder / LOCK):
+            results = _finished(cfg, folder)
+        status = "done" if results is None else "done before"
         if results is None:
             results = run(cfg, _share_machine(cfg))
-        else:
-            outcome.status = "done before"
+        outcome.status = status
         return _objective(cfg, results)
     except TakenError as error:
         outcome.status, outcome.error = "elsewhere", f"{error} is at work on it"
@@ -86,10 +87,16 @@ def _state(folder: Path) -> str:
 def _objective(cfg: DictConfig, results: dict[str, float]) -> float | None:
     if cfg.objective is None:
         return None
+    if not str(cfg.objective).startswith("val/"):
+        raise UserError(
+            f"objective={cfg.objective}: a search must not see the test faces; wanted a metric of "
+            "held-out faces, such as val/stage2/error_pct"
+        )
     if cfg.objective not in results:
+        held_out = [name for name in sorted(results) if name.startswith("val/")]
         raise UserError(
             f"objective={cfg.objective} is no metric of this run; wanted one of "
-            f"{', '.join(sorted(results)[:8])}, ..."
+            f"{', '.join(held_out[:8])}, ..."
         )
     return results[cfg.objective]
 

@@ -99,3 +99,14 @@ def tiny_config(tiny_overrides: list[str]) -> Callable[..., DictConfig]:
             return compose("train", [*tiny_overrides, *overrides])
 
     return compose_config
+
+
+@pytest.fixture(scope="session")
+def plain_config() -> Callable[..., DictConfig]:
+    """Composes ``conf/train.yaml`` with the caller's overrides."""
+
+    def compose_config(*overrides: str) -> DictConfig:
+        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            return compose("train", list(overrides))
+
+    return compose_config

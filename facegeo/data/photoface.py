@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -156,8 +157,9 @@ class PhotofaceDataModule(LightningDataModule):
         }
 
     def content(self) -> str:
-        """Hex digits that change with any face, normal or mask of the data."""
-        return str(self.sessions.description()["content"])
+        """Sixteen hex digits that change with any face, normal or mask, and with the split."""
+        text = f"{self.sessions.store.folder.name} {self.split_digest}"  # named by its content
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def split_kind(self) -> str:

@@ -129,7 +129,7 @@ def _first_weights(generator: nn.Module, weights: str, path: Path, begun: bool) 
             f"procedure.weights={weights} is for generators with a ResNet encoder, got "
             f"{type(generator).__name__}; set procedure.weights=none"
         )
-    path.write_text(json.dumps(record))
+    write_whole(path, json.dumps(record))
     return record
 
 

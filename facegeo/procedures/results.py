@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from facegeo.tables import Table
+from facegeo.whole_file import write_whole
 
 METRICS = "metrics.json"
 
@@ -21,8 +22,8 @@ def keep_table(folder: Path, name: str, table: Table, console: Console) -> None:
 
 
 def keep_metrics(folder: Path, results: Mapping[str, float], console: Console) -> None:
-    """Write all numbers, whole or not at all, and say where everything lies."""
-    partial = folder / f".{METRICS}.partial"
-    partial.write_text(json.dumps(results, indent=2))
-    partial.replace(folder / METRICS)
+    """Write all numbers, also those of other splits measured before; say where everything lies."""
+    file = folder / METRICS
+    before = json.loads(file.read_text()) if file.is_file() else {}
+    write_whole(file, json.dumps(before | dict(results), indent=2))
     console.print(f"Numbers, tables and pictures: {folder}")

@@ -29,7 +29,7 @@ class SharedWeights:
     def reserved(self, part: str, own: Path) -> Iterator[None]:
         """Have a part to oneself; ``own`` is filled if others have trained it.
 
-        Waits while another run trains the same part. What stands in ``own`` afterwards is kept.
+        Waits while another run trains the same part. What is trained meanwhile is kept for others.
 
         Args:
             part: Its name.
@@ -50,6 +50,7 @@ class SharedWeights:
             log.info("%s was trained by another run of a study: taken from %s", part, kept)
             write_whole(own, kept.read_bytes())
             self.taken[part] = self.keys[part]
+        had = own.is_file()
         yield
-        if own.is_file() and not kept.is_file():
+        if own.is_file() and not had and not kept.is_file():  # what this session trained
             write_whole(kept, own.read_bytes())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from html import escape
 
-from facegeo.studies.compare import spread
 from facegeo.studies.comparison import Comparison
 from facegeo.studies.cost import run_costs
 from facegeo.studies.paper import printed
 from facegeo.studies.plot import MOST, Plot, Trace, first_of, series
+from facegeo.studies.seed_statistics import spread
 from facegeo.studies.study_tables import label
 
 

@@ -8,15 +8,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from facegeo.errors import UserError
-from facegeo.studies.compare import Difference, Spread, difference, spread
 from facegeo.studies.paper import Printed, paper_title, paper_values, printed
 from facegeo.studies.runs import Study, StudyRun
+from facegeo.studies.seed_statistics import Difference, Spread, difference, spread
 from facegeo.studies.variants import Variant, find_variants
 
 MEASURES = ("error_pct", "mean_deg")
 """What is compared where a study does not say: the first that was measured."""
 FIRST = object()
 """The baseline where a study does not say: the first row."""
+PAPERS_OWN = ("ccnn/paper", "ccnn/tuned")
+"""Experiments whose stages are those that the paper prints, where a study does not say."""
 LAST = "last"
 """Among a study's rows: the last that each variant measured."""
 
@@ -91,13 +93,15 @@ def compare(study: Study) -> Comparison:
     """
     about = study.about
     done = [run for run in study.runs if run.status == "done"]
-    split, measure = _measured(about, [name for run in done for name in run.metrics])
+    variants = tuple(find_variants(study))
+    names = [name for run in done for name in run.metrics]
+    split, measure = _measured(about, names, choosing=len(variants) > 1)
     section, cells, doubts = _paper(about, done)
     bare = Comparison(
         study=study,
         split=split,
         measure=measure,
-        variants=tuple(find_variants(study)),
+        variants=variants,
         rows=(),
         baseline=None,
         cells=cells,
@@ -127,9 +131,9 @@ def compare(study: Study) -> Comparison:
 def _paper(
     about: Mapping[str, Any], done: Sequence[StudyRun]
 ) -> tuple[str | None, Mapping[str, Any], list[str]]:
-    """The paper's section, by default the one beside the runs' own tables; its cells; a doubt."""
+    """The paper's section, by default the one of the paper's own training; its cells; a doubt."""
     section = about.get("paper")
-    if "paper" not in about:
+    if "paper" not in about and done and all(run.experiment in PAPERS_OWN for run in done):
         found = ((run.config.get("data") or {}).get("paper") for run in done)
         section = next((str(name) for name in found if name), None)
     try:
@@ -138,12 +142,13 @@ def _paper(
         return None, {}, [f"No number of the paper: {error}."]
 
 
-def _measured(about: Mapping[str, Any], names: Sequence[str]) -> tuple[str, str]:
-    """Split and measure: what the study says, or what was measured."""
-    tests = any(name.startswith("test/") for name in names)
+def _measured(about: Mapping[str, Any], names: Sequence[str], *, choosing: bool) -> tuple[str, str]:
+    """Split and measure: what the study says, or what was measured; to choose, held-out faces."""
+    measured = {name.split("/")[0] for name in names}
+    order = ("val", "test") if choosing else ("test", "val")
     ends = {name.split("/")[-1] for name in names}
     suggested = next((measure for measure in MEASURES if measure in ends), MEASURES[0])
-    split = about.get("split") or ("test" if tests or not names else "val")
+    split = about.get("split") or next((one for one in order if one in measured), order[0])
     return str(split), str(about.get("measure") or suggested)
 
 

@@ -28,7 +28,8 @@ def plot_html(plot: Plot, slug: str) -> str:
 def pictures_html(comparison: Comparison) -> str:
     """A picture a variant; nothing if there is none."""
     figures = [
-        f"<figure><figcaption><b>{escape(one.name)}</b><small>seed {one.seed}</small></figcaption>"
+        f"<figure><figcaption><b>{escape(one.name)}</b>"
+        f"<small>seed {escape(str(one.seed))}</small></figcaption>"
         f'<div class="panel" tabindex="0"><img src="{one.uri}" width="{one.width}" '
         f'height="{one.height}" alt="Faces of the {escape(comparison.split)} split and what '
         f'{escape(one.name)} finds in them"></div></figure>'

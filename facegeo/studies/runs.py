@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from facegeo.errors import UserError
-from facegeo.settings import with_effect
+from facegeo.paths import PLAN
+from facegeo.settings import effective, with_effect
 
 Status = Literal["done", "running", "stopped", "failed"]
-PLAN = "plan.json"
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def make_study(
         command: What runs all of it.
     """
     jobs = tuple(tuple(job) for job in plan)
-    place = {frozenset(job): number for number, job in enumerate(jobs)}
+    place = {frozenset(effective(job)): number for number, job in enumerate(jobs)}
     runs = list(runs)
     given = dict.fromkeys(map(_identity, runs))
     kept: dict[str, StudyRun] = {}
@@ -105,7 +105,10 @@ def make_study(
         kept[identity] = run
     found = sorted(
         (kept[identity] for identity in given),
-        key=lambda run: (place.get(frozenset(run.overrides), len(jobs)), natural(run.overrides)),
+        key=lambda run: (
+            place.get(frozenset(effective(run.overrides)), len(jobs)),
+            natural(run.overrides),
+        ),
     )
     if about is None:
         about = next((run.config["about"] for run in found if run.config.get("about")), {})

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from facegeo.settings import with_effect
+from facegeo.settings import effective, with_effect
 from facegeo.studies.runs import Study, StudyRun
 
 Job = tuple[str, ...]
@@ -69,8 +69,12 @@ def find_variants(study: Study) -> list[Variant]:
 
 def settings(run: StudyRun) -> dict[str, Any]:
     """Settings of a run that matter but for the seed, which also stands where it is pointed to."""
-    found = with_effect(run.config)
-    return {key: value for key, value in found.items() if key.split(".")[-1] != "seed"}
+    found, chosen = with_effect(run.config), {word.split("=")[0] for word in run.overrides}
+    return {
+        key: value
+        for key, value in found.items()
+        if key != "seed" and (key.split(".")[-1] != "seed" or key in chosen)
+    }
 
 
 def job_seed(job: Sequence[str]) -> int | None:
@@ -152,7 +156,7 @@ def show(value: object) -> str:
 
 
 def _choices(overrides: Sequence[str]) -> frozenset[str]:
-    return frozenset(word for word in overrides if not word.startswith("seed="))
+    return frozenset(word for word in effective(overrides) if not word.startswith("seed="))
 
 
 def _fits(when: Mapping[str, Any], run: StudyRun | None, overrides: Sequence[str]) -> bool:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-PLAN = "plan.json"
+from facegeo.paths import PLAN
+
 LONGEST_TAG, LONGEST_NAME = 64, 128  # what W&B's server takes
 
 

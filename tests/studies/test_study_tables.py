@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from facegeo.studies.compare import Difference
 from facegeo.studies.comparison import Comparison, compare
 from facegeo.studies.runs import read_folder
+from facegeo.studies.seed_statistics import Difference
 from facegeo.studies.study_tables import (
     cells_csv,
     definition,

@@ -4,7 +4,7 @@ import statistics
 import pytest
 from scipy import stats
 
-from facegeo.studies.compare import Difference, Spread, difference, spread
+from facegeo.studies.seed_statistics import Difference, Spread, difference, spread
 
 
 def test_mean_and_sample_standard_deviation() -> None:
