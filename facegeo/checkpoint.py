@@ -102,6 +102,11 @@ def find_model(name: str | Path) -> Path:
     for candidate in (path, path / MODEL, RELEASED / f"{name}.safetensors"):
         if candidate.is_file():
             return candidate
+    if (path / "config.json").is_file():
+        raise UserError(
+            f"the training in {path} has not finished: it has no {MODEL} yet; the command that "
+            "began it goes on with it"
+        )
     released = sorted(file.stem for file in RELEASED.glob("*.safetensors"))
     raise UserError(
         f"no model called {name}: there is no such file, no {MODEL} in a folder of that name, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import logging
 import os
@@ -16,7 +17,7 @@ from omegaconf import DictConfig
 from facegeo.errors import UserError
 from facegeo.folder_lock import LOCK, TakenError, locked
 from facegeo.procedures.results import METRICS
-from facegeo.run_folder import claim, in_sweep, overrides, plain, run_folder
+from facegeo.run_folder import chosen, claim, in_sweep, overrides, plain, run_folder
 from facegeo.run_record import keep_overrides, read_record
 from facegeo.runner import run
 from facegeo.study_callback import JOBS, Outcome
@@ -38,6 +39,7 @@ def job(cfg: DictConfig) -> float | None:
         UserError: For every mistake in configuration or data, but in a sweep without an
             objective: there the sweep's end tells it.
     """
+    _check(cfg)
     if cfg.dry_run:
         _tell(Outcome(str(run_folder(cfg)), overrides(), _state(run_folder(cfg))))
         return None
@@ -67,6 +69,24 @@ def job(cfg: DictConfig) -> float | None:
     return None
 
 
+def _check(cfg: DictConfig) -> None:
+    """See that this is what the user means, before hours of training."""
+    study, objective = chosen("ablation"), cfg.objective
+    if study is not None and not in_sweep():
+        raise UserError(f"ablation={study} is a study of several runs; add -m to run them all")
+    if not isinstance(cfg.seed, int):
+        raise UserError(f"seed must be a whole number, got {cfg.seed!r}")
+    if objective is None:
+        return
+    if not str(objective).startswith("val/") or "val" not in cfg.splits:
+        raise UserError(
+            f"objective={objective} with splits={list(cfg.splits)}: a search must not see the "
+            "test faces; wanted a metric such as val/stage2/error_pct, and splits=[val]"
+        )
+    if cfg.dry_run:
+        raise UserError("a search chooses each run by those before: there is no list to show")
+
+
 def _finished(cfg: DictConfig, folder: Path) -> dict[str, float] | None:
     """Metrics of a run that an earlier sweep finished."""
     if read_record(folder).get("status") != "done" or not (folder / METRICS).is_file():
@@ -87,16 +107,10 @@ def _state(folder: Path) -> str:
 def _objective(cfg: DictConfig, results: dict[str, float]) -> float | None:
     if cfg.objective is None:
         return None
-    if not str(cfg.objective).startswith("val/"):
-        raise UserError(
-            f"objective={cfg.objective}: a search must not see the test faces; wanted a metric of "
-            "held-out faces, such as val/stage2/error_pct"
-        )
     if cfg.objective not in results:
-        held_out = [name for name in sorted(results) if name.startswith("val/")]
+        nearest = difflib.get_close_matches(str(cfg.objective), results, cutoff=0)
         raise UserError(
-            f"objective={cfg.objective} is no metric of this run; wanted one of "
-            f"{', '.join(held_out[:8])}, ..."
+            f"objective={cfg.objective} is no metric of this run; nearest: {', '.join(nearest)}"
         )
     return results[cfg.objective]
 

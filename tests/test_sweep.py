@@ -1,5 +1,6 @@
 """Sweeps as users start them: ``facegeo-train -m``, in processes of their own."""
 
+import importlib.util
 import json
 import multiprocessing
 import random
@@ -11,8 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from omegaconf import DictConfig
 
+from facegeo.errors import UserError
 from facegeo.folder_lock import TakenError, locked
+from facegeo.run_folder import run_folder
+from facegeo.sweep import job
 
 SWEEP = ["-m", "data.augment.shake_sigma=0.0,0.01", "seed=0,1", "study=mine", "splits=[val]"]
 Sweep = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -171,3 +176,36 @@ def test_a_sweep_killed_ten_times_ends_as_an_unbroken_one(
         metrics(tmp_path / "whole")
     )
     assert not list(broken.rglob(".*.json.*"))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["ablation=ccnn/shake"], "add -m to run them all"),
+        (["-m", "objective=test/stage1/error_pct"], "a search must not see the test faces"),
+        (["-m", "hydra/launcher=ray"], "pip install 'facegeo[ray]'"),
+    ],
+)
+def test_mistakes_are_told_before_a_training(
+    words: list[str], message: str, sweep: Sweep, tmp_path: Path
+) -> None:
+    if "hydra/launcher=ray" in words and importlib.util.find_spec("ray"):
+        pytest.skip("Ray is installed")
+    done = sweep(*words)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.rglob("config.json"))
+
+
+def test_a_seed_is_a_number(tiny_config: Callable[..., DictConfig], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="seed must be a whole number, got 'abc'"):
+        job(tiny_config("seed=abc", f"out={tmp_path}"))
+
+
+@pytest.mark.parametrize("study", ["../elsewhere", "/tmp/x", "", "shared", "sweeps/x"])
+def test_a_study_stands_below_out_and_apart_from_what_sweeps_keep(
+    study: str, tiny_config: Callable[..., DictConfig]
+) -> None:
+    with pytest.raises(UserError, match="study"):
+        run_folder(tiny_config(f"study='{study}'"))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 USER_ERROR = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 
 def launch(
@@ -64,6 +65,9 @@ def launch(
     if isinstance(failure, KeyboardInterrupt) and not _debugging():
         print(f"{program}: {str(failure) or interrupted}", file=sys.stderr)
         sys.exit(INTERRUPTED)
+    if isinstance(failure, BrokenPipeError):  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(BROKEN_PIPE)
     if failure is not None:
         _end(failure, program, config)
 

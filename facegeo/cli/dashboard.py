@@ -32,6 +32,7 @@ def _dashboard(cfg: "DictConfig") -> None:
         print(text, end="")
     else:
         write_whole(Path(cfg.out), text)
+        print(f"Workspaces of {', '.join(built)}: {cfg.out}")
 
 
 def shipped() -> list[str]:

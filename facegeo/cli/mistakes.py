@@ -23,11 +23,24 @@ UNKNOWN_KEY = re.compile(
     r"Could not override '(?P<key>[^']+)|Could not delete from config. '(?P<deleted>[^']+)"
 )
 UNKNOWN_OPTION = re.compile(r"Could not (?:find|load) '(?P<path>[^']+)'")
+UNKNOWN_PLUGIN = re.compile(
+    r"Unknown plugin class : 'hydra_plugins\.hydra_(?P<name>[a-z]+)_(?P<kind>launcher|sweeper)"
+)
+EXTRAS = {"joblib": "launchers", "submitit": "launchers", "optuna": "search"}
 NOISE = re.compile(
     r"\n\s*(object_type=.*|reference_type=.*|Config search path:(.|\n)*)|, set env var HYDRA.*"
 )
 # A folder that is not the user's to write, or a full disk.
-NO_WRITING = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_WRITING = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.ENOTDIR,
+    errno.EEXIST,
+)
 # What libraries raise when they are built with a value that they can not use.
 REFUSALS = ("ValueError", "MisconfigurationException")
 
@@ -61,10 +74,15 @@ def explain(error: BaseException, config: Path, arguments: Sequence[str]) -> str
 
 
 def _plain_message(error: BaseException) -> str | None:
-    """Return what a mistake that is ours to tell, or a folder that can not be written, says."""
+    """Return what a mistake that is ours to tell says, or a place or plugin that is not there."""
     if isinstance(error, OSError) and error.errno in NO_WRITING:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror}; free some space, or choose another folder (out=...)"
+    if plugin := UNKNOWN_PLUGIN.search(str(error)):
+        return (
+            f"hydra/{plugin['kind']}={plugin['name']} is not installed; "
+            f"pip install 'facegeo[{EXTRAS.get(plugin['name'], plugin['name'])}]'"
+        )
     return str(error) if isinstance(error, UserError) else None
 
 

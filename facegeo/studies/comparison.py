@@ -114,8 +114,14 @@ def compare(study: Study) -> Comparison:
     notes = list(bare.notes)
     if wanted not in (None, FIRST) and base is None:
         notes.append(f"There is no row {wanted!r} to compare with yet.")
+    shown = {row.variant.name for row in rows}
+    left_out = [one.name for one in variants if one.done and one.name not in shown]
     if done and not any(row.values for row in rows):
         notes.append(f"No finished run has measured {split}/.../{measure}.")
+    elif left_out:
+        notes.append(
+            f"Not shown, as {split}/.../{measure} was not measured: {'; '.join(left_out)}."
+        )
     compared = [
         replace(
             row,

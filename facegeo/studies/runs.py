@@ -123,6 +123,8 @@ def read_folder(folder: Path) -> Study:
     Raises:
         UserError: If the folder holds neither a plan nor a run.
     """
+    if _is_run(folder):
+        raise UserError(f"{folder} is a run and no study; give runs=[{folder}], with others of it")
     children = sorted(folder.iterdir()) if folder.is_dir() else []
     runs = [read_run(child) for child in children if _is_run(child)]
     if not (runs or (folder / PLAN).is_file()):

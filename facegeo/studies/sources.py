@@ -49,7 +49,8 @@ def loose_study(folders: Sequence[Path]) -> Study:
                 f"{folder} holds no finished run ({run.error or run.status}); name folders that "
                 "facegeo-train finished, as runs=[FOLDER,FOLDER]"
             )
-    name = next((run.experiment for run in runs if run.experiment), None)
+    names = {run.experiment for run in runs}
+    name = names.pop() if len(names) == 1 else None
     return replace(make_study(name or "runs", runs), about={})
 
 

@@ -125,7 +125,7 @@ def _by_what_differs(groups: Sequence[tuple[Sequence[StudyRun], Sequence[Job]]])
     chosen = [
         dict(
             word.lstrip("+").split("=", 1)
-            for word in (runs[0].overrides if runs else jobs[0])
+            for word in effective(runs[0].overrides if runs else jobs[0])
             if "=" in word and not word.startswith("seed=")
         )
         for runs, jobs in groups
