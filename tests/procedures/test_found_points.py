@@ -108,9 +108,9 @@ def test_twins_are_reported_when_the_test_faces_are_measured(
     (root / "testImageList.txt").write_text("\n".join(lines))
     cfg = tiny_config(f"data.root={root}", f"data.cache_dir={tmp_path / 'cache'}")
     data = instantiate(cfg.data)
-    report_points(instantiate(cfg.model), data, tmp_path, ["val"])
+    held_out = report_points(instantiate(cfg.model), data, tmp_path, ["val"])
     assert "byte-identical" not in capsys.readouterr().out
     results = report_points(instantiate(cfg.model), data, tmp_path, ["test"])
     said = " ".join(capsys.readouterr().out.split())
     assert "Test image 30.png is byte-identical to training image 4.png" in said
-    assert json.loads((tmp_path / "metrics.json").read_text()) == results
+    assert json.loads((tmp_path / "metrics.json").read_text()) == held_out | results
