@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from facegeo.checkpoint import load_model, save_model
 from facegeo.models.carn import CARN
+from facegeo.models.casfne.generator import CasFNE
 from facegeo.models.normal_head import to_normals
 from facegeo.models.restormer import Restormer
 from facegeo.paths import conf_dir
@@ -119,3 +120,16 @@ def test_normals_of_a_last_layer() -> None:
     expected = torch.tensor([0.0, -1.0, 0.0])[None, :, None, None]
     assert torch.equal(to_normals(x), expected)
     assert torch.equal(to_normals(torch.zeros(1, 3, 1, 1)), torch.zeros(1, 3, 1, 1))
+
+
+@pytest.mark.parametrize("build", [lambda: CasFNE(2), lambda: CARN(width=8)])
+@pytest.mark.parametrize("seed", range(3))
+def test_every_phase_of_a_new_generators_pixels_looks_at_the_camera(
+    build: Callable[[], nn.Module], seed: int
+) -> None:
+    torch.manual_seed(seed)
+    generator = build().eval()
+    with torch.inference_mode():
+        for normals in generator(torch.rand(1, 3, 64, 64)):
+            phases = [normals[:, 2, i::2, j::2].mean() for i in range(2) for j in range(2)]
+            assert min(phases) > 0.3
