@@ -1,11 +1,15 @@
 """When weights may be shared: every setting that shapes them must change their key."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import pytest
+from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from facegeo.data.photoface import PhotofaceDataModule
 from facegeo.run_folder import plain
 from facegeo.run_keys import generator_key, stage_keys
 
@@ -101,3 +105,17 @@ def test_first_weights_count_by_content(normals: Callable[..., str], tmp_path: P
     before = normals(f"procedure.weights={file}")
     file.write_bytes(b"two")
     assert normals(f"procedure.weights={file}") != before
+
+
+def test_other_normals_are_other_data(plain_config: Compose, tmp_path: Path) -> None:
+    root = tmp_path / "sessions"
+    shutil.copytree(Path(__file__).parent / "fixtures" / "sessions", root)
+    words = ["data=fixture_sessions", f"data.root={root}", f"data.cache_dir={tmp_path / 'cache'}"]
+    words.append("data.size=32")
+    data: PhotofaceDataModule = instantiate(plain_config(*words).data)
+    before = data.content()
+    assert instantiate(plain_config(*words).data).content() == before
+    file = sorted(root.rglob("sn_c.png"))[0]
+    pixels = cv2.imread(str(file))
+    cv2.imwrite(str(file), pixels[:, ::-1].copy())
+    assert instantiate(plain_config(*words).data).content() != before
