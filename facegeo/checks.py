@@ -1,12 +1,18 @@
 """Guards at the edge of a public function: shapes that belong together, numbers in range."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 
 def check_shape(
-    name: str, value: Tensor, *wanted: int | str, sizes: dict[str, int] | None = None
+    name: str, value: Tensor | NDArray[Any], *wanted: int | str, sizes: dict[str, int] | None = None
 ) -> None:
     """Raise unless ``value`` has the wanted shape; a letter stands for any size, but one size.
 
@@ -21,7 +27,7 @@ def check_shape(
 
     Args:
         name: The argument as the caller knows it.
-        value: The tensor to look at, any shape and type.
+        value: The tensor or array to look at, any shape and type.
         wanted: One entry a dimension: a number, or a letter such as ``"B"``.
         sizes: Sizes of the letters met so far. Hand the same dict to every check of a function
             to tie its arguments together; sizes of new letters are added. Without it, letters

@@ -16,6 +16,7 @@ LAYERS = [
     {"models", "losses", "metrics"},
     {"synthetic", "data", "tasks", "checkpoint"},
     {"callbacks", "tracking", "figures", "tables"},
+    {"lighting", "mesh"},
     {"procedures", "profile", "studies"},
     {"run_folder", "run_keys", "run_record"},
     {"reports", "study_callback"},
@@ -40,7 +41,9 @@ OWNERS = {
     "warp": {"synthetic"},
     "matplotlib": {"figures", "callbacks"},
     "plotly": {"studies"},
-    "scipy": {"studies"},
+    "scipy": {"studies", "mesh"},
+    "trimesh": {"mesh"},
+    "PIL": {"lighting", "mesh", "predict"},
 }
 SLOW = {"torch", "torchmetrics", "cv2"} | set(OWNERS) - {"hydra", "omegaconf"}
 MAX_LINES = 250

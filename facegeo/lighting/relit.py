@@ -1,0 +1,121 @@
+"""A face in new light: what its normals shade, times the colour of its skin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from facegeo.checks import check_shape
+from facegeo.geometry.light import (
+    directional_shading,
+    estimate_albedo,
+    harmonic_shading,
+    to_linear,
+    to_srgb,
+)
+from facegeo.lighting.lights import Distant, Light, Near, Source, Surround
+from facegeo.mesh.integrate import integrate
+
+Floats = NDArray[np.floating[Any]]
+Bools = NDArray[np.bool_]
+
+
+def relight(normals: Floats, photo: Floats | None, mask: Bools, light: Light) -> Floats:
+    """Show a face in another light.
+
+    The colour of the skin is estimated as ``geometry.light.estimate_albedo`` says: the photo
+    divided by the shading of the light that explains it best. That takes the skin for matt, the
+    light for white and its shadows for shading: highlights, cast shadows and coloured light stay
+    in the colour.
+
+    Args:
+        normals: Unit vectors, shape (S, S, 3), x right, y up, z to the camera.
+        photo: sRGB in [0, 1], shape (S, S, 3); None shows a white face, as a plain shading map.
+        mask: Face pixels, bool, shape (S, S).
+        light: Sources that shine together, such as ``find_light("studio")``.
+
+    Returns:
+        RGB in [0, 1], shape (S, S, 3), float32, black outside the mask: sRGB, or with no photo
+        the shading itself, 1 where a light of strength 1 falls straight on.
+
+    Raises:
+        ValueError: If the shapes do not belong together.
+    """
+    return next(relit(normals, photo, mask, [light]))
+
+
+def relit(
+    normals: Floats, photo: Floats | None, mask: Bools, lights: Iterable[Light]
+) -> Iterator[Floats]:
+    """Show a face in one light after the other; arguments and pictures as in ``relight``."""
+    check_shape("normals", normals, "S", "S", 3)
+    check_shape("mask", mask, *normals.shape[:2])
+    inside = torch.from_numpy(mask)[None, None]
+    vectors = _planes(normals)
+    skin = None
+    if photo is not None:
+        check_shape("photo", photo, *normals.shape)
+        skin = estimate_albedo(to_linear(_planes(photo)), vectors, inside)
+    for light in lights:
+        shading = shade(normals, mask, light)
+        shown = _planes(shading).where(inside, 0)
+        shown = shown.clamp(0, 1) if skin is None else to_srgb(skin * shown)
+        yield shown[0].permute(1, 2, 0).numpy()
+
+
+def shade(normals: Floats, mask: Bools, light: Light) -> Floats:
+    """Return what the sources of a light shade a white face with, linear, shape (S, S, 3).
+
+    Nothing throws a shadow on anything else. Near lamps need depth, which is integrated.
+
+    Args:
+        normals: Unit vectors, shape (S, S, 3), x right, y up, z to the camera.
+        mask: Face pixels, bool, shape (S, S).
+        light: The sources.
+    """
+    vectors = _planes(normals)[0]
+    depth = torch.zeros(mask.shape)
+    if any(isinstance(source, Near) for source in light):
+        depth = torch.from_numpy(integrate(normals, mask)).nan_to_num()
+    parts = [_part(source, vectors, depth) * _colour(source) for source in light]
+    total: Floats = torch.stack(parts).sum(dim=0).permute(1, 2, 0).numpy()
+    return total
+
+
+def _part(source: Source, normals: Tensor, depth: Tensor) -> Tensor:
+    """Shading of one white source, shape (1, S, S)."""
+    match source:
+        case Distant():
+            towards = torch.tensor([source.towards])
+            return directional_shading(normals, towards / towards.norm())
+        case Surround():
+            return harmonic_shading(normals, torch.tensor(source.coefficients))
+        case Near():
+            return _near_shading(source, normals, depth)
+
+
+def _near_shading(source: Near, normals: Tensor, depth: Tensor) -> Tensor:
+    height, width = depth.shape
+    row, column = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    right, up = column - (width - 1) / 2, (height - 1) / 2 - row
+    surface = torch.stack([right, up, depth]) / width
+    place = torch.tensor(source.place)
+    way = place[:, None, None] - surface
+    far = way.norm(dim=0).clamp(min=1e-3)
+    cosine = ((normals * way).sum(dim=0) / far).clamp(min=0)
+    shading: Tensor = cosine * (place.norm() / far) ** 2
+    return shading[None]
+
+
+def _colour(source: Source) -> Tensor:
+    return torch.tensor(source.colour).view(3, 1, 1)
+
+
+def _planes(pixels: Floats) -> Tensor:
+    """(S, S, 3) as (1, 3, S, S), float32."""
+    return torch.from_numpy(np.ascontiguousarray(pixels, np.float32)).permute(2, 0, 1)[None]
