@@ -34,6 +34,9 @@ class Render:
         cover: Share of the pixel that the bust covers, shape (H, W).
         normals: Unit normals at the pixel's middle, x right, y up, z to the camera; zeros where
             the ray hits nothing, shape (H, W, 3).
+        depth: How far the surface stands out towards the camera from the head's origin, at the
+            pixel's middle, in pixels as wide as those at the origin; NaN where the ray hits
+            nothing, shape (H, W).
         parts: ``Part`` at the pixel's middle, -1 for none, shape (H, W).
         mask: The face proper: no eyes, no mouth opening, no hair, ears or neck, shape (H, W).
     """
@@ -41,6 +44,7 @@ class Render:
     colour: Floats
     cover: Floats
     normals: Floats
+    depth: Floats
     parts: Ints
     mask: NDArray[np.bool_]
 
@@ -101,10 +105,12 @@ class Renderer:
         cast(rest[0][near], rest[1][near], known[near], seen)
         parts = seen.image("parts")
         colours = self._smooth(seen, size, cast)
+        depth = camera.focal_px * (1 - seen.image("far") / np.float32(camera.distance))
         return Render(
             colour=colours[..., :3],
             cover=colours[..., 3],
             normals=seen.image("normals"),
+            depth=np.where(parts < 0, np.float32(np.nan), depth),
             parts=parts,
             mask=(seen.image("face") > 0.5) & (parts == Part.SKIN),
         )
@@ -161,7 +167,14 @@ class _Seen:
     """What rays find, one place a ray; see ``tracing.trace``."""
 
     def __init__(self, shape: tuple[int, int], device: str) -> None:
-        kinds = {"colours": wp.vec4, "normals": wp.vec3, "parts": int, "face": float, "lit": int}
+        kinds = {
+            "colours": wp.vec4,
+            "normals": wp.vec3,
+            "parts": int,
+            "face": float,
+            "lit": int,
+            "far": float,
+        }
         self._shape = shape
         self._arrays: dict[str, Any] = {
             name: wp.zeros(shape[0] * shape[1], dtype=kind, device=device)

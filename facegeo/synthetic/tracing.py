@@ -136,6 +136,7 @@ def trace(
     out_parts: wp.array(dtype=int),
     out_face: wp.array(dtype=float),
     out_lit: wp.array(dtype=int),
+    out_far: wp.array(dtype=float),
 ) -> None:
     """Shade the surface seen through ``pixels``; nothing hit leaves what was there.
 
@@ -185,3 +186,4 @@ def trace(
     out_parts[i] = spot.part
     out_face[i] = spot.face
     out_lit[i] = bits
+    out_far[i] = hit.t / wp.sqrt(1.0 + x * x + y * y)

@@ -87,6 +87,24 @@ def test_normals_of_a_ball_point_away_from_its_middle(
     np.testing.assert_allclose(np.linalg.norm(seen.normals[hit], axis=-1), 1, atol=1e-5)
 
 
+def test_depth_is_how_far_a_ball_stands_out_in_its_pixels(ball: tuple[Floats, Ints]) -> None:
+    points, triangles = ball
+    view = camera(rotation_matrix(30, -20, 10))
+    seen = picture(6 * points, points, triangles, view, direction(0, 0))
+    y, x = (np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2) / 400  # slopes of the rays
+    # far * (x, y, -1) lies on the ball of radius 6 round (0, 0, -100).
+    square = x**2 + y**2 + 1
+    root = 100**2 - square * (100**2 - 6**2)
+    hit = root > 4  # the rim of a ball of flat triangles lies a little further in
+    far = (100 - np.sqrt(np.maximum(root, 0))) / square
+    assert hit.sum() > 1000
+    wanted = (100 - far) * 400 / 100
+    # 0.1 px: the middles of flat triangles lie 0.003 cm inside the ball, 4 px a cm, seen slanted
+    np.testing.assert_allclose(seen.depth[hit], wanted[hit], rtol=0, atol=0.1)
+    assert np.isnan(seen.depth[seen.parts < 0]).all()
+    assert np.isfinite(seen.depth[seen.parts >= 0]).all()
+
+
 @pytest.mark.parametrize("place", [(0, 0, 0), (5, 1, 3), (-3, -4, -6)])
 def test_a_ball_is_seen_where_its_middle_is_projected(
     ball: tuple[Floats, Ints], place: tuple[float, float, float]
