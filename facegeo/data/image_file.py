@@ -46,13 +46,13 @@ def image_size(data: bytes) -> tuple[int, int] | None:
     return None
 
 
-def decode(data: bytes) -> npt.NDArray[np.uint8]:
+def decode(data: bytes, *, turned: bool = False) -> npt.NDArray[np.uint8]:
     """Decode a whole image file.
-
-    Orientation tags are ignored: points of a list belong to the pixels as stored.
 
     Args:
         data: Bytes of the file, in any format that OpenCV reads.
+        turned: Turn it as its EXIF orientation says, as viewers do; by default the tag is ignored,
+            since points of a list belong to the pixels as stored.
 
     Returns:
         Red, green, blue, shape (H, W, 3).
@@ -61,9 +61,9 @@ def decode(data: bytes) -> npt.NDArray[np.uint8]:
         ImageError: If it is no image, cut short or damaged.
     """
     image_size(data)
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    kept = 0 if turned else cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | kept)
     except cv2.error as error:
         raise ImageError(f"one that OpenCV refuses ({error.err})") from error
     if image is None:

@@ -1,0 +1,47 @@
+"""``facegeo-predict``."""
+
+from typing import TYPE_CHECKING
+
+from facegeo.cli.app import launch
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def _predict(cfg: "DictConfig") -> None:
+    from pathlib import Path
+
+    from hydra.utils import instantiate
+    from rich.console import Console
+
+    from facegeo.predict.job import Settings, predict_files
+    from facegeo.predict.loading import load
+
+    detect = instantiate(cfg.detector)
+    predictor = load(cfg.checkpoint, normals=cfg.normals, detect=detect, device=cfg.device)
+    report = predict_files(
+        str(cfg.input), Path(cfg.output).expanduser(), predictor, Settings(cfg.batch, cfg.light)
+    )
+    for table in report.tables(cfg.output):
+        Console().print(table.rich())
+    if report.faults:
+        raise SystemExit(1)
+
+
+def main() -> None:
+    """Predict photos and videos from the command line."""
+    launch(
+        _predict,
+        "predict",
+        "Find the five points, and with normals=MODEL the surface normals, of faces in photos and "
+        "videos. Writes JSON, a CSV list and pictures of what was found. A file that can not be "
+        "used is told at the end, the others are done, and the exit code is 1.",
+        [
+            "facegeo-predict input=photo.jpg output=found",
+            "facegeo-predict input=holiday output=found detector.neighbours=2",
+            "facegeo-predict input='*.png' output=found detector=file detector.path=boxes.csv",
+            "facegeo-predict input=photo.jpg output=found normals=runs/casfne-paper-seed0-1a2b3c4d",
+            "facegeo-predict input=clip.mp4 output=found smooth=true",
+        ],
+        interrupted="interrupted; what was written stays, the same command does all again",
+    )

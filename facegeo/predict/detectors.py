@@ -1,0 +1,123 @@
+"""Where faces are, when nobody says: each detector's boxes, mapped to those of the training."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from facegeo.errors import UserError
+from facegeo.predict.box import BoxMapping, box_of_points
+from facegeo.predict.face import Boxes, Image
+
+Detect = Callable[[Image, str], Boxes]
+"""Finds the boxes (F, 4) of an image; the name is its path as the command was given it."""
+
+HAAR_TO_TRAINING = BoxMapping(right=-0.005, down=0.080, scale=0.791)
+"""Measured by ``facegeo-boxes`` on the training list alone: ``experiments/ccnn/boxes.md``."""
+
+
+class Haar:
+    """OpenCV's frontal Haar cascade (Viola and Jones, CVPR 2001), which its wheel holds.
+
+    Args:
+        smallest: Least side of a face, as a share of the image's shorter side.
+        neighbours: Overlapping windows that must agree; fewer find more faces and more mistakes.
+        longest_px: Larger images are shrunk to this longer side to look for faces.
+        mapping: Turns its boxes into those of the training.
+    """
+
+    def __init__(
+        self,
+        smallest: float = 0.05,
+        neighbours: int = 3,
+        longest_px: int = 1280,
+        mapping: BoxMapping = HAAR_TO_TRAINING,
+    ) -> None:
+        self.smallest, self.neighbours, self.longest_px = smallest, neighbours, longest_px
+        self.mapping = mapping
+        file = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_alt2.xml"
+        self._file, self._of_thread = str(file), threading.local()
+        if not file.is_file() or not hasattr(cv2, "CascadeClassifier"):
+            raise UserError(
+                f"OpenCV {cv2.__version__} has no Haar cascades (5 dropped them); "
+                "pip install 'opencv-python-headless<5'"
+            )
+
+    def __call__(self, image: Image, name: str = "") -> Boxes:
+        """Find faces, the largest first."""
+        return self.mapping(self.raw(image))
+
+    def raw(self, image: Image) -> Boxes:
+        """Return the cascade's own boxes, (F, 4), the largest first."""
+        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        shrink = min(1.0, self.longest_px / max(grey.shape))
+        if shrink < 1:
+            grey = cv2.resize(grey, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+        least = max(20, round(self.smallest * min(grey.shape)))  # 20 px: the cascade's own window
+        found = self._cascade().detectMultiScale(
+            grey, scaleFactor=1.1, minNeighbors=self.neighbours, minSize=(least, least)
+        )
+        x, y, w, h = np.array(found, np.float64).reshape(-1, 4).T / shrink
+        boxes = np.stack([x, x + w, y, y + h], axis=1) - 0.5  # edges lie half a pixel off centres
+        return boxes[np.argsort(-w, kind="stable")]
+
+    def _cascade(self) -> cv2.CascadeClassifier:
+        """Return this thread's own classifier: one may not be used by two."""
+        own: cv2.CascadeClassifier | None = getattr(self._of_thread, "cascade", None)
+        if own is None:
+            own = self._of_thread.cascade = cv2.CascadeClassifier(self._file)
+        return own
+
+
+class YuNet:
+    """YuNet (Wu et al., Machine Intelligence Research 2023), from the user's model file.
+
+    It finds five points with each face: the box is laid round these by ``box_of_points``, so no
+    mapping of its own boxes is needed.
+
+    Args:
+        model: ``face_detection_yunet_*.onnx`` of OpenCV's model zoo.
+        score: Least score of a face, in [0, 1].
+        longest_px: As for ``Haar``.
+    """
+
+    def __init__(self, model: str, score: float = 0.7, longest_px: int = 1280) -> None:
+        self.longest_px = longest_px
+        if not Path(model).expanduser().is_file():
+            raise UserError(f"detector.model={model}: wanted YuNet's .onnx file, found none there")
+        try:
+            self._net: Any = cv2.FaceDetectorYN.create(
+                str(Path(model).expanduser()), "", (320, 320), score
+            )
+        except cv2.error as error:
+            raise UserError(
+                f"detector.model={model}: wanted YuNet's .onnx file, got one that OpenCV refuses "
+                f"({error.err})"
+            ) from error
+
+    def __call__(self, image: Image, name: str = "") -> Boxes:
+        """Find faces, the best score first."""
+        shrink = min(1.0, self.longest_px / max(image.shape[:2]))
+        seen = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+        if shrink < 1:
+            seen = cv2.resize(seen, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+        self._net.setInputSize((seen.shape[1], seen.shape[0]))
+        found = self._net.detect(seen)[1]
+        if found is None:
+            return np.zeros((0, 4))
+        points = (found[:, 4:14].reshape(-1, 5, 2) + 0.5) / shrink - 0.5
+        return box_of_points(points)
+
+
+class WholeImage:
+    """One face that fills each image: the largest square in its middle is the box."""
+
+    def __call__(self, image: Image, name: str = "") -> Boxes:
+        """Return the square."""
+        height, width = image.shape[:2]
+        side = min(height, width)
+        left, top = (width - side) / 2 - 0.5, (height - side) / 2 - 0.5
+        return np.array([[left, left + side, top, top + side]])

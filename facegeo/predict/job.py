@@ -1,0 +1,164 @@
+"""A whole command's work: every file in, every result out, whatever is wrong with some of them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from facegeo.errors import UserError
+from facegeo.predict.face import Boxes, Face, Image
+from facegeo.predict.folder import OutputFolder, open_output
+from facegeo.predict.photo import read_photo
+from facegeo.predict.predictor import Predictor
+from facegeo.predict.results import LIST, keep_photo, list_csv, rows_of
+from facegeo.predict.sheet import Sheet
+from facegeo.predict.sources import Source, find_sources
+from facegeo.tables import Table
+
+SHEET = "sheet.jpg"
+Tick = Callable[[], None]
+
+
+@dataclass
+class Report:
+    """What came of all files.
+
+    Attributes:
+        photos: Photos done.
+        videos: Videos done.
+        faces: Faces found in photos.
+        without: Names of photos in which no face was found.
+        faults: Names of files that could not be done, and why.
+    """
+
+    photos: int = 0
+    videos: int = 0
+    faces: int = 0
+    without: list[str] = field(default_factory=list)
+    faults: list[tuple[str, str]] = field(default_factory=list)
+    rows: list[list[object]] = field(default_factory=list)
+
+    def tables(self, out: Path) -> list[Table]:
+        """Return what was done and, if any, what was not."""
+        counts = ("photos", self.photos), ("faces in photos", self.faces), ("videos", self.videos)
+        none = ("photos without a face", len(self.without)), ("failed", len(self.faults))
+        tables = [Table(f"{out}", ("what", "count"), (*counts, *none))]
+        missed = [(name, "no face found") for name in self.without]
+        if missed or self.faults:
+            rows = (*self.faults, *missed)
+            tables.append(Table("Not done", ("file", "why"), rows))
+        return tables
+
+
+@dataclass
+class Settings:
+    """How a command works.
+
+    Attributes:
+        batch: Photos, or frames, that run at once.
+        light: Light of the shading, a key of ``LIGHTS``.
+    """
+
+    batch: int = 8
+    light: str = "left"
+
+
+def predict_files(wanted: str, out: Path, predictor: Predictor, settings: Settings) -> Report:
+    """Predict photos and videos and write all that is found below a folder.
+
+    Args:
+        wanted: Input as ``find_sources`` takes it.
+        out: The folder.
+        predictor: Finds faces.
+        settings: How.
+
+    Raises:
+        UserError: If there is no input, or the folder is not to be used.
+    """
+    sources = find_sources(wanted, out)
+    report, sheet = Report(), Sheet()
+    with open_output(out) as folder, _progress(len(sources)) as tick:
+        photos = [source for source in sources if not source.is_video]
+        for found in _in_batches(photos, predictor, settings.batch):
+            for source, result in found:
+                _keep(folder, source, result, report, sheet, settings)
+                tick()
+        folder.write(LIST, list_csv(report.rows))
+        if sheet:
+            folder.write(SHEET, sheet.jpeg())
+    return report
+
+
+Result = tuple[Image, list[Face]] | UserError
+
+
+def _keep(
+    folder: OutputFolder,
+    source: Source,
+    result: Result,
+    report: Report,
+    sheet: Sheet,
+    settings: Settings,
+) -> None:
+    try:
+        if isinstance(result, UserError):
+            raise result
+        photo, faces = result
+        keep_photo(folder, source.name, photo, faces, settings.light)
+    except UserError as error:
+        report.faults.append((source.name, str(error).removeprefix(f"{source.path}: ")))
+        return
+    report.photos += 1
+    report.faces += len(faces)
+    report.rows += rows_of(source.name, faces)
+    sheet.add(photo, faces)
+    if not faces:
+        report.without.append(source.name)
+
+
+def _in_batches(
+    sources: Sequence[Source], predictor: Predictor, batch: int
+) -> Iterator[list[tuple[Source, Result]]]:
+    """Read photos and find their boxes in threads, ahead of the networks; batch by batch."""
+
+    def read(source: Source) -> tuple[Image, Boxes] | UserError:
+        try:
+            photo = read_photo(source.path)
+            return photo, predictor.boxes_of(photo, name=source.name)
+        except UserError as error:
+            return error
+
+    with ThreadPoolExecutor() as pool:
+        waiting = iter(sources)
+        ahead: list[tuple[Source, Future[tuple[Image, Boxes] | UserError]]] = []
+        while True:
+            ahead += [(s, pool.submit(read, s)) for s in islice(waiting, 2 * batch - len(ahead))]
+            if not ahead:
+                return
+            now, ahead = ahead[:batch], ahead[batch:]
+            yield _predict([(source, future.result()) for source, future in now], predictor)
+
+
+def _predict(
+    read: Sequence[tuple[Source, tuple[Image, Boxes] | UserError]], predictor: Predictor
+) -> list[tuple[Source, Result]]:
+    sound = [found for _, found in read if not isinstance(found, UserError)]
+    faces = iter(predictor.in_boxes([p for p, _ in sound], [b for _, b in sound]))
+    return [
+        (source, found if isinstance(found, UserError) else (found[0], next(faces)))
+        for source, found in read
+    ]
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Tick]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = ("predicting", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as p:
+        bar = p.add_task("", total=total)
+        yield lambda: p.advance(bar)

@@ -1,0 +1,68 @@
+"""A predictor from the names of trained models."""
+
+from pathlib import Path
+
+import torch
+
+from facegeo.checkpoint import load_model
+from facegeo.errors import UserError
+from facegeo.models.ccnn import Cascade
+from facegeo.predict.detectors import Detect, Haar
+from facegeo.predict.normals import FaceNormals
+from facegeo.predict.points import CascadePoints
+from facegeo.predict.predictor import FindPoints, Predictor
+
+AUTHORS_SIZE = 256
+"""Side of the faces that a generator was trained on which does not say so, px."""
+
+
+def load(
+    name: str | Path = "ccnn-lfpw",
+    *,
+    normals: str | Path | None = None,
+    detect: Detect | None = None,
+    device: str = "auto",
+) -> Predictor:
+    """Load a predictor of points, and of normals if their model is named too.
+
+    Args:
+        name: A cascade: a released name, a model file, a run's folder or an exported ``.onnx``.
+        normals: A generator of normals, named alike.
+        detect: Finds the boxes of images for which none are given; by default OpenCV's Haar
+            cascade.
+        device: "cpu", "cuda", or "auto": CUDA where there is one.
+
+    Raises:
+        UserError: If there is no such model, or it finds something else.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    find_normals = None if normals is None else load_normals(normals, device)
+    return Predictor(load_points(name, device), detect or Haar(), find_normals)
+
+
+def load_points(name: str | Path, device: str) -> FindPoints:
+    """Load what finds points in boxes.
+
+    Raises:
+        UserError: If there is no such model, or it finds normals.
+    """
+    model, _ = load_model(name)
+    if not isinstance(model, Cascade):
+        raise UserError(
+            f"{name} finds normals: wanted a model of points; give it as normals={name} beside a "
+            "cascade such as ccnn-lfpw"
+        )
+    return CascadePoints(model, device)
+
+
+def load_normals(name: str | Path, device: str) -> FaceNormals:
+    """Load what finds normals about points.
+
+    Raises:
+        UserError: If there is no such model, or it finds points.
+    """
+    model, notes = load_model(name)
+    if isinstance(model, Cascade):
+        raise UserError(f"normals={name} finds points: wanted a model of normals")
+    return FaceNormals(model, int(notes.get("size", AUTHORS_SIZE)), device)

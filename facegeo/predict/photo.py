@@ -1,0 +1,112 @@
+"""Photos in whatever form a caller has them, as RGB bytes seen the right way up."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from facegeo.data.image_file import ImageError, decode
+from facegeo.errors import UserError
+from facegeo.predict.face import Image
+
+
+def read_photo(path: Path) -> Image:
+    """Read an image file and turn it as its EXIF orientation says.
+
+    Grey becomes three equal channels, transparency is dropped, 16 bits become 8.
+
+    Raises:
+        UserError: If it can not be read, or is cut short, damaged or no image.
+    """
+    try:
+        return decode(path.read_bytes(), turned=True)
+    except (OSError, ImageError) as error:
+        got = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: wanted a readable image, got {got}") from error
+
+
+def is_one(images: object) -> bool:
+    """Tell one image from many: a batch has a dimension more, or is another iterable."""
+    if isinstance(images, np.ndarray | torch.Tensor):
+        return images.ndim < 4
+    return isinstance(images, str | Path) or _is_pil(images) or not isinstance(images, Iterable)
+
+
+def to_photo(image: object) -> Image:
+    """Return one image as RGB bytes.
+
+    Args:
+        image: A path; an image of Pillow, turned as its EXIF orientation says; a NumPy array
+            (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), red first; or a tensor (1, H, W) or
+            (3, H, W). Bytes, 16-bit numbers, or floats in [0, 1].
+
+    Raises:
+        UserError: If a file can not be read.
+        ValueError: If the type, shape or range is another.
+    """
+    if isinstance(image, str | Path):
+        return read_photo(Path(image).expanduser())
+    if _is_pil(image):
+        return _of_pil(image)
+    if isinstance(image, torch.Tensor):
+        if image.ndim != 3 or image.shape[0] not in (1, 3):
+            got = tuple(image.shape)
+            raise ValueError(f"a tensor must have shape (1, H, W) or (3, H, W), got {got}")
+        return _of_array(image.detach().cpu().permute(1, 2, 0).numpy())
+    if isinstance(image, np.ndarray):
+        return _of_array(image)
+    raise ValueError(
+        f"an image must be a path, an array, a tensor or a Pillow image, got {type(image).__name__}"
+    )
+
+
+def _of_array(array: np.ndarray[Any, Any]) -> Image:
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or 0 in array.shape:
+        raise ValueError(f"an image must have shape (H, W), (H, W, 3 or 4), got {array.shape}")
+    array = _of_8_bits(array[..., :3])
+    if array.shape[2] == 1:
+        array = np.repeat(array, 3, axis=2)
+    pixels: Image = np.ascontiguousarray(array)
+    return pixels
+
+
+def _of_8_bits(array: np.ndarray[Any, Any]) -> Image:
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype == np.uint16:
+        return np.asarray(array >> 8, np.uint8)  # as OpenCV reads files of 16 bits
+    if array.dtype.kind == "f":
+        if not (array.min() >= 0 and array.max() <= 1):
+            raise ValueError(
+                f"an image of floats must be in [0, 1], got {array.min():g} to {array.max():g}"
+            )
+        return np.asarray(np.rint(array * 255), np.uint8)
+    raise ValueError(f"an image must be uint8, uint16 or floats, got {array.dtype}")
+
+
+def _is_pil(image: object) -> bool:
+    return type(image).__module__.startswith("PIL.")
+
+
+def _of_pil(image: object) -> Image:
+    from PIL import Image as Pillow  # installed, since the caller has an image of it
+    from PIL import ImageOps
+
+    if not isinstance(image, Pillow.Image):
+        raise ValueError(f"an image must be a path, an array or a Pillow image, got {image!r}")
+    turned = ImageOps.exif_transpose(image)
+    if turned.mode.startswith("I;16"):
+        return _of_array(np.asarray(turned, np.uint16))
+    return _of_array(np.asarray(turned.convert("RGB")))
+
+
+def write_jpeg(image: Image, quality: int = 92) -> bytes:
+    """Return an RGB image as the bytes of a JPEG file."""
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    coded: bytes = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+    return coded

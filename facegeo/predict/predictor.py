@@ -1,0 +1,117 @@
+"""From images to faces: boxes, points, normals."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from time import perf_counter
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from facegeo.predict.box import check_boxes
+from facegeo.predict.detectors import Detect
+from facegeo.predict.face import Boxes, Face, Floats, Image
+from facegeo.predict.normals import FaceNormals
+from facegeo.predict.photo import is_one, to_photo
+
+FindPoints = Callable[[Sequence[Image], Sequence[Boxes]], Sequence[Floats]]
+"""Maps images and the boxes (F, 4) of each to points (F, T, 5, 2) of each, px."""
+ManyBoxes = Sequence[npt.ArrayLike | None] | None
+
+
+class Predictor:
+    """Finds faces, their points and, if asked for, their normals.
+
+    Args:
+        find_points: A cascade.
+        detect: Finds boxes where the caller gives none.
+        find_normals: Adds normals; None: points alone.
+    """
+
+    def __init__(
+        self, find_points: FindPoints, detect: Detect, find_normals: FaceNormals | None = None
+    ) -> None:
+        self.find_points, self.detect, self.find_normals = find_points, detect, find_normals
+
+    def __call__(
+        self, images: object, boxes: object | None = None
+    ) -> list[Face] | list[list[Face]]:
+        """Predict one image or many.
+
+        Args:
+            images: One image as ``facegeo.predict.photo.to_photo`` takes it, or a sequence, or an
+                array (B, H, W, 3) or a tensor (B, 3, H, W).
+            boxes: Left, right, top, bottom, px: of one image (F, 4) or (4,), of many one such
+                for each. None: the detector finds them.
+
+        Returns:
+            ``list[Face]`` of one image, ``list[list[Face]]`` of many; no face is an empty list.
+
+        Raises:
+            UserError: If a file can not be read, or a box is empty or lies outside its image.
+            ValueError: If an image or the boxes have another form.
+        """
+        if is_one(images):
+            return self.many([images], None if boxes is None else [cast(npt.ArrayLike, boxes)])[0]
+        return self.many(cast(Iterable[object], images), cast(ManyBoxes, boxes))
+
+    def many(self, images: Iterable[object], boxes: ManyBoxes = None) -> list[list[Face]]:
+        """Predict many images: as ``__call__``, with the type known.
+
+        Args:
+            images: Any number of images.
+            boxes: One entry an image; None, or None for an image: the detector finds them.
+        """
+        photos = [to_photo(image) for image in images]
+        given = [None] * len(photos) if boxes is None else list(boxes)
+        if len(given) != len(photos):
+            raise ValueError(f"boxes must have one entry an image, {len(photos)}, got {len(given)}")
+        start = perf_counter()
+        places = [self.boxes_of(photo, own) for photo, own in zip(photos, given, strict=True)]
+        return self.in_boxes(photos, places, {"box": perf_counter() - start})
+
+    def boxes_of(self, photo: Image, given: npt.ArrayLike | None = None, name: str = "") -> Boxes:
+        """Return the boxes of one image: those given, checked, or those detected in it.
+
+        Raises:
+            UserError: If a given box is empty or lies outside the image.
+        """
+        height, width = photo.shape[:2]
+        if given is not None:
+            return check_boxes(given, height, width)
+        found = self.detect(photo, name)
+        middles = np.stack([found[:, :2].mean(axis=1), found[:, 2:].mean(axis=1)], axis=1)
+        inside = ((middles >= 0) & (middles <= [width - 1, height - 1])).all(axis=1)
+        return found[inside]
+
+    def in_boxes(
+        self,
+        photos: Sequence[Image],
+        boxes: Sequence[Boxes],
+        seconds: dict[str, float] | None = None,
+    ) -> list[list[Face]]:
+        """Find points and normals of faces whose boxes are known.
+
+        Args:
+            photos: RGB, each of its own size.
+            boxes: Of each photo's faces, (F, 4).
+            seconds: Time that other parts of the work took.
+        """
+        count = max(1, sum(map(len, boxes)))
+        took = dict(seconds or {})
+        start = perf_counter()
+        points = self.find_points(photos, boxes)
+        took["points"] = perf_counter() - start
+        faces = [
+            Face(box=(box[0], box[1], box[2], box[3]), stages=stages)
+            for own, found in zip(boxes, points, strict=True)
+            for box, stages in zip(own.tolist(), found, strict=True)
+        ]
+        if self.find_normals is not None:
+            start = perf_counter()
+            owners = [p for p, own in zip(photos, boxes, strict=True) for _ in own]
+            faces = self.find_normals(owners, faces)
+            took["normals"] = perf_counter() - start
+        timings = {name: 1e3 * value / count for name, value in took.items()}
+        told = iter([replace(face, timings=timings) for face in faces])
+        return [[next(told) for _ in own] for own in boxes]

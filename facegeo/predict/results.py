@@ -1,0 +1,114 @@
+"""What a predicted file leaves: JSON, rows of the list of points, pictures, arrays."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from facegeo import __version__
+from facegeo.geometry.points import POINT_NAMES
+from facegeo.predict.drawing import draw_normals, draw_points, draw_shading
+from facegeo.predict.face import Face, Image
+from facegeo.predict.folder import OutputFolder
+from facegeo.predict.photo import write_jpeg
+
+LIST = "points.csv"
+BOX_COLUMNS = ("left", "right", "top", "bottom")
+POINT_COLUMNS = tuple(f"{name}_{axis}" for name in POINT_NAMES for axis in "xy")
+COLUMNS = ("file", "frame", "face", *BOX_COLUMNS, *POINT_COLUMNS)
+FORMAT = "facegeo-faces-1"
+
+
+def faces_json(name: str, size: tuple[int, int], faces: Sequence[Face]) -> str:
+    """Return the faces of one photo as JSON.
+
+    Args:
+        name: Of the photo, as the command was given it.
+        size: Height and width of the photo, px.
+        faces: All but their normal maps are told.
+    """
+    head = _head(name, size)
+    return json.dumps({**head, "faces": [face.record() for face in faces]}, indent=1) + "\n"
+
+
+def video_json(
+    name: str, size: tuple[int, int], rate: float, frames: Iterable[Mapping[str, Any]]
+) -> str:
+    """Return the faces of a video as JSON, a line a frame.
+
+    Args:
+        name: Of the video.
+        size: Height and width, px.
+        rate: Frames a second.
+        frames: Number of each frame and its faces' records.
+    """
+    head = json.dumps({**_head(name, size), "frames_per_second": rate}, indent=1)
+    lines = ",\n".join("  " + json.dumps(frame) for frame in frames)
+    return head[:-2] + f',\n "frames": [\n{lines}\n ]\n}}\n'
+
+
+def read_faces(text: str) -> list[Face]:
+    """Return the faces that ``faces_json`` told of, without normal maps."""
+    return [Face.of_record(record) for record in json.loads(text)["faces"]]
+
+
+def rows_of(name: str, faces: Sequence[Face], frame: int | None = None) -> list[list[object]]:
+    """Return a row of ``COLUMNS`` for each face; px with three decimals."""
+    return [
+        [
+            name,
+            "" if frame is None else frame,
+            number,
+            *(f"{value:.3f}" for value in (*face.box, *face.points.ravel().tolist())),
+        ]
+        for number, face in enumerate(faces)
+    ]
+
+
+def list_csv(rows: Iterable[Sequence[object]]) -> str:
+    """Return the list of all faces' boxes and points."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def keep_photo(
+    out: OutputFolder, name: str, photo: Image, faces: Sequence[Face], light: str
+) -> None:
+    """Write what was found in one photo, under its name with an ending more.
+
+    ``.json``; ``.points.jpg``; with normals ``.normals.jpg``, ``.shading.jpg`` and ``.npz`` with
+    the arrays ``normals`` (F, S, S, 3), ``mask`` (F, S, S) and ``square`` (F, 3).
+
+    Raises:
+        UserError: If one of the files is somebody else's.
+    """
+    out.write(f"{name}.json", faces_json(name, photo.shape[:2], faces))
+    out.write(f"{name}.points.jpg", write_jpeg(draw_points(photo, faces)))
+    if any(face.normals is not None for face in faces):
+        out.write(f"{name}.normals.jpg", write_jpeg(draw_normals(photo, faces)))
+        out.write(f"{name}.shading.jpg", write_jpeg(draw_shading(photo, faces, light)))
+        arrays = io.BytesIO()
+        np.savez_compressed(
+            arrays,
+            normals=np.stack([n for face in faces if (n := face.normals) is not None]),
+            mask=np.stack([m for face in faces if (m := face.mask) is not None]),
+            square=np.array([face.square for face in faces]),
+        )
+        out.write(f"{name}.npz", arrays.getvalue())
+
+
+def _head(name: str, size: tuple[int, int]) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "made_by": f"facegeo {__version__}",
+        "file": name,
+        "height": size[0],
+        "width": size[1],
+        "point_names": list(POINT_NAMES),
+    }

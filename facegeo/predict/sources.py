@@ -1,0 +1,79 @@
+"""Which photos and videos are to be predicted, and what each is called in the output."""
+
+import glob
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from facegeo.data.photo_folder import ENDINGS as PHOTOS
+from facegeo.errors import UserError
+
+VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file to predict.
+
+    Attributes:
+        path: Where it stands.
+        name: Its path relative to the input folder, with ``/``: the start of its outputs' names.
+    """
+
+    path: Path
+    name: str
+
+    @property
+    def is_video(self) -> bool:
+        """Whether its name ends as videos' names do."""
+        return self.path.suffix.lower() in VIDEOS
+
+
+def find_sources(wanted: str, out: Path) -> list[Source]:
+    """List the photos and videos that a user means, by name.
+
+    Args:
+        wanted: A photo or video, a folder (at any depth), or a pattern with ``*``, ``?``, ``[]``
+            and ``**``. Of a pattern, names are relative to the folder before its first wildcard.
+        out: The output's folder: what stands there is not taken.
+
+    Raises:
+        UserError: If nothing fits.
+    """
+    path = Path(wanted).expanduser()
+    if path.is_file():
+        return [Source(path, path.name)]
+    if path.is_dir():
+        base, found = path, [file for file in path.rglob("*") if file.is_file()]
+    elif glob.has_magic(wanted):
+        base = _fixed_part(path)
+        found = [Path(file) for file in glob.glob(str(path), recursive=True)]  # noqa: PTH207
+        found = [file for file in found if file.is_file()]
+    else:
+        raise UserError(f"input={wanted}: wanted a photo, video, folder or pattern, found none")
+    sources = sorted(
+        {
+            Source(file, _name(file, base))
+            for file in found
+            if file.suffix.lower() in (*PHOTOS, *VIDEOS)
+            and not file.resolve().is_relative_to(out.resolve())
+        },
+        key=lambda source: source.name,
+    )
+    if not sources:
+        kinds = ", ".join((*PHOTOS, *VIDEOS))
+        raise UserError(f"input={wanted}: wanted photos or videos ({kinds}), found none")
+    return sources
+
+
+def _fixed_part(pattern: Path) -> Path:
+    """Return the folder before a pattern's first wildcard."""
+    parts = pattern.parts
+    first = next(number for number, part in enumerate(parts) if glob.has_magic(part))
+    return Path(*parts[:first])
+
+
+def _name(file: Path, base: Path) -> str:
+    """Return a path relative to ``base`` that does not climb out of it."""
+    name = Path(os.path.relpath(file, base))
+    return Path(*[part for part in name.parts if part != ".."]).as_posix()
