@@ -4,7 +4,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
 PLAN = "plan.json"
-"""In a study's folder: the jobs it is to have, as lists of overrides, and the command."""
+"""In a study's folder: the jobs it is to have, what they are to tell, and the command."""
 
 
 def conf_dir() -> Path:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import torch
+from rich.console import Console
+from torch import nn
 
 from facegeo.data.lfpw import LFPWDataModule
 from facegeo.data.photo_folder import PhotoFolder
@@ -12,6 +15,7 @@ from facegeo.data.photoface import PhotofaceDataModule
 from facegeo.errors import UserError
 from facegeo.procedures.report_normals import report_normals
 from facegeo.procedures.report_points import report_points
+from facegeo.procedures.results import keep_metrics
 from facegeo.procedures.show_photos import show_photos
 
 REPORTS: dict[type, Callable[..., dict[str, float]]] = {
@@ -31,6 +35,31 @@ def report_for(data: object) -> Callable[..., dict[str, float]]:
         if isinstance(data, kind):
             return report
     raise UserError(f"data is a {type(data).__name__}: there is no report for it")
+
+
+def report_others(
+    model: nn.Module, others: Mapping[str, object], folder: Path, device: str, console: Console
+) -> dict[str, float]:
+    """Measure a trained model on other data too, each in a folder of its name.
+
+    Args:
+        model: Trained.
+        others: Data modules by name, prepared and checked.
+        folder: The run's; its numbers are added to.
+        device: Where the model runs.
+        console: Shows the tables.
+
+    Returns:
+        Metrics with the data's name in place of the split's, such as ``strangers/t2/mean_deg``.
+    """
+    results: dict[str, float] = {}
+    for name, data in others.items():
+        (folder / name).mkdir(exist_ok=True)
+        found = report_for(data)(model, data, folder / name, ["test"], None, device, console)
+        results |= {f"{name}/{key.partition('/')[2]}": value for key, value in found.items()}
+    if results:
+        keep_metrics(folder, results, console)
+    return results
 
 
 def accelerator(name: str) -> str:

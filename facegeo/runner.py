@@ -14,6 +14,7 @@ from lightning import Trainer, seed_everything
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
+from rich.console import Console
 
 from facegeo.checkpoint import MODEL, save_model
 from facegeo.data.lfpw import LFPWDataModule
@@ -23,7 +24,7 @@ from facegeo.errors import UserError
 from facegeo.folder_lock import LOCK, TakenError, locked
 from facegeo.procedures.fit_normals import check_size
 from facegeo.procedures.shared_weights import SharedWeights
-from facegeo.reports import accelerator, device_of, report_for
+from facegeo.reports import accelerator, device_of, report_for, report_others
 from facegeo.run_folder import SHARED, chosen, claim, in_sweep, overrides, plain, run_folder
 from facegeo.run_keys import generator_key, stage_keys
 from facegeo.run_record import RunRecord
@@ -74,6 +75,7 @@ def _train_and_measure(
     data.prepare_data()
     data.check(cfg.splits)
     data.keep_split(folder / "split.json")
+    others = _others(cfg)
     kind = accelerator(cfg.trainer.accelerator)
     record.data = {"title": data.title, "kind": type(data).__name__, "hash": data.content()}
     record.cost = model_costs(model)
@@ -100,12 +102,28 @@ def _train_and_measure(
     if not _goes_on_alone():
         return {}
     record.shared = shared.taken if shared else {}
-    results = report_for(data)(model, data, folder, cfg.splits, paper, device_of(kind))
+    console = Console(quiet=in_sweep())  # a sweep ends in one table of all its runs
+    results = report_for(data)(model, data, folder, cfg.splits, paper, device_of(kind), console)
+    results |= report_others(model, others, folder, device_of(kind), console)
     about = {"seed": cfg.seed, "data": data.title, "split": data.split_settings}
     if isinstance(data, PhotofaceDataModule):
         about["size"] = data.size
     save_model(folder / MODEL, model, plain(cfg)["model"], {"results": results} | about | notes)
     return results
+
+
+def _others(cfg: DictConfig) -> dict[str, Any]:
+    """The data that the model is to be measured on besides its own."""
+    others = {}
+    for name, node in cfg.also_on.items():
+        if not str(name).isidentifier() or name in ("train", "val", "test"):
+            raise UserError(f"also_on.{name}: wanted a name that is no split's, such as strangers")
+        others[str(name)] = data = instantiate(node)
+        if isinstance(data, PhotoFolder):
+            raise UserError(f"also_on.{name} has no ground truth; wanted what data= takes")
+        data.prepare_data()
+        data.check(["test"])
+    return others
 
 
 def _in_a_sweep(cfg: DictConfig, gpu: int | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ WITHOUT_EFFECT = (
     "name",
     "logger",
     "splits",
+    "also_on",
     "accelerator",
     "panels",
     "trainer.accelerator",

@@ -14,7 +14,7 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from facegeo.paths import PLAN
 from facegeo.settings import effective
@@ -46,7 +46,8 @@ class StudyCallback(Callback):
             if jobs is not None:
                 file = Path(config.out) / str(config.study) / PLAN
                 command = shlex.join(["facegeo-train", *sys.argv[1:]])
-                plan = {"study": config.study, "command": command, "jobs": jobs}
+                about = config.about and OmegaConf.to_container(config.about, resolve=True)
+                plan = {"study": config.study, "command": command, "about": about, "jobs": jobs}
                 write_whole(file, json.dumps(united(file, plan), indent=1))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:

@@ -54,6 +54,7 @@ def job(cfg: DictConfig) -> float | None:
         if results is None:
             results = run(cfg, _share_machine(cfg))
         outcome.status = status
+        print(f"{status}: {folder}")
         return _objective(cfg, results)
     except TakenError as error:
         outcome.status, outcome.error = "elsewhere", f"{error} is at work on it"
@@ -94,7 +95,8 @@ def _finished(cfg: DictConfig, folder: Path) -> dict[str, float] | None:
     claim(folder, plain(cfg))
     keep_overrides(folder, overrides())
     found: dict[str, float] = json.loads((folder / METRICS).read_text())
-    missing = [split for split in cfg.splits if not any(n.startswith(f"{split}/") for n in found)]
+    wanted = [*cfg.splits, *cfg.also_on]
+    missing = [split for split in wanted if not any(n.startswith(f"{split}/") for n in found)]
     return None if missing else found
 
 

@@ -55,6 +55,31 @@ def test_the_same_command_again_gives_the_same_numbers(
     assert run(tiny_config(SHORT, f"out={tmp_path}", "name=other")) == wanted
 
 
+def test_a_model_is_measured_on_other_data_too(
+    trained: Path, tiny_config: Compose, tmp_path: Path
+) -> None:
+    config = tiny_config(SHORT, f"out={tmp_path}", "name=run", "+data@also_on.others=fixture")
+    config.also_on.others = config.data
+    found = run(config)
+    own = {name: value for name, value in found.items() if name.startswith("test/")}
+    assert own
+    assert {f"others/{name[5:]}": value for name, value in own.items()} == {
+        name: value for name, value in found.items() if name.startswith("others/")
+    }
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == found
+    assert (tmp_path / "run" / "others" / "test_points.png").is_file()
+
+
+@pytest.mark.parametrize("name", ["test", "a.b"])
+def test_other_data_have_names_of_their_own(
+    name: str, tiny_config: Compose, tmp_path: Path
+) -> None:
+    config = tiny_config(SHORT, f"out={tmp_path}", "name=run")
+    config.also_on = {name: config.data}
+    with pytest.raises(UserError, match=f"also_on.{name}: wanted a name"):
+        run(config)
+
+
 def test_the_mean_shape_is_that_of_the_training_faces(trained: Path, tiny_faces: Path) -> None:
     """Worked out from the lists alone."""
     held_out = set(json.loads((trained / "split.json").read_text())["val"])

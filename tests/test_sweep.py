@@ -56,12 +56,17 @@ def test_a_sweep_is_planned_trained_once_reported_and_then_left_alone(
     first = sweep(*SWEEP)
     assert first.returncode == 0, first.stderr
     assert "4 jobs: 4 done" in first.stdout
+    assert first.stdout.count("Mean over images") == 1  # one table of all runs, none of each
     assert len(metrics(tmp_path / "mine")) == 4
     assert len(json.loads((tmp_path / "mine" / "plan.json").read_text())["jobs"]) == 4
     assert {file.suffix for file in (tmp_path / "mine").glob("report.*")} >= {".html", ".csv"}
     written = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("stage?.safetensors")}
     second = sweep(*SWEEP)
     assert "4 jobs: 4 done before" in second.stdout
+    faces = Path(__file__).parent / "fixtures" / "landmarks"
+    third = sweep(*SWEEP, "+data@also_on.others=fixture", f"also_on.others.root={faces}")
+    assert "4 jobs: 4 done\n" in third.stdout, third.stderr
+    assert all("others/stage3/error_pct" in found for found in metrics(tmp_path / "mine").values())
     assert {file: file.stat().st_mtime_ns for file in tmp_path.rglob("stage?.safetensors")} == (
         written
     )

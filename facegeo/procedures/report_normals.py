@@ -45,6 +45,7 @@ def report_normals(
     splits: Sequence[str],
     paper: Mapping[str, Any] | None = None,
     device: torch.device | str = "cpu",
+    console: Console | None = None,
     *,
     t: int | None = None,
     panels: bool = False,
@@ -58,6 +59,7 @@ def report_normals(
         splits: Of "train", "val" and "test".
         paper: Rows of the paper by name, such as ``t2: {mean_deg: 7.31, ...}``.
         device: Where the generator runs.
+        console: Shows the table; None: the terminal.
         t: Refinements to run; None: as the model was built.
         panels: Draw every face, not the first few alone.
 
@@ -68,7 +70,7 @@ def report_normals(
     Raises:
         UserError: As ``find_normals`` says.
     """
-    console, results = Console(), dict[str, float]()
+    console, results = console or Console(), dict[str, float]()
     for split in splits:
         measured = _measure(model.to(device).eval(), data, split, device, t, folder, panels)
         results |= measured

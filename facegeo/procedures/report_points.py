@@ -36,6 +36,7 @@ def report_points(
     splits: Sequence[str],
     paper: Mapping[str, Any] | None = None,
     device: torch.device | str = "cpu",
+    console: Console | None = None,
 ) -> dict[str, float]:
     """Measure a cascade; write numbers and pictures into ``folder`` and show the table.
 
@@ -47,6 +48,7 @@ def report_points(
         splits: Of "val" and "test".
         paper: The paper's average error by stage, ``{value: ...}`` in %, drawn beside ours.
         device: Where the cascade runs.
+        console: Shows the table; None: the terminal.
 
     Returns:
         The metrics, such as ``test/stage1/error_pct``.
@@ -61,7 +63,7 @@ def report_points(
         )
     device = torch.device(device)
     guess = mean_shape(data)
-    console = Console()
+    console = console or Console()
     results: dict[str, float] = {}
     for split in splits:
         found = find_points(cascade, data, split, device)

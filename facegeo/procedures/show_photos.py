@@ -26,6 +26,7 @@ def show_photos(
     splits: Sequence[str] = (),
     paper: object = None,
     device: torch.device | str = "cpu",
+    console: Console | None = None,
     *,
     t: int | None = None,
     panels: bool = False,
@@ -39,6 +40,7 @@ def show_photos(
         splits: Not used: photos have none.
         paper: Not used: nothing is measured.
         device: Where the generator runs.
+        console: Says where they are; None: the terminal.
         t: Refinements to run; None: as the model was built.
         panels: Draw all photos, not the first page alone.
 
@@ -55,5 +57,5 @@ def show_photos(
         stages = find_normals(model, batch["image"].to(device), t)
         path = folder / f"photos_{page:04d}.png"
         normal_panel(path, batch["image"], stages, photos.root.name)
-    Console().print(f"Pictures: {folder}")
+    (console or Console()).print(f"Pictures: {folder}")
     return {}

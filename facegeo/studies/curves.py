@@ -40,10 +40,11 @@ def ced_curve(
 
 
 def _errors(run: StudyRun, split: str, entry: str) -> np.ndarray | None:
-    if run.folder is None:
+    file = run.file(split, "errors.npz")
+    if file is None:
         return None
     try:
-        content = (run.folder / f"{split}_errors.npz").read_bytes()
+        content = file.read_bytes()
         with np.load(io.BytesIO(content)) as kept:  # given a path, it leaves a torn file open
             return np.asarray(kept[entry], dtype=np.float64)
     except (OSError, KeyError, ValueError, BadZipFile):

@@ -53,10 +53,8 @@ def _of(variant: Variant, split: str) -> Picture | None:
 
 
 def _picture(name: str, run: StudyRun, split: str) -> Picture | None:
-    if run.folder is None:
-        return None
-    for file in (run.folder / f"{split}_panels.png", run.folder / f"{split}_points.png"):
-        image = cv2.imread(str(file)) if file.is_file() else None
+    for file in (run.file(split, "panels.png"), run.file(split, "points.png")):
+        image = cv2.imread(str(file)) if file is not None and file.is_file() else None
         if image is None:
             continue
         height, width = image.shape[:2]

@@ -45,6 +45,13 @@ class StudyRun:
     link: str
     folder: Path | None = None
 
+    def file(self, split: str, end: str) -> Path | None:
+        """Where it keeps a file of a split, or of other data that it was measured on."""
+        if self.folder is None:
+            return None
+        own = self.folder / f"{split}_{end}"
+        return own if own.is_file() else self.folder / split / f"test_{end}"
+
     @property
     def error(self) -> str | None:
         """What it failed with, on one line."""
@@ -143,8 +150,8 @@ def planned(name: str, runs: Sequence[StudyRun], folder: Path | None) -> Study:
     if folder is not None and (folder / PLAN).is_file():
         plan, error = _read(folder / PLAN)
         notes = (f"The plan can not be read: {error}.",) if error else ()
-    jobs, command = plan.get("jobs") or (), plan.get("command")
-    study = make_study(str(plan.get("study") or name), runs, jobs, command=command)
+    jobs, command, about = plan.get("jobs") or (), plan.get("command"), plan.get("about")
+    study = make_study(str(plan.get("study") or name), runs, jobs, about=about, command=command)
     return replace(study, notes=notes + study.notes)
 
 

@@ -82,7 +82,7 @@ def keep_run(tmp_path: Path) -> KeepRun:
 def keep_plan(tmp_path: Path) -> Callable[..., None]:
     """Writes the plan of the study in ``tmp_path/study``."""
 
-    def keep(*jobs: list[str], **more: str) -> None:
+    def keep(*jobs: list[str], **more: object) -> None:
         (tmp_path / "study").mkdir(exist_ok=True)
         (tmp_path / "study" / "plan.json").write_text(json.dumps({"jobs": jobs} | more))
 

@@ -29,6 +29,16 @@ def test_a_study_is_read_in_the_order_of_its_plan(
     assert study.runs[0].link == str(tmp_path / "study" / "0.2-0")
 
 
+def test_a_study_compares_what_its_last_command_says(
+    keep_run: Keep, keep_plan: Callable[..., None], tmp_path: Path
+) -> None:
+    keep_run("a", 0, errors={"stage1": 1.0}, about={"split": "test"})
+    keep_plan(["seed=0"], about={"split": "val"})
+    assert read_folder(tmp_path / "study").about == {"split": "val"}
+    keep_plan(["seed=0"])
+    assert read_folder(tmp_path / "study").about == {"split": "test"}
+
+
 def test_states_are_told_apart(keep_run: Keep) -> None:
     done = keep_run("done", 0, errors={"stage1": 1.0})
     running = keep_run("running", 1, status="running")
