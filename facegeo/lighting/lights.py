@@ -71,7 +71,7 @@ a fifth of its light; what looks up is shaded with 1."""
 PRESETS: Final[Mapping[str, Light]] = MappingProxyType(
     {name: (Distant(towards),) for name, towards in LIGHTS.items()}
     | {
-        "lamp": (Near((0.35, 0.25, 0.55)), Surround(EVEN, (0.05, 0.05, 0.05))),
+        "lamp": (Near((0.35, 0.25, 0.55), (0.6, 0.6, 0.6)), Surround(EVEN, (0.05, 0.05, 0.05))),
         "overcast": (Surround(OVERCAST),),
         "studio": (
             Distant((-0.6, 0.5, 0.7), (0.85, 0.83, 0.8)),

@@ -39,4 +39,4 @@ def transfer_detail(depth: Floats, normals: Floats, mask: Bools, scale_px: float
     check_shape("normals", normals, *depth.shape, 3)
     check_shape("mask", mask, *depth.shape)
     known = np.where(mask[..., None], normals, (0.0, 0.0, 1.0))
-    return fit_depth(slopes_of(known, mask), mask, depth, scale_px**-2)
+    return fit_depth(slopes_of(known), mask, depth, scale_px**-2)

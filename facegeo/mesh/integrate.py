@@ -48,7 +48,7 @@ def integrate(normals: Floats, mask: Bools, method: str = "weighted") -> Floats:
     check_shape("normals", normals, "H", "W", 3)
     check_shape("mask", mask, *normals.shape[:2])
     flat = np.where(mask[..., None], normals, (0.0, 0.0, 1.0))
-    slopes = slopes_of(flat, mask)
+    slopes = slopes_of(flat)
     if method == "weighted":
         return fit_depth(slopes, mask, np.zeros(mask.shape), RIDGE)
     depth = _on_rectangle(slopes)

@@ -36,7 +36,7 @@ class Slopes:
     down_weight: Floats
 
 
-def slopes_of(normals: Floats, mask: Bools) -> Slopes:
+def slopes_of(normals: Floats) -> Slopes:
     """Return the steps between neighbours: means of the slopes at both ends.
 
     Slope is tan of the angle to the camera's axis, so an error of the angle weighs 1 / z^2 in it:
@@ -46,13 +46,11 @@ def slopes_of(normals: Floats, mask: Bools) -> Slopes:
     Args:
         normals: Unit vectors, shape (H, W, 3), x right, y up, z to the camera. A vector without
             length says nothing: trust there is next to none, and the surface stays smooth.
-        mask: Pixels with a normal, shape (H, W).
 
     Raises:
-        ValueError: If the shapes do not belong together.
+        ValueError: If the shape is another.
     """
     check_shape("normals", normals, "H", "W", 3)
-    check_shape("mask", mask, *normals.shape[:2])
     x, y, z = np.moveaxis(normals.astype(np.float64), 2, 0)
     toward = np.maximum(z, STEEPEST)
     right, down, variance = -x / toward, y / toward, toward**-4
