@@ -72,6 +72,14 @@ def overlap(boxes: Boxes, others: Boxes) -> npt.NDArray[np.float64]:
     return np.asarray(both / either, np.float64)
 
 
+def paired_overlap(boxes: Boxes, others: Boxes) -> npt.NDArray[np.float64]:
+    """Return intersection over union of boxes (F, 4) and (F, 4), pair by pair, (F,)."""
+    shares = [
+        overlap(one[None], other[None])[0, 0] for one, other in zip(boxes, others, strict=True)
+    ]
+    return np.array(shares, np.float64)
+
+
 def check_boxes(boxes: npt.ArrayLike, height: int, width: int) -> Boxes:
     """Return boxes as float64 (F, 4); one box (4,) may stand alone.
 

@@ -1,0 +1,54 @@
+"""``facegeo-boxes``."""
+
+from typing import TYPE_CHECKING
+
+from facegeo.cli.app import launch
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def _boxes(cfg: "DictConfig") -> object:
+    from pathlib import Path
+
+    from hydra.utils import instantiate
+
+    from facegeo.checkpoint import load_model
+    from facegeo.data.lfpw import LFPWDataModule
+    from facegeo.errors import UserError
+    from facegeo.models.ccnn import Cascade
+    from facegeo.predict.box_report import report_boxes
+    from facegeo.reports import accelerator, device_of
+    from facegeo.run_folder import claim, data_choice, plain
+
+    model, _ = load_model(cfg.checkpoint)
+    data = instantiate(cfg.data)
+    if not (isinstance(model, Cascade) and isinstance(data, LFPWDataModule)):
+        raise UserError(
+            f"boxes are measured with a cascade and faces with points: got {cfg.checkpoint} and "
+            f"data={data_choice()}; wanted data=lfpw or generated"
+        )
+    for key, middle in (("shifts", 0), ("scales", 1)):
+        if middle not in cfg[key]:
+            raise UserError(f"{key} must hold {middle}, the given box, got {list(cfg[key])}")
+    data.prepare_data()
+    data.check(["test"])
+    folder = Path(cfg.out) / str(cfg.name)
+    claim(folder, plain(cfg))
+    device = device_of(accelerator(cfg.accelerator))
+    return report_boxes(model, data, folder, list(cfg.shifts), list(cfg.scales), device)
+
+
+def main() -> None:
+    """Measure what a wrong box costs, from the command line."""
+    launch(
+        _boxes,
+        "boxes",
+        "Measure what a wrong face box costs: a cascade's error on test faces with the given boxes "
+        "moved and scaled, and with the boxes of OpenCV's Haar cascade, whose mapping to the "
+        "training's boxes is fitted on the training list. Tables, CSV and a plot.",
+        [
+            "facegeo-boxes data=lfpw data.root=DIR",
+            "facegeo-boxes data=lfpw data.root=DIR shifts=[0,.1] scales=[.9,1,1.1] name=quick",
+        ],
+    )

@@ -1,0 +1,206 @@
+"""Measures what wrong boxes cost a cascade on a list of faces; writes tables and a plot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+
+from facegeo.data.face_views import Faces
+from facegeo.data.image_file import decode
+from facegeo.data.lfpw import LFPWDataModule
+from facegeo.data.pixel_build import in_threads
+from facegeo.figures.box_errors import box_error_plot
+from facegeo.models.ccnn import Cascade
+from facegeo.predict.box import paired_overlap
+from facegeo.predict.box_errors import Matched, errors_in, fit_mapping, match, moved
+from facegeo.predict.detectors import HAAR_TO_TRAINING, Haar
+from facegeo.predict.face import Boxes
+from facegeo.procedures.results import keep_metrics, keep_table
+from facegeo.tables import Table
+
+FAILED_PCT = 10.0
+BOXES = {
+    "given": "given",
+    "mapped": "Haar's, mapped",
+    "raw": "Haar's own",
+    "missed": "given, missed",
+}
+
+
+def report_boxes(
+    cascade: Cascade,
+    data: LFPWDataModule,
+    folder: Path,
+    shifts: Sequence[float],
+    scales: Sequence[float],
+    device: torch.device | str = "cpu",
+) -> dict[str, float]:
+    """Measure a cascade in boxes moved, scaled and detected; fit the detector's mapping.
+
+    The mapping is fitted to the training list alone; all errors are of the test list.
+
+    Args:
+        cascade: Trained.
+        data: The faces.
+        folder: Gets ``grid``, ``detector`` and ``mapping`` as Markdown and CSV, ``boxes.png`` and
+            ``metrics.json``.
+        shifts: Moves of the box, box sides; 0 must be among them.
+        scales: Of its sides; 1 must be among them.
+        device: Where the cascade runs.
+
+    Returns:
+        The numbers of the tables by name.
+    """
+    console = Console()
+    test, train = data.faces("test"), data.faces("train")
+    grid = _grid(cascade, test, shifts, scales, device)
+    keep_table(folder, "grid", _grid_table(grid, data.title, len(test.boxes)), console)
+    box_error_plot(
+        folder / "boxes.png",
+        {shift: grid[shift, 1.0] for shift in shifts},
+        {scale: grid[0.0, scale] for scale in scales},
+        f"{len(test.boxes)} test faces of {data.title}",
+    )
+    numbers = {
+        f"shift{shift:g}/scale{scale:g}/stage{stage + 1}/error_pct": float(error)
+        for (shift, scale), errors in grid.items()
+        for stage, error in enumerate(errors)
+    }
+    haar = Haar()
+    fitted = _detected(haar, data.root, train, "Detecting training faces")
+    mapping = _mapping_table(train, fitted)
+    keep_table(folder, "mapping", mapping, console)
+    found = _detected(haar, data.root, test, "Detecting test faces")
+    measured = _measure(cascade, test, found, device)
+    keep_table(folder, "detector", _detector_table(measured, data.title), console)
+    numbers |= {f"haar/{name}": value for name, value in measured.items()}
+    keep_metrics(folder, numbers, console)
+    return numbers
+
+
+Grid = dict[tuple[float, float], np.ndarray[tuple[int], np.dtype[np.float64]]]
+
+
+def _grid(
+    cascade: Cascade,
+    faces: Faces,
+    shifts: Sequence[float],
+    scales: Sequence[float],
+    device: torch.device | str,
+) -> Grid:
+    """Mean error after each stage, (T,), by shift and scale."""
+    rows = torch.arange(len(faces.boxes))
+    cells = [(float(shift), float(scale)) for shift in shifts for scale in scales]
+    console = Console(stderr=True)
+    return {
+        cell: errors_in(cascade, faces, rows, moved(faces.boxes, *cell, seed=0), device)
+        .double()
+        .mean(dim=0)
+        .numpy()
+        for cell in track(cells, "Moving boxes", console=console, disable=not console.is_terminal)
+    }
+
+
+def _grid_table(grid: Grid, title: str, faces: int) -> Table:
+    shifts, scales = (list(dict.fromkeys(values)) for values in zip(*grid, strict=True))
+    rows: list[tuple[str | float, ...]] = [
+        (f"{shift:g}", *(float(grid[shift, scale][-1]) for scale in scales)) for shift in shifts
+    ]
+    return Table(
+        title=f"{title}: {faces} test faces, error of the last stage, % of the given box's width",
+        columns=("moved by", *(f"x {scale:g}" for scale in scales)),
+        rows=tuple(rows),
+        note="moved by: box sides, in a direction drawn for each face; x: side of the box over "
+        "that of the given one. Pixels are there 0.4 sides round the given box, where the image "
+        "has them; beyond, the border is repeated.",
+    )
+
+
+def _detected(haar: Haar, root: Path, faces: Faces, title: str) -> Matched:
+    def find(name: str) -> Boxes:
+        return haar.raw(decode((root / name).read_bytes()))
+
+    found = list(in_threads(find, list(faces.names), title, True))
+    return match(faces.boxes.double().numpy(), found)
+
+
+def _mapping_table(train: Faces, found: Matched) -> Table:
+    given = train.boxes.double().numpy()[found.rows]
+    mapping, spread = fit_mapping(given, found.boxes)
+    rows = [
+        (name, *(float(getattr(one, name)) for one in (mapping, spread, HAAR_TO_TRAINING)))
+        for name in ("right", "down", "scale")
+    ]
+    return Table(
+        title=f"Haar's boxes to those of the training: {len(found.rows)} of {found.images} "
+        "training faces",
+        columns=("", "median", "+-", "in use"),
+        rows=tuple(rows),
+        note="right, down: move of the middle in sides of Haar's box; scale: side of the given box "
+        "over Haar's; +-: 1.4826 x the median absolute deviation; in use: "
+        "facegeo.predict.detectors.HAAR_TO_TRAINING.",
+        digits={"median": 4, "+-": 3, "in use": 4},
+    )
+
+
+def _measure(
+    cascade: Cascade, faces: Faces, found: Matched, device: torch.device | str
+) -> dict[str, float]:
+    """Rate of detection, overlap, and errors in detected and in given boxes of the same faces."""
+    rows, given = torch.from_numpy(found.rows), faces.boxes.double()
+    missed = torch.ones(len(given), dtype=torch.bool)
+    missed[rows] = False
+    places = {
+        "given": (rows, given[rows]),
+        "mapped": (rows, torch.from_numpy(HAAR_TO_TRAINING(found.boxes))),
+        "raw": (rows, torch.from_numpy(found.boxes)),
+        "missed": (missed.nonzero()[:, 0], given[missed]),
+    }
+    numbers = {
+        "images": float(found.images),
+        "found_pct": 100 * len(rows) / found.images,
+        "others_per_100": 100 * found.others / found.images,
+    }
+    for name, (some, boxes) in places.items():
+        if len(some):
+            shares = paired_overlap(given[some].numpy(), boxes.numpy())
+            errors = errors_in(cascade, faces, some, boxes, device)
+            numbers |= {
+                f"{name}/faces": float(len(some)),
+                f"{name}/iou_mean": float(shares.mean()),
+                f"{name}/iou_p5": float(np.quantile(shares, 0.05)),
+                f"{name}/fail10_pct": 100 * (errors[:, -1] > FAILED_PCT).double().mean().item(),
+            }
+            for stage, error in enumerate(errors.double().mean(dim=0).tolist()):
+                numbers[f"{name}/stage{stage + 1}/error_pct"] = error
+    return numbers
+
+
+def _detector_table(numbers: Mapping[str, float], title: str) -> Table:
+    stages = sum(name.startswith("given/stage") for name in numbers)
+    columns = ["faces", "iou_mean", "iou_p5"]
+    columns += [f"stage{stage + 1}/error_pct" for stage in range(stages)] + ["fail10_pct"]
+    heads = ["faces", "IoU", "IoU p5", *(f"stage {i + 1}" for i in range(stages)), ">10 %"]
+    rows: list[tuple[str | int | float | None, ...]] = [
+        (label, *(_cell(numbers.get(f"{name}/{column}"), column) for column in columns))
+        for name, label in BOXES.items()
+    ]
+    return Table(
+        title=f"{title}: Haar finds {numbers['found_pct']:.2f} % of the faces in "
+        f"{numbers['images']:.0f} test images, and {numbers['others_per_100']:.2f} other boxes in "
+        "100 images",
+        columns=("boxes", *heads),
+        rows=tuple(rows),
+        note="given: boxes of the list, for the faces that Haar finds; missed: for the others. "
+        "Error: mean of the five points, % of the given box's width; IoU: overlap with the "
+        "given box, mean and 5th percentile; >10 %: share of faces whose mean error exceeds 10 %.",
+    )
+
+
+def _cell(value: float | None, column: str) -> float | int | None:
+    return int(value) if value is not None and column == "faces" else value
