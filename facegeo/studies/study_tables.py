@@ -175,7 +175,7 @@ def relative(link: str, folder: Path) -> str:
 
 def _caption(comparison: Comparison) -> str:
     about = comparison.study.about
-    parts = [str(about.get("question") or comparison.study.name)]
+    parts = [str(about.get("question") or f"{comparison.study.name}.")]
     parts += [f"{about['source']}."] if about.get("source") else []
     parts += [f"{label(comparison).capitalize()}; mean and standard deviation over seeds."]
     parts += [f"Difference to {comparison.baseline}." if comparison.baseline else ""]
