@@ -8,8 +8,6 @@ is the same on a height field, with the weight told as a length.
 
 from __future__ import annotations
 
-import numpy as np
-
 from facegeo.checks import check_range, check_shape
 from facegeo.mesh.integrate import fit_depth
 from facegeo.mesh.slopes import Bools, Floats, slopes_of
@@ -19,7 +17,7 @@ def transfer_detail(depth: Floats, normals: Floats, mask: Bools, scale_px: float
     """Refine a coarse depth so that it has the given normals; long waves stay as they are.
 
     A wave of length l keeps the share 1 / (1 + (2 pi scale / l)^2) of its coarse height and takes
-    the rest from the normals, where they look at the camera; where they graze, it keeps more.
+    the rest from the normals. Where normals graze, both are trusted less alike.
 
     Args:
         depth: Coarse depth in pixels, larger nearer to the camera, shape (H, W), finite in the
@@ -38,5 +36,5 @@ def transfer_detail(depth: Floats, normals: Floats, mask: Bools, scale_px: float
     check_shape("depth", depth, "H", "W")
     check_shape("normals", normals, *depth.shape, 3)
     check_shape("mask", mask, *depth.shape)
-    known = np.where(mask[..., None], normals, (0.0, 0.0, 1.0))
-    return fit_depth(slopes_of(known), mask, depth, scale_px**-2)
+    slopes = slopes_of(normals)
+    return fit_depth(slopes, mask, depth, slopes.trust / scale_px**2)

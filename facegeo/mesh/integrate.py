@@ -20,6 +20,7 @@ from scipy.sparse.linalg import spsolve
 
 from facegeo.checks import check_shape
 from facegeo.mesh.slopes import Bools, Floats, Slopes, slopes_of
+from facegeo.synthetic.head_model import Ints
 
 METHODS: Final = ("dct", "weighted")
 RIDGE: Final = 1e-9
@@ -47,67 +48,65 @@ def integrate(normals: Floats, mask: Bools, method: str = "weighted") -> Floats:
         raise ValueError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
     check_shape("normals", normals, "H", "W", 3)
     check_shape("mask", mask, *normals.shape[:2])
+    if not mask.any():
+        return np.full(mask.shape, np.nan, dtype=np.float32)
     flat = np.where(mask[..., None], normals, (0.0, 0.0, 1.0))
     slopes = slopes_of(flat)
     if method == "weighted":
-        return fit_depth(slopes, mask, np.zeros(mask.shape), RIDGE)
+        level = np.zeros(mask.shape)
+        return fit_depth(slopes, mask, level, level + RIDGE)
     depth = _on_rectangle(slopes)
-    offset = depth[mask].mean() if mask.any() else 0.0
-    return np.where(mask, depth - offset, np.nan).astype(np.float32)
+    return np.where(mask, depth - depth[mask].mean(), np.nan).astype(np.float32)
 
 
-def fit_depth(slopes: Slopes, mask: Bools, start: Floats, pull: float) -> Floats:
+def fit_depth(slopes: Slopes, mask: Bools, start: Floats, pull: Floats) -> Floats:
     """Minimise trust * (step - wanted step)^2 + pull * (depth - start)^2 inside a mask.
 
     Args:
         slopes: Wanted steps of (H, W) pixels.
         mask: Pixels to solve for, bool, shape (H, W).
         start: Depth to stay near, pixels, shape (H, W); read inside the mask only.
-        pull: Strength of the second term, > 0.
+        pull: Strength of the second term, > 0, shape (H, W).
 
     Returns:
         Depth in pixels, shape (H, W), float32; NaN outside the mask.
     """
     number = np.full(mask.shape, -1)
     number[mask] = np.arange(mask.sum())
-    pairs, wanted, weights = [], [], []
+    ends, wanted, trusts = [], [], []
     for step, trust, before, after in (
-        (slopes.right, slopes.right_weight, number[:, :-1], number[:, 1:]),
-        (slopes.down, slopes.down_weight, number[:-1], number[1:]),
+        (slopes.right, slopes.right_trust, number[:, :-1], number[:, 1:]),
+        (slopes.down, slopes.down_trust, number[:-1], number[1:]),
     ):
         inside = (before >= 0) & (after >= 0)
-        pairs.append(np.stack([before[inside], after[inside]]))
+        ends.append(np.stack([before[inside], after[inside]]))
         wanted.append(step[inside])
-        weights.append(trust[inside])
+        trusts.append(trust[inside])
+    steps = _differences(np.concatenate(ends, axis=1), mask.sum())
+    weighted = steps.multiply(np.concatenate(trusts)[:, None]).T.tocsr()
+    square = weighted @ steps + sparse.diags_array(pull[mask])
+    aim = weighted @ np.concatenate(wanted) + pull[mask] * start[mask]
     depth = np.full(mask.shape, np.nan, dtype=np.float32)
-    if mask.any():
-        ends, step, trust = (np.concatenate(each, axis=-1) for each in (pairs, wanted, weights))
-        depth[mask] = _solve(ends, step, trust, start[mask].astype(np.float64), pull)
+    depth[mask] = spsolve(square.tocsc(), aim)
     return depth
 
 
-def _solve(ends: Floats, step: Floats, trust: Floats, start: Floats, pull: float) -> Floats:
-    """Solve the normal equations of steps between ``ends``, shape (2, E), for N unknowns."""
-    count, edges = len(start), np.arange(ends.shape[1])
-    signs = np.repeat([-1.0, 1.0], len(edges))
-    places = (np.tile(edges, 2), ends.ravel())
-    steps = sparse.csr_array((signs, places), shape=(len(edges), count))
-    weighted = steps.multiply(trust[:, None]).T.tocsr()
-    square = weighted @ steps + pull * sparse.eye_array(count)
-    solved: Floats = spsolve(square.tocsc(), weighted @ step + pull * start)
-    return solved
+def _differences(ends: Ints, count: int) -> sparse.csr_array:
+    """Return the matrix that takes ``count`` depths to the steps between ``ends``, (2, E)."""
+    steps = np.arange(ends.shape[1])
+    signs = np.repeat([-1.0, 1.0], len(steps))
+    places = (np.tile(steps, 2), ends.ravel())
+    return sparse.csr_array((signs, places), shape=(len(steps), count))
 
 
 def _on_rectangle(slopes: Slopes) -> Floats:
-    """Depth of unweighted least squares on all pixels, mean 0, shape (H, W)."""
+    """Depth of unweighted least squares on all pixels, shape (H, W)."""
     height, width = len(slopes.right), slopes.down.shape[1]
     excess = np.zeros((height, width))
     for step, axis in ((slopes.right, 1), (slopes.down, 0)):
         excess += -np.diff(step, axis=axis, prepend=0, append=0)
     rows, columns = (2 - 2 * np.cos(np.pi * np.arange(n) / n) for n in (height, width))
     curvature = rows[:, None] + columns
-    curvature[0, 0] = 1.0
-    waves = dctn(excess, norm="ortho") / curvature
-    waves[0, 0] = 0.0
-    depth: Floats = idctn(waves, norm="ortho")
+    curvature[0, 0] = 1.0  # of the mean, which is free
+    depth: Floats = idctn(dctn(excess, norm="ortho") / curvature, norm="ortho")
     return depth

@@ -24,16 +24,18 @@ class Slopes:
     """Wanted differences of depth between neighbours, in pixels.
 
     Attributes:
+        trust: In the slope at each pixel, in (0, 1], shape (H, W).
         right: depth[:, 1:] - depth[:, :-1], shape (H, W - 1).
         down: depth[1:] - depth[:-1], shape (H - 1, W).
-        right_weight: Trust in ``right``, in (0, 1], same shape.
-        down_weight: Trust in ``down``, in (0, 1], same shape.
+        right_trust: In ``right``, in (0, 1], same shape.
+        down_trust: In ``down``, in (0, 1], same shape.
     """
 
+    trust: Floats
     right: Floats
     down: Floats
-    right_weight: Floats
-    down_weight: Floats
+    right_trust: Floats
+    down_trust: Floats
 
 
 def slopes_of(normals: Floats) -> Slopes:
@@ -55,8 +57,9 @@ def slopes_of(normals: Floats) -> Slopes:
     toward = np.maximum(z, STEEPEST)
     right, down, variance = -x / toward, y / toward, toward**-4
     return Slopes(
+        trust=1 / variance,
         right=(right[:, 1:] + right[:, :-1]) / 2,
         down=(down[1:] + down[:-1]) / 2,
-        right_weight=2 / (variance[:, 1:] + variance[:, :-1]),
-        down_weight=2 / (variance[1:] + variance[:-1]),
+        right_trust=2 / (variance[:, 1:] + variance[:, :-1]),
+        down_trust=2 / (variance[1:] + variance[:-1]),
     )

@@ -74,6 +74,26 @@ def surface_of(depth: Floats, mask: Bools) -> Surface:
     )
 
 
+def surface_normals(depth: Floats, mask: Bools) -> Floats:
+    """Return the normals that the triangles of a height field have at its pixels.
+
+    Args:
+        depth: In pixels, larger nearer to the camera, shape (H, W), finite in the mask.
+        mask: Pixels to show, bool, shape (H, W).
+
+    Returns:
+        Unit vectors, shape (H, W, 3), x right, y up, z to the camera; zeros at pixels of no
+        triangle.
+
+    Raises:
+        ValueError: As ``surface_of`` says; UserError alike.
+    """
+    surface = surface_of(depth, mask)
+    normals = np.zeros((*depth.shape, 3), dtype=np.float32)
+    normals[*surface.pixels] = surface.normals
+    return normals
+
+
 def normal_map(surface: Surface, normals: Floats) -> NDArray[np.uint8]:
     """Colours of normals in the frames of a surface's vertices, as renderers expect them.
 

@@ -50,6 +50,14 @@ def test_a_near_lamp_over_a_plane_falls_as_it_must() -> None:
     assert got.max() == got[50]
 
 
+def test_a_near_lamp_lights_the_side_where_it_is() -> None:
+    normals = np.zeros((41, 41, 3), dtype=np.float32)
+    normals[..., 2] = 1
+    got = shade(normals, np.ones((41, 41), dtype=bool), (Near((0.2, 0.3, 0.05)),))[..., 0]
+    row, column = np.unravel_index(got.argmax(), got.shape)
+    assert (column, row) == (20 + round(0.2 * 41), 20 - round(0.3 * 41))
+
+
 def test_a_near_lamp_is_nearer_to_what_stands_out(ball: Ball) -> None:
     normals, mask = ball
     lamp = shade(normals, mask, (Near((0.0, 0.0, 1.0)),))[32, 32, 0]

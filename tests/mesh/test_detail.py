@@ -37,6 +37,14 @@ def test_a_wave_keeps_the_share_of_its_coarse_height_that_is_documented(length: 
     assert on_grid == pytest.approx(share, abs=0.01)
 
 
+def test_on_a_steep_side_the_share_is_the_same() -> None:
+    steep = 2.0 * (SIZE - COLUMN.T)  # 63 degrees
+    level = normals_of(steep)
+    got = transfer_detail(steep + wave(16, 0.5), level, ALL, 4.0) - steep
+    on_grid = 1 / (1 + (2 * math.sin(math.pi / 16) * 4) ** 2)
+    np.testing.assert_allclose(got, wave(16, 0.5 * on_grid), atol=1e-4)
+
+
 def test_detail_comes_from_the_normals_and_the_rest_stays() -> None:
     broad, fine = wave(64, 6.0), wave(8, 0.3)
     wrong = 0.1 * COLUMN  # a slope that the normals have wrong everywhere, as networks do
