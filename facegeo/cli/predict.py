@@ -16,12 +16,13 @@ def _predict(cfg: "DictConfig") -> None:
 
     from facegeo.predict.job import Settings, predict_files
     from facegeo.predict.loading import load
+    from facegeo.predict.one_euro import OneEuro
 
     detect = instantiate(cfg.detector)
     predictor = load(cfg.checkpoint, normals=cfg.normals, detect=detect, device=cfg.device)
-    report = predict_files(
-        str(cfg.input), Path(cfg.output).expanduser(), predictor, Settings(cfg.batch, cfg.light)
-    )
+    smooth = OneEuro(**cfg.one_euro) if cfg.smooth else None
+    settings = Settings(cfg.batch, cfg.light, smooth)
+    report = predict_files(str(cfg.input), Path(cfg.output).expanduser(), predictor, settings)
     for table in report.tables(cfg.output):
         Console().print(table.rich())
     if report.faults:

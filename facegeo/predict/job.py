@@ -1,24 +1,28 @@
 """A whole command's work: every file in, every result out, whatever is wrong with some of them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from facegeo.errors import UserError
+from facegeo.geometry.light import LIGHTS
 from facegeo.predict.face import Boxes, Face, Image
 from facegeo.predict.folder import OutputFolder, open_output
+from facegeo.predict.one_euro import OneEuro
 from facegeo.predict.photo import read_photo
 from facegeo.predict.predictor import Predictor
+from facegeo.predict.progress import Bar, bars
 from facegeo.predict.results import LIST, keep_photo, list_csv, rows_of
 from facegeo.predict.sheet import Sheet
 from facegeo.predict.sources import Source, find_sources
+from facegeo.predict.video import watch
 from facegeo.tables import Table
 
 SHEET = "sheet.jpg"
-Tick = Callable[[], None]
+COUNTED = ("photos", "faces", "videos", "frames", "faces in them", "no face", "failed")
 
 
 @dataclass
@@ -27,28 +31,32 @@ class Report:
 
     Attributes:
         photos: Photos done.
-        videos: Videos done.
         faces: Faces found in photos.
-        without: Names of photos in which no face was found.
-        faults: Names of files that could not be done, and why.
+        videos: Videos done.
+        frames: Frames of these.
+        without: Names of files in which no face was found.
+        faults: Names of files that could not be done, or not to the end, and why.
+        rows: Of the list of points.
     """
 
     photos: int = 0
-    videos: int = 0
     faces: int = 0
+    videos: int = 0
+    frames: int = 0
     without: list[str] = field(default_factory=list)
     faults: list[tuple[str, str]] = field(default_factory=list)
     rows: list[list[object]] = field(default_factory=list)
 
     def tables(self, out: Path) -> list[Table]:
         """Return what was done and, if any, what was not."""
-        counts = ("photos", self.photos), ("faces in photos", self.faces), ("videos", self.videos)
-        none = ("photos without a face", len(self.without)), ("failed", len(self.faults))
-        tables = [Table(f"{out}", ("what", "count"), (*counts, *none))]
-        missed = [(name, "no face found") for name in self.without]
-        if missed or self.faults:
-            rows = (*self.faults, *missed)
-            tables.append(Table("Not done", ("file", "why"), rows))
+        counts = (self.photos, self.faces, self.videos, self.frames, len(self.rows) - self.faces)
+        rest = (len(self.without), len(self.faults))
+        tables = [Table(f"{out}", COUNTED, ((*counts, *rest),))]
+        if self.without:
+            names = tuple((name,) for name in self.without)
+            tables.append(Table("No face found in", ("file",), names))
+        if self.faults:
+            tables.append(Table("Not done, or not to the end", ("file", "why"), (*self.faults,)))
         return tables
 
 
@@ -59,10 +67,18 @@ class Settings:
     Attributes:
         batch: Photos, or frames, that run at once.
         light: Light of the shading, a key of ``LIGHTS``.
+        smooth: How to smooth boxes and points in videos; None: not at all.
     """
 
     batch: int = 8
     light: str = "left"
+    smooth: OneEuro | None = None
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise UserError(f"batch must be 1 or more, got {self.batch}")
+        if self.light not in LIGHTS:
+            raise UserError(f"light must be one of {', '.join(LIGHTS)}, got {self.light}")
 
 
 def predict_files(wanted: str, out: Path, predictor: Predictor, settings: Settings) -> Report:
@@ -79,12 +95,15 @@ def predict_files(wanted: str, out: Path, predictor: Predictor, settings: Settin
     """
     sources = find_sources(wanted, out)
     report, sheet = Report(), Sheet()
-    with open_output(out) as folder, _progress(len(sources)) as tick:
+    with open_output(out) as folder, bars() as bar:
         photos = [source for source in sources if not source.is_video]
         for found in _in_batches(photos, predictor, settings.batch):
             for source, result in found:
                 _keep(folder, source, result, report, sheet, settings)
-                tick()
+                bar("photos", report.photos + len(report.faults), len(photos))
+        for source in sources:
+            if source.is_video:
+                _watch(folder, source, predictor, report, sheet, settings, bar)
         folder.write(LIST, list_csv(report.rows))
         if sheet:
             folder.write(SHEET, sheet.jpeg())
@@ -115,6 +134,33 @@ def _keep(
     report.rows += rows_of(source.name, faces)
     sheet.add(photo, faces)
     if not faces:
+        report.without.append(source.name)
+
+
+def _watch(
+    folder: OutputFolder,
+    source: Source,
+    predictor: Predictor,
+    report: Report,
+    sheet: Sheet,
+    settings: Settings,
+    bar: Bar,
+) -> None:
+    try:
+        seen = watch(
+            source, folder, predictor, settings.batch, settings.smooth, partial(bar, source.name)
+        )
+    except UserError as error:
+        report.faults.append((source.name, str(error).removeprefix(f"{source.path}: ")))
+        return
+    if seen.fault:
+        report.faults.append((source.name, seen.fault))
+    report.videos += 1
+    report.frames += seen.frames
+    report.rows += seen.rows
+    if seen.best is not None:
+        sheet.add(*seen.best)
+    if not seen.rows:
         report.without.append(source.name)
 
 
@@ -150,15 +196,3 @@ def _predict(
         (source, found if isinstance(found, UserError) else (found[0], next(faces)))
         for source, found in read
     ]
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Tick]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = ("predicting", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as p:
-        bar = p.add_task("", total=total)
-        yield lambda: p.advance(bar)

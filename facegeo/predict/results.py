@@ -55,8 +55,20 @@ def read_faces(text: str) -> list[Face]:
     return [Face.of_record(record) for record in json.loads(text)["faces"]]
 
 
-def rows_of(name: str, faces: Sequence[Face], frame: int | None = None) -> list[list[object]]:
-    """Return a row of ``COLUMNS`` for each face; px with three decimals."""
+def rows_of(
+    name: str,
+    faces: Sequence[Face],
+    frame: int | None = None,
+    tracks: Sequence[int] | None = None,
+) -> list[list[object]]:
+    """Return a row of ``COLUMNS`` for each face; px with three decimals.
+
+    Args:
+        name: Of the photo or video.
+        faces: In it.
+        frame: Of the video; None for a photo.
+        tracks: Numbers of the faces; None counts them.
+    """
     return [
         [
             name,
@@ -64,7 +76,7 @@ def rows_of(name: str, faces: Sequence[Face], frame: int | None = None) -> list[
             number,
             *(f"{value:.3f}" for value in (*face.box, *face.points.ravel().tolist())),
         ]
-        for number, face in enumerate(faces)
+        for number, face in zip(tracks or range(len(faces)), faces, strict=True)
     ]
 
 

@@ -1,0 +1,80 @@
+"""One-euro filter: steady where a face rests, quick where it moves.
+
+Casiez, Roussel, Vogel: 1 Euro Filter, CHI 2012, Sec. 3 and Appendix A.
+"""
+
+from dataclasses import dataclass
+from math import pi
+
+import numpy as np
+import numpy.typing as npt
+
+from facegeo.errors import UserError
+
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class OneEuro:
+    """How much to smooth.
+
+    Attributes:
+        min_cutoff: Cut-off frequency at rest, Hz: lower is steadier, and later.
+        beta: What is added to it, Hz for each box width a second: higher follows faster.
+        speed_cutoff: Cut-off frequency of the speed itself, Hz (paper: 1).
+    """
+
+    min_cutoff: float = 1.0
+    beta: float = 10.0
+    speed_cutoff: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (self.min_cutoff > 0 and self.beta >= 0 and self.speed_cutoff > 0):
+            raise UserError(
+                "smoothing wants min_cutoff > 0, beta >= 0 and speed_cutoff > 0, got "
+                f"{self.min_cutoff}, {self.beta} and {self.speed_cutoff}"
+            )
+
+
+class Smoother:
+    """Filters one series of values, each number by itself.
+
+    Args:
+        how: Its parameters.
+    """
+
+    def __init__(self, how: OneEuro) -> None:
+        self.how = how
+        self._last: tuple[float, Values, Values, Values] | None = None  # time, raw, speed, smooth
+
+    def __call__(self, values: Values, seconds: float, unit: float = 1.0) -> Values:
+        """Return the next values, smoothed; the first come back as they are.
+
+        The speed is that between two raw values, as in the paper's appendix; the authors' later
+        code takes it from the smoothed value before.
+
+        Args:
+            values: Any shape, always the same.
+            seconds: Time of these values, later than that of the last.
+            unit: What speeds are counted in, such as the width of the face's box.
+        """
+        if self._last is None:
+            self._last = (seconds, values, np.zeros_like(values), values)
+            return values
+        time, raw, speed, smooth = self._last
+        step = seconds - time
+        now = (values - raw) / step / unit
+        speed = _blend(now, speed, _weight(self.how.speed_cutoff, step))
+        cutoff = self.how.min_cutoff + self.how.beta * np.abs(speed)
+        smooth = _blend(values, smooth, _weight(cutoff, step))
+        self._last = (seconds, values, speed, smooth)
+        return smooth
+
+
+def _weight(cutoff: Values | float, step: float) -> Values | float:
+    """Return alpha of a low-pass filter: 1 / (1 + tau / T), tau = 1 / (2 pi f)."""
+    return 1 / (1 + 1 / (2 * pi * cutoff * step))
+
+
+def _blend(new: Values, old: Values, weight: Values | float) -> Values:
+    return weight * new + (1 - weight) * old
