@@ -58,8 +58,8 @@ class AdaIN(nn.Module):
         """Change structure (B, S, h, w) by the normals' features (B, N, h, w)."""
         if not self.matched:
             return structure
-        mean, deviation = _statistics(normal)
-        own_mean, own_deviation = _statistics(structure)
+        mean, deviation = statistics(normal)
+        own_mean, own_deviation = statistics(structure)
         styled = (structure.float() - own_mean) / own_deviation * deviation + mean
         return styled.to(structure.dtype)
 
@@ -91,7 +91,7 @@ class FMM(nn.Module):
         return convolved * scale.to(convolved.dtype)
 
 
-def _statistics(features: Tensor) -> tuple[Tensor, Tensor]:
+def statistics(features: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and deviation of each image's channels, both (B, C, 1, 1), float32."""
     variance, mean = torch.var_mean(features.float(), dim=(2, 3), correction=0, keepdim=True)
     return mean, (variance + EPS).sqrt()
