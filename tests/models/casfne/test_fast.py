@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from facegeo.models.casfne.fast import FastCasFNE, fast_generator
 from facegeo.models.casfne.fusion import CAT, FMM, AdaIN, MakeFusion
 from facegeo.models.casfne.generator import CasFNE
+from facegeo.models.packed import packed
+from facegeo.models.recorded import Recorded
 
 CLOSE = {"rtol": 0.0, "atol": 1e-4}  # the goal; float32 of other sums gives 1e-5
 FORMS = pytest.mark.parametrize("doubling", ["transposed", "quarters"])
@@ -130,3 +132,21 @@ def test_refuses_what_the_generator_refuses() -> None:
         fast(torch.zeros(1, 1, 32, 32))
     with pytest.raises(ValueError, match=r"one of \['quarters', 'transposed'\], got other"):
         fast_generator(make(0), "other")
+
+
+def test_packed_for_the_cpu_it_is_equal() -> None:
+    model = make(2)
+    fast = packed(fast_generator(model))
+    for shape in ((1, 32, 64), (3, 64, 64)):
+        assert_equal(model, fast, images(*shape))  # type: ignore[arg-type]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_recorded_on_a_gpu_it_is_equal() -> None:
+    model = make(2)
+    fast, image = Recorded(fast_generator(model).cuda()), images(2)
+    with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+        want, got = model.double()(image.double()), fast(image.cuda())
+    for one, other in zip(got, want, strict=True):
+        torch.testing.assert_close(one.cpu(), other.float(), **CLOSE)
