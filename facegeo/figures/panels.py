@@ -81,6 +81,20 @@ def normal_panel(
     return save_png(_figure(title, columns, notes), path)
 
 
+def tile_page(path: Path, columns: Mapping[str, Tensor], title: str) -> Path:
+    """Draw pictures side by side, a row a face.
+
+    Args:
+        path: PNG file to write; its folder is made.
+        columns: RGB, uint8, (B, 3, H, W) each, by what stands over the column.
+        title: One line on top.
+
+    Returns:
+        ``path``.
+    """
+    return save_png(_figure(title, columns, {}), path)
+
+
 def _figure(title: str, columns: Mapping[str, Tensor], notes: Mapping[str, list[str]]) -> Figure:
     """Lay out columns of tiles (B, 3, H, W) under their names, with notes under the tiles."""
     faces, _, height, width = next(iter(columns.values())).shape

@@ -64,12 +64,12 @@ def _write_gif(path: Path, pictures: Frames) -> None:
 
 
 def _write_mp4(path: Path, pictures: Frames) -> None:
-    height, width = (side - side % 2 for side in pictures[0].shape[:2])  # the codec wants pairs
+    height, width = pictures[0].shape[:2]
     writer = cv2.VideoWriter(str(path), _mp4v(), PER_SECOND, (width, height))
     if not writer.isOpened():
         raise UserError(f"{path} can not be written by this OpenCV; choose .gif or another folder")
     for picture in pictures:
-        writer.write(cv2.cvtColor(picture[:height, :width], cv2.COLOR_RGB2BGR))
+        writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     writer.release()
 
 

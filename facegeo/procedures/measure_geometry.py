@@ -1,0 +1,133 @@
+"""How well normals become depth, and detail on a coarse surface, where the truth is known."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+
+from facegeo.geometry.angles import angle_map
+from facegeo.mesh.surface import surface_normals
+from facegeo.procedures.known_surfaces import (
+    Bools,
+    Face,
+    Floats,
+    Question,
+    known_faces,
+    surfaces_of,
+)
+from facegeo.procedures.report_normals import find_normals
+from facegeo.procedures.results import METRICS, keep_metrics, keep_table
+from facegeo.procedures.show_geometry import Example, show_geometry
+from facegeo.tables import Cell, Table
+
+SHOWN = 3
+"""Faces in the picture."""
+COLUMNS = {  # column: the end of its key
+    "depth %": "depth_pct",
+    "+-": "depth_pct_std",
+    "angle": "angle_deg",
+    "+- ": "angle_deg_std",
+}
+NOTE = (
+    "Mean and standard deviation over faces. depth = mean distance along the camera's axis to the "
+    "true surface over face pixels, in % of the face's width, offset removed (median); angle = "
+    "mean angle between the surface's normals and the true ones, in degrees. The true surface "
+    "itself is made of flat triangles, whose edges the true normals smooth."
+)
+
+
+def measure_geometry(
+    question: Question, folder: Path, model: nn.Module | None = None, *, t: int | None = None
+) -> dict[str, float]:
+    """Measure surfaces made of normals; write numbers, table and pictures and show the table.
+
+    Args:
+        question: Which faces, how coarse a surface.
+        folder: Gets ``metrics.json``, ``geometry.md``, ``geometry.csv``, and what
+            ``show_geometry`` writes for the first faces.
+        model: Maps images to the normals of t = 0..T; its last are measured beside the true ones.
+        t: Refinements to run; None: as the model was built.
+
+    Returns:
+        Means over faces, such as ``true/weighted/depth_pct`` and ``model/detail/angle_deg``, and
+        their standard deviations, ``..._std``; ``model/normals/angle_deg`` is of what the model
+        found, before any surface is made of it.
+
+    Raises:
+        UserError: If a key is out of range, or as ``find_normals`` says.
+    """
+    question.check()
+    errors: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    examples: list[Example] = []
+    for face in known_faces(question):
+        normals = {"true": face.render.normals}
+        if model is not None:
+            normals["model"] = _guess(model, face, t)
+        surfaces = surfaces_of(question, face, normals)
+        for name, depth in surfaces.items():
+            errors[name].append(_errors(face, depth))
+        if model is not None:
+            angle = _angle(normals["model"], face.render.normals, face.render.mask)
+            errors["model/normals"].append((math.nan, angle))
+        if len(examples) < SHOWN:
+            examples.append(Example(face, normals[list(normals)[-1]], surfaces))
+    return _report(question, folder, errors, examples)
+
+
+def _report(
+    question: Question,
+    folder: Path,
+    errors: dict[str, list[tuple[float, float]]],
+    examples: list[Example],
+) -> dict[str, float]:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / METRICS).unlink(missing_ok=True)  # of another question
+    results: dict[str, float] = {}
+    for name, values in errors.items():
+        array = np.array(values)
+        means = np.stack([array.mean(axis=0), array.std(axis=0)], axis=1).ravel().tolist()
+        named = {f"{name}/{end}": v for end, v in zip(COLUMNS.values(), means, strict=True)}
+        results |= {key: value for key, value in named.items() if not math.isnan(value)}
+    rows: list[tuple[Cell, ...]] = [
+        (name, *(results.get(f"{name}/{end}") for end in COLUMNS.values())) for name in errors
+    ]
+    title = (
+        f"{question.faces} generated faces, {question.head}, {question.size} px, "
+        f"seed {question.seed}"
+    )
+    console = Console()
+    keep_table(folder, "geometry", Table(title, ("surface", *COLUMNS), tuple(rows), NOTE), console)
+    show_geometry(folder, examples, title)
+    keep_metrics(folder, results, console)
+    return results
+
+
+@torch.inference_mode()
+def _guess(model: nn.Module, face: Face, t: int | None) -> Floats:
+    pixels = torch.from_numpy(face.image).permute(2, 0, 1)[None].float() / 255
+    found: Floats = find_normals(model, pixels, t)[-1][0].permute(1, 2, 0).numpy()
+    return found
+
+
+def _errors(face: Face, depth: Floats) -> tuple[float, float]:
+    """Error of a surface in depth (% of the face's width) and of its normals (degrees)."""
+    true, mask = face.render, face.render.mask
+    away = (depth - true.depth)[mask].astype(np.float64)
+    away = np.abs(away - np.median(away)).mean() * 100 / face.width
+    return float(away), _angle(surface_normals(depth, mask), true.normals, mask)
+
+
+def _angle(found: Floats, true: Floats, mask: Bools) -> float:
+    """Mean angle over face pixels that have a normal, degrees."""
+    errors = angle_map(_planes(found), _planes(true))[0, torch.from_numpy(mask)]
+    return float(errors.nanmean())
+
+
+def _planes(vectors: Floats) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(vectors, np.float32)).permute(2, 0, 1)
