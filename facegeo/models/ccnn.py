@@ -151,7 +151,7 @@ class BoxStage(Stage):
 
     def windows(self, anchors: Tensor) -> Tensor:
         """The regions, the same for every face, (B, W, 4); anchors give only B."""
-        return self.regions.expand(len(anchors), -1, -1)
+        return self.regions.expand(anchors.shape[0], -1, -1)
 
 
 class PointStage(Stage):
@@ -186,7 +186,7 @@ class PointStage(Stage):
     def windows(self, anchors: Tensor) -> Tensor:
         """Windows centred on the anchors, (B, W, 4); the geometry is never clipped."""
         centres = anchors[:, self.vote_point]
-        return torch.cat([centres, self.reach.expand(len(anchors), -1, -1)], dim=-1)
+        return torch.cat([centres, self.reach.expand(anchors.shape[0], -1, -1)], dim=-1)
 
 
 class Cascade(nn.Module):

@@ -1,0 +1,107 @@
+"""Exported models run by ONNX Runtime, without torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from facegeo.errors import UserError
+
+FORMAT = "facegeo-onnx-1"
+"""Value of an exported file's metadata ``format``."""
+CASCADE, NORMALS = "points of faces in an image", "normals of face images"
+"""Values of ``task``: what a file finds."""
+
+Floats = npt.NDArray[np.floating[Any]]
+
+
+class _OnnxModel:
+    """A file of ours in a session of ONNX Runtime.
+
+    Args:
+        path: File that ``facegeo-export`` wrote.
+        threads: Threads of one call; 0: all cores.
+        providers: What runs it, best first, in ONNX Runtime's names.
+
+    Raises:
+        UserError: If ONNX Runtime is not installed, or the file is no such file of ours.
+    """
+
+    task: str
+    metadata: dict[str, str]
+
+    def __init__(
+        self, path: str | Path, threads: int = 1, providers: tuple[str, ...] | None = None
+    ) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise UserError(
+                f"{path} needs ONNX Runtime, which is not installed: "
+                "pip install onnxruntime, or 'facegeo[export]'"
+            ) from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3  # errors; warnings name nodes, which help no user
+        wanted = list(providers or ("CPUExecutionProvider",))
+        if not Path(path).is_file():
+            raise UserError(f"there is no file {path}; facegeo-export writes one")
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=wanted)
+        except Exception as error:  # ONNX Runtime's exceptions have no common class
+            raise UserError(f"{path} is no whole ONNX file ({error}); export it again") from error
+        self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
+        said = self.metadata.get("format"), self.metadata.get("task")
+        if said != (FORMAT, self.task):
+            raise UserError(
+                f"{path} is not what is wanted here: its format and task are {said[0]!r} and "
+                f"{said[1]!r}, wanted {FORMAT!r} and {self.task!r}; export it with facegeo-export"
+            )
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """The checkpoint's notes: data, seed and results of the training."""
+        notes: dict[str, Any] = json.loads(self.metadata["notes"])
+        return notes
+
+
+class OnnxCascade(_OnnxModel):
+    """An exported cascade; called as ``facegeo.models.cascade_graph.CascadeGraph`` is."""
+
+    task = CASCADE
+
+    def __call__(self, image: npt.NDArray[np.uint8], boxes: Floats) -> npt.NDArray[np.float32]:
+        """Find the points of all faces of an image.
+
+        Args:
+            image: Red, green, blue, uint8, (H, W, 3).
+            boxes: left, right, top, bottom, px, (F, 4).
+
+        Returns:
+            Points after each stage, image px, (F, T, 5, 2).
+        """
+        feed = {"image": np.ascontiguousarray(image), "boxes": np.asarray(boxes, np.float64)}
+        points: npt.NDArray[np.float32] = self._session.run(None, feed)[0]
+        return points
+
+
+class OnnxNormals(_OnnxModel):
+    """An exported generator of normals."""
+
+    task = NORMALS
+
+    def __call__(self, images: Floats) -> tuple[npt.NDArray[np.float32], ...]:
+        """Estimate normals.
+
+        Args:
+            images: RGB in [0, 1], (B, 3, S, S).
+
+        Returns:
+            The t + 1 maps from the initial to the last, each (B, 3, S, S), unit length, x right,
+            y up, z to the camera.
+        """
+        return tuple(self._session.run(None, {"images": np.asarray(images, np.float32)}))

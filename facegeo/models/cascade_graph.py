@@ -1,0 +1,178 @@
+"""The whole cascade as one graph: an image and face boxes in, points out, crops inside."""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from facegeo.checks import check_shape
+from facegeo.geometry.region_pyramid import LEVELS, level_places, region_pyramid, source_regions
+from facegeo.models.ccnn import POINTS, Cascade, Stage
+from facegeo.models.crop_values import grey
+
+WHITE = 255.0
+
+
+class CascadeGraph(nn.Module):
+    """A cascade for use: cuts its own crops, by the rule it was trained with.
+
+    The pixels are those of ``facegeo.data.pixels`` and the crops those of
+    ``facegeo.geometry.crops``, made for the regions round the boxes alone, at as many sizes as
+    large faces need.
+
+    Args:
+        cascade: Trained; used as it is, not copied.
+    """
+
+    reach: Tensor
+    bounds: Tensor
+    scales: Tensor
+
+    def __init__(self, cascade: Cascade) -> None:
+        super().__init__()
+        self.cascade, self.counts = cascade, []
+        steps = []
+        for number, stage in enumerate(cascade.by_name().values()):
+            self.register_buffer(f"fusion{number}", _fusion(stage), persistent=False)
+            half = stage.windows(torch.full((1, POINTS, 2), 0.5))[0, :, 2:]  # wherever they stand
+            self.counts.append(len(half))
+            steps.append(2 * half / stage.input_size)
+        self.register_buffer("reach", torch.cat(steps), persistent=False)
+        self.register_buffer("bounds", _level_bounds(), persistent=False)
+        self.register_buffer("scales", 0.5 ** torch.arange(LEVELS), persistent=False)
+
+    def forward(self, image: Tensor, boxes: Tensor) -> Tensor:
+        """Find the points of all faces of an image.
+
+        Args:
+            image: Red, green, blue, uint8, (H, W, 3).
+            boxes: left, right, top, bottom, px, (F, 4); float64, in which the training decided
+                which pixels belong to a face.
+
+        Returns:
+            Points after each stage, image px, float32, (F, T, 5, 2).
+
+        Raises:
+            ValueError: If the shapes are others.
+        """
+        if not torch.compiler.is_exporting():  # which would take the sizes for fixed ones
+            check_shape("image", image, "H", "W", 3)
+            check_shape("boxes", boxes, "F", 4)
+        low, sides = _corner(boxes.float())
+        regions = source_regions(boxes.double(), image.shape[0], image.shape[1])
+        step = sides[:, None] * self.reach  # image px between samples, (F, all W, 2)
+        level = ((step[..., 0] * step[..., 1])[..., None] > self.bounds).long().sum(-1)
+        depth = level.amax(1) + 1
+        sizes, starts = level_places(regions, depth)
+        pixels = region_pyramid(image, regions, depth)
+        size = sizes.gather(1, level[..., None].expand(-1, -1, 2)).int()
+        start = starts.gather(1, level).int()
+        scale = self.scales[level][..., None]
+        origin = regions[:, None, 0::2].float()
+        canvas = _canvas(image, low, sides)
+        anchors = low.new_full((1, POINTS, 2), 0.5).expand(boxes.shape[0], -1, -1)
+        found, after = [], 0
+        for number, stage in enumerate(self.cascade.by_name().values()):
+            own = slice(after, after + self.counts[number])
+            after = own.stop
+            windows = stage.windows(anchors)
+            middle = sides[:, None] * windows[..., :2] + low[:, None]
+            side = stage.input_size
+            first = middle - step[:, own] * ((side - 1) / 2)
+            first = (first - origin + 0.5) * scale[:, own] - 0.5
+            tick = step[:, own] * scale[:, own]
+            crops = _sample(pixels, first, tick, size[:, own], start[:, own], side)
+            votes = stage.bank(_standardise(grey(crops) if stage.colour == "grey" else crops))
+            frames = stage.frames(windows, canvas)
+            places = (votes.unflatten(1, (-1, 2)) - 0.5) * (2 * frames[..., 2:]) + frames[..., :2]
+            anchors = cast(Tensor, getattr(self, f"fusion{number}")) @ places
+            found.append(anchors)
+        return torch.stack(found, dim=1) * sides[:, None, None] + low[:, None, None]
+
+
+def _corner(boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """Left top corner and sides of boxes, px, (F, 2) each, rounded as ``view_frames`` does."""
+    low, high = boxes[:, 0::2], boxes[:, 1::2]
+    sides = high - low
+    return sides * -0.5 + (low + high) / 2, sides
+
+
+def _canvas(image: Tensor, low: Tensor, sides: Tensor) -> Tensor:
+    """The whole image as a window of each box frame, (F, 4)."""
+    size = torch.stack([low.new_full((), image.shape[1]), low.new_full((), image.shape[0])])
+    return torch.cat([((size - 1) / 2 - low) / sides, size / 2 / sides], dim=-1)
+
+
+def _sample(
+    pixels: Tensor, first: Tensor, tick: Tensor, size: Tensor, start: Tensor, side: int
+) -> Tensor:
+    """Crops by ``FaceCrops``' rule, values from 0 to 255.
+
+    Args:
+        pixels: What ``region_pyramid`` returns, (P,).
+        first: First sample of each window on its level, px, (F, W, 2).
+        tick: Distance of samples, px, (F, W, 2).
+        size: Width and height of the level, px, int32, (F, W, 2).
+        start: Index of the level's first value, int32, (F, W).
+        side: Side S of the crops, px.
+
+    Returns:
+        (F, W, 3, S, S).
+    """
+    ticks = torch.arange(side, device=first.device, dtype=first.dtype)
+    last = (size - 1)[..., None]
+    grid = first[..., None] + tick[..., None] * ticks  # (F, W, 2, S)
+    grid = torch.minimum(grid.clamp_min(0), last.float())
+    near = grid.int()
+    part = grid - near.float()
+    far = torch.minimum(near + 1, last)
+    width = size[..., :1]
+    row = 3 * (width + (width & 1))
+    channel = torch.arange(3, device=first.device, dtype=torch.int32)[:, None]
+    top, bottom = (
+        ((start[..., None] + row * end[:, :, 1])[:, :, None] + channel)[..., None]
+        for end in (near, far)
+    )  # (F, W, 3, S, 1)
+    left, right = ((3 * end[:, :, 0])[:, :, None, None] for end in (near, far))  # (F, W, 1, 1, S)
+    x, y = part[:, :, None, None, 0], part[:, :, 1, None, :][..., None]
+
+    def across(rows: Tensor) -> Tensor:
+        a, b = (_values(pixels, rows + columns) for columns in (left, right))
+        return a + (b - a) * x
+
+    upper = across(top)
+    return upper + (across(bottom) - upper) * y
+
+
+def _values(pixels: Tensor, index: Tensor) -> Tensor:
+    return pixels.gather(0, index.flatten().long()).view(index.shape).float()
+
+
+def _standardise(crops: Tensor) -> Tensor:
+    """``facegeo.models.crop_values.standardise`` for values up to 255, rows lying as they do."""
+    flat = crops.flatten(2)
+    flat = flat - flat.mean(dim=2, keepdim=True)
+    flat = flat / ((flat * flat).mean(dim=2, keepdim=True).sqrt() + 1e-6 * WHITE)
+    return flat.view(crops.shape)
+
+
+def _level_bounds() -> Tensor:
+    """Footprints, px^2, above which a sample belongs to the next level, (LEVELS - 1,).
+
+    ``FaceCrops`` rounds log2(footprint) / 2, halves to even; powers of two that round up are
+    bounds from just below.
+    """
+    powers = [2.0 ** (2 * level - 1) for level in range(1, LEVELS)]
+    bounds = torch.tensor(powers)
+    up = torch.arange(1, LEVELS) % 2 == 0
+    return torch.where(up, torch.nextafter(bounds, torch.tensor(-math.inf)), bounds)
+
+
+def _fusion(stage: Stage) -> Tensor:
+    """Shares of all votes V in the stage's points, (5, V): what ``Stage.fuse`` averages."""
+    shares = torch.zeros(POINTS, len(stage.vote_point))
+    shares[stage.vote_point[stage.counts], stage.counts] = 1.0
+    return shares / shares.sum(dim=1, keepdim=True)
