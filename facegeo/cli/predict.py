@@ -17,11 +17,12 @@ def _predict(cfg: "DictConfig") -> None:
     from facegeo.predict.job import Settings, predict_files
     from facegeo.predict.loading import load
     from facegeo.predict.one_euro import OneEuro
+    from facegeo.predict.results import Looks
 
     detect = instantiate(cfg.detector)
     predictor = load(cfg.checkpoint, normals=cfg.normals, detect=detect, device=cfg.device)
     smooth = OneEuro(**cfg.one_euro) if cfg.smooth else None
-    settings = Settings(cfg.batch, cfg.light, smooth)
+    settings = Settings(cfg.batch, Looks(cfg.light, cfg.relight, cfg.mesh), smooth)
     report = predict_files(str(cfg.input), Path(cfg.output).expanduser(), predictor, settings)
     for table in report.tables(cfg.output):
         Console().print(table.rich())

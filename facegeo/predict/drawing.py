@@ -1,6 +1,8 @@
 """What was found, drawn on the photo: boxes, points of each stage, normals, shading."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from math import ceil
 from typing import Final
 
 import cv2
@@ -16,10 +18,44 @@ STAGES: Final = ((86, 180, 233), (230, 159, 0), (255, 232, 0), (204, 121, 167))
 BOX: Final = (255, 255, 255)
 DARK: Final = (0, 0, 0)
 SHIFT: Final = 4  # OpenCV draws in sixteenths of a pixel
+CLEAR_PX, LARGEST_PX = 240, 2400
+"""A photo is enlarged until the side of its smallest box is the first, if its own side stays below
+the second."""
+
+
+def enlarged(photo: Image, faces: Sequence[Face]) -> tuple[Image, list[Face]]:
+    """Return a photo of small faces enlarged by a whole number, so that points can be told apart.
+
+    Args:
+        photo: RGB.
+        faces: On it.
+
+    Returns:
+        The photo and where its faces are on it; both as they are if the faces are large.
+    """
+    sides = [face.box[1] - face.box[0] for face in faces]
+    wanted = ceil(CLEAR_PX / max(2.0, min(sides, default=CLEAR_PX)))
+    zoom = max(1, min(wanted, LARGEST_PX // max(photo.shape[:2])))
+    if zoom == 1:
+        return photo, list(faces)
+    height, width = photo.shape[:2]
+    large = cv2.resize(photo, (zoom * width, zoom * height), interpolation=cv2.INTER_CUBIC)
+    moved = [
+        replace(
+            face,
+            box=tuple((edge + 0.5) * zoom - 0.5 for edge in face.box),
+            stages=(face.stages + np.float32(0.5)) * zoom - np.float32(0.5),
+            square=None,
+            normals=None,
+            mask=None,
+        )
+        for face in faces
+    ]
+    return np.asarray(large, np.uint8), moved
 
 
 def draw_points(photo: Image, faces: Sequence[Face], labels: Sequence[str] = ()) -> Image:
-    """Draw each face's box and the points of every stage, the last one filled and on top.
+    """Draw each face's box, and a ring for each stage round its points: the last one is a dot.
 
     Args:
         photo: RGB; it is not changed.
@@ -28,18 +64,25 @@ def draw_points(photo: Image, faces: Sequence[Face], labels: Sequence[str] = ())
     """
     image = photo.copy()
     for number, face in enumerate(faces):
-        left, right, top, bottom = face.box
-        width = max(1, round((right - left) / 120))
-        corners = _fixed([[left, top], [right, bottom]])
+        left, right, top, _ = face.box
+        side = right - left
+        width = max(1, round(side / 160))
+        corners = _fixed([face.box[0::2], face.box[1::2]])
         for colour, extra in ((DARK, 2), (BOX, 0)):
             cv2.rectangle(image, corners[0], corners[1], colour, width + extra, cv2.LINE_AA, SHIFT)
+        count = len(face.stages)
         for stage, points in enumerate(face.stages):
-            last = stage == len(face.stages) - 1
-            radius = (right - left) * (0.018 if last else 0.03) + 1
+            colour, last = STAGES[stage % len(STAGES)], stage == count - 1
             for at in _fixed(points):
-                _ring(image, at, radius, STAGES[stage % len(STAGES)], width, filled=last)
+                if not last:
+                    radius = round(side * 0.012 * (count - stage) * 2**SHIFT)
+                    cv2.circle(image, at, radius, colour, width, cv2.LINE_AA, SHIFT)
+                    continue
+                for shown, size in ((DARK, 0.013), (colour, 0.009)):
+                    radius = round(max(side * size, 1.0) * 2**SHIFT)
+                    cv2.circle(image, at, radius, shown, -1, cv2.LINE_AA, SHIFT)
         if labels:
-            _write(image, labels[number], left, top - 4, (right - left) / 220 + 0.2)
+            _write(image, labels[number], left, top - 4, side / 220 + 0.2)
     return image
 
 
@@ -49,7 +92,7 @@ def draw_normals(photo: Image, faces: Sequence[Face]) -> Image:
     for face in faces:
         if face.normals is not None:
             colours = encode(torch.from_numpy(face.normals).permute(2, 0, 1))
-            _lay_over(image, face, colours.permute(1, 2, 0).numpy())
+            lay_over(image, face, colours.permute(1, 2, 0).numpy())
     return image
 
 
@@ -67,33 +110,29 @@ def draw_shading(photo: Image, faces: Sequence[Face], light: str = "left") -> Im
             normals = torch.from_numpy(face.normals).permute(2, 0, 1)
             grey = directional_shading(normals, torch.tensor([LIGHTS[light]]))[0]
             levels = (255 * grey.clamp(0, 1)).round().to(torch.uint8).numpy()
-            _lay_over(image, face, np.repeat(levels[..., None], 3, axis=2))
+            lay_over(image, face, np.repeat(levels[..., None], 3, axis=2))
     return image
 
 
-def _lay_over(image: Image, face: Face, pixels: Image) -> None:
-    """Put a face's square, (S, S, 3), where its mask is, softly at the rim."""
+def lay_over(image: Image, face: Face, pixels: Image) -> None:
+    """Put pixels of a face's square where its mask is, softly at the rim.
+
+    Args:
+        image: RGB; it is changed.
+        face: With normals.
+        pixels: RGB, (S, S, 3), as large as the normals.
+    """
     if face.square is None or face.mask is None:
         return
     left, top, side = face.square
-    cover = cv2.resize(face.mask.astype(np.float32), (side, side))[..., None]
-    shown = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_LINEAR)
+    weight = cv2.GaussianBlur(face.mask.astype(np.float32), (0, 0), 0.5 + len(face.mask) / 128)
+    weight = weight * face.mask  # outside, there may be no pixel to show
+    shown = cv2.resize(pixels * weight[..., None], (side, side))
+    weight = cv2.resize(weight, (side, side))[..., None]
+    shown = shown / np.maximum(weight, 1e-3)
+    cover = np.clip(2 * weight - 1, 0, 1)
     below = image[top : top + side, left : left + side]
-    below[:] = np.rint(cover * shown + (1 - cover) * below).astype(np.uint8)
-
-
-def _ring(
-    image: Image,
-    at: tuple[int, int],
-    radius: float,
-    colour: tuple[int, ...],
-    width: int,
-    *,
-    filled: bool,
-) -> None:
-    size = round(radius * 2**SHIFT)
-    cv2.circle(image, at, size, DARK, width + 2, cv2.LINE_AA, SHIFT)
-    cv2.circle(image, at, size, colour, -1 if filled else width, cv2.LINE_AA, SHIFT)
+    below[:] = np.rint(cover * shown + (1 - cover) * below).clip(0, 255).astype(np.uint8)
 
 
 def _write(image: Image, text: str, x: float, y: float, scale: float) -> None:

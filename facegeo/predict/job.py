@@ -8,14 +8,13 @@ from itertools import islice
 from pathlib import Path
 
 from facegeo.errors import UserError
-from facegeo.geometry.light import LIGHTS
 from facegeo.predict.face import Boxes, Face, Image
 from facegeo.predict.folder import OutputFolder, open_output
 from facegeo.predict.one_euro import OneEuro
 from facegeo.predict.photo import read_photo
 from facegeo.predict.predictor import Predictor
 from facegeo.predict.progress import Bar, bars
-from facegeo.predict.results import LIST, keep_photo, list_csv, rows_of
+from facegeo.predict.results import LIST, Looks, keep_photo, list_csv, rows_of
 from facegeo.predict.sheet import Sheet
 from facegeo.predict.sources import Source, find_sources
 from facegeo.predict.video import watch
@@ -66,19 +65,17 @@ class Settings:
 
     Attributes:
         batch: Photos, or frames, that run at once.
-        light: Light of the shading, a key of ``LIGHTS``.
+        looks: What is made of normals.
         smooth: How to smooth boxes and points in videos; None: not at all.
     """
 
     batch: int = 8
-    light: str = "left"
+    looks: Looks = field(default_factory=Looks)
     smooth: OneEuro | None = None
 
     def __post_init__(self) -> None:
         if self.batch < 1:
             raise UserError(f"batch must be 1 or more, got {self.batch}")
-        if self.light not in LIGHTS:
-            raise UserError(f"light must be one of {', '.join(LIGHTS)}, got {self.light}")
 
 
 def predict_files(wanted: str, out: Path, predictor: Predictor, settings: Settings) -> Report:
@@ -93,6 +90,7 @@ def predict_files(wanted: str, out: Path, predictor: Predictor, settings: Settin
     Raises:
         UserError: If there is no input, or the folder is not to be used.
     """
+    settings.looks.check(normals=predictor.find_normals is not None)
     sources = find_sources(wanted, out)
     report, sheet = Report(), Sheet()
     with open_output(out) as folder, bars() as bar:
@@ -125,7 +123,7 @@ def _keep(
         if isinstance(result, UserError):
             raise result
         photo, faces = result
-        keep_photo(folder, source.name, photo, faces, settings.light)
+        keep_photo(folder, source.name, photo, faces, settings.looks)
     except UserError as error:
         report.faults.append((source.name, str(error).removeprefix(f"{source.path}: ")))
         return
@@ -148,7 +146,13 @@ def _watch(
 ) -> None:
     try:
         seen = watch(
-            source, folder, predictor, settings.batch, settings.smooth, partial(bar, source.name)
+            source,
+            folder,
+            predictor,
+            settings.batch,
+            settings.looks,
+            settings.smooth,
+            partial(bar, source.name),
         )
     except UserError as error:
         report.faults.append((source.name, str(error).removeprefix(f"{source.path}: ")))

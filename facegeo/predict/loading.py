@@ -47,6 +47,11 @@ def load_points(name: str | Path, device: str) -> FindPoints:
     Raises:
         UserError: If there is no such model, or it finds normals.
     """
+    if _is_exported(name):
+        from facegeo.export.onnx_model import OnnxCascade
+        from facegeo.predict.exported import ExportedPoints
+
+        return ExportedPoints(OnnxCascade(name))
     model, _ = load_model(name)
     if not isinstance(model, Cascade):
         raise UserError(
@@ -62,7 +67,17 @@ def load_normals(name: str | Path, device: str) -> FaceNormals:
     Raises:
         UserError: If there is no such model, or it finds points.
     """
+    if _is_exported(name):
+        from facegeo.export.onnx_model import OnnxNormals
+        from facegeo.predict.exported import ExportedNormals
+
+        exported = OnnxNormals(name)
+        return FaceNormals(ExportedNormals(exported), int(exported.notes.get("size", AUTHORS_SIZE)))
     model, notes = load_model(name)
     if isinstance(model, Cascade):
         raise UserError(f"normals={name} finds points: wanted a model of normals")
     return FaceNormals(model, int(notes.get("size", AUTHORS_SIZE)), device)
+
+
+def _is_exported(name: str | Path) -> bool:
+    return Path(name).suffix.lower() == ".onnx"

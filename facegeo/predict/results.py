@@ -4,22 +4,60 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from facegeo import __version__
+from facegeo.errors import UserError
+from facegeo.geometry.light import LIGHTS
 from facegeo.geometry.points import POINT_NAMES
-from facegeo.predict.drawing import draw_normals, draw_points, draw_shading
+from facegeo.predict.drawing import draw_normals, draw_points, draw_shading, enlarged
 from facegeo.predict.face import Face, Image
 from facegeo.predict.folder import OutputFolder
 from facegeo.predict.photo import write_jpeg
+from facegeo.predict.surfaces import (
+    ROTATING,
+    check_surfaces,
+    draw_relit,
+    keep_films,
+    keep_meshes,
+)
 
 LIST = "points.csv"
 BOX_COLUMNS = ("left", "right", "top", "bottom")
 POINT_COLUMNS = tuple(f"{name}_{axis}" for name in POINT_NAMES for axis in "xy")
 COLUMNS = ("file", "frame", "face", *BOX_COLUMNS, *POINT_COLUMNS)
 FORMAT = "facegeo-faces-1"
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What is made of normals.
+
+    Attributes:
+        light: Light of the shading, a key of ``facegeo.geometry.light.LIGHTS``.
+        relight: Another light: a key of ``facegeo.lighting.lights.PRESETS``, or ``ROTATING``.
+        mesh: A kind of mesh, of ``facegeo.predict.surfaces.MESHES``.
+    """
+
+    light: str = "left"
+    relight: str | None = None
+    mesh: str | None = None
+
+    def check(self, *, normals: bool) -> None:
+        """See that all that is asked for can be made.
+
+        Args:
+            normals: Whether there are normals to make it of.
+
+        Raises:
+            UserError: If a name is unknown, or normals are needed and missing.
+        """
+        if self.light not in LIGHTS:
+            raise UserError(f"light must be one of {', '.join(LIGHTS)}; got {self.light!r}")
+        check_surfaces(self.relight, self.mesh, normals=normals)
 
 
 def faces_json(name: str, size: tuple[int, int], faces: Sequence[Face]) -> str:
@@ -90,21 +128,22 @@ def list_csv(rows: Iterable[Sequence[object]]) -> str:
 
 
 def keep_photo(
-    out: OutputFolder, name: str, photo: Image, faces: Sequence[Face], light: str
+    out: OutputFolder, name: str, photo: Image, faces: Sequence[Face], looks: Looks
 ) -> None:
     """Write what was found in one photo, under its name with an ending more.
 
     ``.json``; ``.points.jpg``; with normals ``.normals.jpg``, ``.shading.jpg`` and ``.npz`` with
-    the arrays ``normals`` (F, S, S, 3), ``mask`` (F, S, S) and ``square`` (F, 3).
+    the arrays ``normals`` (F, S, S, 3), ``mask`` (F, S, S) and ``square`` (F, 3); ``.relit.jpg``,
+    films and meshes if they are asked for.
 
     Raises:
         UserError: If one of the files is somebody else's.
     """
     out.write(f"{name}.json", faces_json(name, photo.shape[:2], faces))
-    out.write(f"{name}.points.jpg", write_jpeg(draw_points(photo, faces)))
+    out.write(f"{name}.points.jpg", write_jpeg(draw_points(*enlarged(photo, faces))))
     if any(face.normals is not None for face in faces):
         out.write(f"{name}.normals.jpg", write_jpeg(draw_normals(photo, faces)))
-        out.write(f"{name}.shading.jpg", write_jpeg(draw_shading(photo, faces, light)))
+        out.write(f"{name}.shading.jpg", write_jpeg(draw_shading(photo, faces, looks.light)))
         arrays = io.BytesIO()
         np.savez_compressed(
             arrays,
@@ -113,6 +152,12 @@ def keep_photo(
             square=np.array([face.square for face in faces]),
         )
         out.write(f"{name}.npz", arrays.getvalue())
+        if looks.relight == ROTATING:
+            keep_films(out, name, photo, faces)
+        elif looks.relight:
+            out.write(f"{name}.relit.jpg", write_jpeg(draw_relit(photo, faces, looks.relight)))
+        if looks.mesh:
+            keep_meshes(out, name, photo, faces, looks.mesh)
 
 
 def _head(name: str, size: tuple[int, int]) -> dict[str, Any]:

@@ -18,8 +18,9 @@ from facegeo.predict.face import Face, Image
 from facegeo.predict.folder import OutputFolder
 from facegeo.predict.one_euro import OneEuro
 from facegeo.predict.predictor import Predictor
-from facegeo.predict.results import rows_of, video_json
+from facegeo.predict.results import Looks, rows_of, video_json
 from facegeo.predict.sources import Source
+from facegeo.predict.surfaces import ROTATING, draw_relit
 from facegeo.predict.tracks import Tracks
 
 USUAL_RATE = 25.0
@@ -65,16 +66,18 @@ def watch(
     out: OutputFolder,
     predictor: Predictor,
     batch: int,
+    looks: Looks,
     smooth: OneEuro | None,
     tick: Callable[[int, int], None],
 ) -> Watched:
-    """Find faces in every frame; write ``.json``, ``.points.mp4`` and, with normals, theirs.
+    """Find faces in every frame; write ``.json``, ``.points.mp4`` and, with normals, their films.
 
     Args:
         source: The video.
         out: Gets the files.
         predictor: Finds faces.
         batch: Frames that run at once.
+        looks: What is made of normals: only light, of a video.
         smooth: How to smooth boxes and points; None: not at all.
         tick: Called with the frames done and those that there should be.
 
@@ -91,6 +94,8 @@ def watch(
                 film(".points", draw_points(frame, faces, [str(number) for number in numbers]))
                 if predictor.find_normals is not None:
                     film(".normals", draw_normals(frame, faces))
+                    if looks.relight not in (None, ROTATING):
+                        film(".relit", draw_relit(frame, faces, str(looks.relight)))
                 records.append(_record(seen.frames, time, numbers, faces))
                 seen.rows += rows_of(source.name, faces, seen.frames, numbers)
                 if seen.best is None or len(faces) > len(seen.best[1]):

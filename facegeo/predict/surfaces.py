@@ -1,0 +1,102 @@
+"""What normals are good for: faces in new light, films of a turning light, meshes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import numpy.typing as npt
+
+from facegeo.errors import UserError
+from facegeo.predict.drawing import lay_over
+from facegeo.predict.face import Face, Image
+from facegeo.predict.folder import OutputFolder
+from facegeo.predict.normals import cut_out
+
+ROTATING = "rotating"
+"""Value of ``relight`` that asks for a film of each face under a light that goes round it."""
+MESHES = ("obj", "ply", "glb")
+
+
+def check_surfaces(relight: str | None, mesh: str | None, *, normals: bool) -> None:
+    """See that what is asked for is there, before any photo is read.
+
+    Raises:
+        UserError: If a light or a kind of mesh is unknown, or no normals are asked for.
+    """
+    if (relight or mesh) and not normals:
+        raise UserError("relight and mesh need normals; add normals=MODEL")
+    if relight and relight != ROTATING:
+        from facegeo.lighting.lights import PRESETS
+
+        if relight not in PRESETS:
+            wanted = ", ".join([*PRESETS, ROTATING])
+            raise UserError(f"relight must be one of {wanted}; got {relight!r}")
+    if mesh and mesh not in MESHES:
+        raise UserError(f"mesh must be one of {', '.join(MESHES)}; got {mesh!r}")
+
+
+def draw_relit(photo: Image, faces: Sequence[Face], light: str) -> Image:
+    """Return the photo with each face in another light.
+
+    Args:
+        photo: RGB; it is not changed.
+        faces: On it, with normals.
+        light: Name of a light, a key of ``facegeo.lighting.lights.PRESETS``.
+    """
+    from facegeo.lighting.lights import find_light
+    from facegeo.lighting.relit import relight
+
+    image = photo.copy()
+    for face in faces:
+        if face.normals is not None and face.mask is not None:
+            pixels = relight(face.normals, _texture(photo, face), face.mask, find_light(light))
+            lay_over(image, face, np.rint(pixels * 255).astype(np.uint8))
+    return image
+
+
+def keep_films(out: OutputFolder, name: str, photo: Image, faces: Sequence[Face]) -> None:
+    """Write ``NAME.faceN.gif`` of each face under a light that goes round it."""
+    from facegeo.lighting.film import save_rotating_light
+
+    for number, face in enumerate(faces):
+        if face.normals is not None and face.mask is not None:
+            with TemporaryDirectory() as folder:
+                path = Path(folder) / "film.gif"
+                save_rotating_light(path, face.normals, _texture(photo, face), face.mask)
+                out.write(f"{name}.face{number}.gif", path.read_bytes())
+
+
+def keep_meshes(
+    out: OutputFolder, name: str, photo: Image, faces: Sequence[Face], kind: str
+) -> None:
+    """Write ``NAME.faceN.glb``, or of another kind with what belongs to it, of each face.
+
+    Args:
+        out: Gets the files.
+        name: Of the photo.
+        photo: Gives the texture, as fine as it is.
+        faces: On it, with normals, whose integral is the depth.
+        kind: One of ``MESHES``.
+    """
+    from facegeo.mesh.files import save_mesh
+    from facegeo.mesh.integrate import integrate
+
+    for number, face in enumerate(faces):
+        if face.square is None or face.normals is None or face.mask is None:
+            continue
+        depth = integrate(face.normals, face.mask)
+        left, top, side = face.square
+        texture = photo[top : top + side, left : left + side] / np.float32(255)
+        place = Path(name).parent
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / f"{Path(name).name}.face{number}.{kind}"
+            for file in save_mesh(path, depth, face.mask, texture, face.normals):
+                out.write((place / file.name).as_posix(), file.read_bytes())
+
+
+def _texture(photo: Image, face: Face) -> npt.NDArray[np.float32]:
+    """The face's square at the size of its normals, sRGB in [0, 1], (S, S, 3)."""
+    if face.square is None or face.normals is None:
+        raise ValueError("a face without normals has no texture")
+    return np.float32(1 / 255) * cut_out(photo, face.square, len(face.normals))

@@ -1,0 +1,74 @@
+"""A predictor of the released cascade, generated faces, and photos and videos made of them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import pytest
+
+from facegeo.checkpoint import MODEL, save_model
+from facegeo.models.carn import CARN
+from facegeo.predict.box_file import BoxFile
+from facegeo.predict.face import Image
+from facegeo.predict.loading import load_points
+from facegeo.predict.photo import read_photo
+from facegeo.predict.predictor import FindPoints, Predictor
+
+FACES = Path("tests/fixtures/landmarks").resolve()
+
+
+@pytest.fixture(scope="session")
+def find_points() -> FindPoints:
+    return load_points("ccnn-lfpw", "cpu")
+
+
+@pytest.fixture(scope="session")
+def predictor(find_points: FindPoints) -> Predictor:
+    """Looks for boxes in the fixture's own list."""
+    return Predictor(find_points, BoxFile(str(FACES / "testImageList.txt")))
+
+
+@pytest.fixture(scope="session")
+def face() -> Image:
+    """A generated face, RGB, 96 x 96."""
+    return read_photo(FACES / "test/000000.jpg")
+
+
+@pytest.fixture(scope="session")
+def film() -> Callable[..., Path]:
+    """Write frames, RGB, as a video of Motion JPEG, 25 a second."""
+
+    def write(path: Path, frames: list[Image]) -> Path:
+        height, width = frames[0].shape[:2]
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (width, height))
+        for frame in frames:
+            writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        writer.release()
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def save() -> Callable[[Path, Image], Path]:
+    """Write an RGB image by the ending of its name."""
+
+    def write(path: Path, image: Image) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        assert cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def small_normals() -> Callable[[Path], Path]:
+    """Make a run's folder with an untrained generator of normals for faces of 32 px."""
+
+    def make(folder: Path) -> Path:
+        config = {"_target_": "facegeo.models.carn.CARN", "width": 4}
+        model = CARN(width=4)
+        save_model(folder / MODEL, model, config, {"size": 32})
+        return folder
+
+    return make

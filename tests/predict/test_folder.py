@@ -1,0 +1,62 @@
+"""Nothing that is not ours is ever replaced, and nothing is written elsewhere."""
+
+from pathlib import Path
+
+import pytest
+
+from facegeo.errors import UserError
+from facegeo.predict.folder import open_output
+
+
+def test_our_own_files_are_replaced_and_listed_once(tmp_path: Path) -> None:
+    for text in ("one", "two"):
+        with open_output(tmp_path / "out") as out:
+            out.write("a/b.json", text)
+            out.write("c.json", text)
+    assert (tmp_path / "out/a/b.json").read_text() == "two"
+    assert (tmp_path / "out/written.txt").read_text().splitlines() == ["a/b.json", "c.json"]
+
+
+def test_a_file_is_listed_before_it_is_written(tmp_path: Path) -> None:
+    """So that a process that is killed in between leaves nothing that stops the next one."""
+    with open_output(tmp_path / "out") as out:
+        path = out.claim("film.mp4")
+        assert not path.exists()
+        assert "film.mp4" in (tmp_path / "out/written.txt").read_text()
+
+
+def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
+    with open_output(tmp_path / "out") as out:
+        (tmp_path / "out/a.json").write_text("mine")
+        (tmp_path / "out/link.json").symlink_to("nowhere")
+        for name in ("a.json", "link.json"):
+            with pytest.raises(UserError, match=rf"{name} was not written by facegeo-predict"):
+                out.write(name, "ours")
+    assert (tmp_path / "out/a.json").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["../a.json", "link/a.json", "/tmp/a.json"])
+def test_no_path_leaves_the_folder(tmp_path: Path, name: str) -> None:
+    with open_output(tmp_path / "out") as out:
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "out/link").symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(UserError, match="lies outside"):
+            out.write(name, "x")
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_folder_of_others_and_a_file_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("")
+    with pytest.raises(UserError, match="must be new, empty or written by facegeo-predict"):
+        open_output(tmp_path).__enter__()
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    with pytest.raises(UserError, match="must be a folder, found a file"):
+        open_output(tmp_path / "notes.txt").__enter__()
+
+
+def test_two_do_not_write_at_once(tmp_path: Path) -> None:
+    with (
+        open_output(tmp_path / "out"),
+        pytest.raises(UserError, match=r"output=.*: process \d+ on .* writes there; wait"),
+    ):
+        open_output(tmp_path / "out").__enter__()

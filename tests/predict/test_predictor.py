@@ -1,0 +1,137 @@
+"""A predictor: one image or many, boxes given or found, normals with points."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as Pillow
+from torch import Tensor
+
+import facegeo
+from facegeo.errors import UserError
+from facegeo.predict.detectors import WholeImage
+from facegeo.predict.face import Face, Image
+from facegeo.predict.loading import load_normals, load_points
+from facegeo.predict.normals import FaceNormals
+from facegeo.predict.predictor import FindPoints, Predictor
+
+FACES = Path("tests/fixtures/landmarks")
+BOX = [20.0, 72.0, 22.0, 74.0]
+
+
+def same(one: Face, other: Face) -> None:
+    np.testing.assert_allclose(one.stages, other.stages, atol=1e-3)
+    assert one.box == other.box
+
+
+def test_one_and_many_in_every_form_give_the_same_faces(predictor: Predictor, face: Image) -> None:
+    path = FACES / "test/000000.jpg"
+    (alone,) = predictor(face, BOX)
+    tensor = torch.from_numpy(face).permute(2, 0, 1)
+    forms = [path, str(path), face, tensor, Pillow.fromarray(face)]
+    for faces in predictor(forms, [BOX] * 5):
+        same(faces[0], alone)
+    for batch in (face[None].repeat(2, axis=0), tensor[None].repeat(2, 1, 1, 1)):
+        for faces in predictor(batch, [BOX, [BOX]]):
+            same(faces[0], alone)
+    same(predictor(path, [BOX])[0], alone)
+
+
+def test_several_faces_and_none(predictor: Predictor, face: Image) -> None:
+    other = [25.0, 70.0, 25.0, 70.0]
+    found = predictor([face, face], [[BOX, other], []])
+    assert [len(faces) for faces in found] == [2, 0]
+    assert [faces.box for faces in found[0]] == [(*BOX,), (*other,)]
+    assert predictor(face, []) == []
+
+
+def test_what_it_tells_of_a_face(predictor: Predictor, face: Image) -> None:
+    (found,) = predictor(face, BOX)
+    assert found.stages.shape == (3, 5, 2)
+    np.testing.assert_array_equal(found.points, found.stages[-1])
+    assert found.normals is found.mask is found.square is None
+    assert set(found.timings) == {"box", "points"}
+    left, right, top, bottom = BOX
+    assert ((found.points > [left, top]) & (found.points < [right, bottom])).all()
+
+
+def test_boxes_are_detected_where_none_are_given(find_points: FindPoints, face: Image) -> None:
+    predictor = Predictor(find_points, WholeImage())
+    whole, given = predictor.many([face, face], [None, BOX])
+    assert whole[0].box == (-0.5, 95.5, -0.5, 95.5)
+    assert given[0].box == (*BOX,)
+
+
+def test_a_detected_box_with_its_middle_off_the_image_is_dropped(
+    find_points: FindPoints, face: Image
+) -> None:
+    boxes = np.array([[80.0, 130, 20, 70], BOX])
+    predictor = Predictor(find_points, lambda image, name: boxes)
+    assert [found.box for found in predictor(face)] == [(*BOX,)]
+
+
+def test_boxes_must_belong_to_the_images(predictor: Predictor, face: Image) -> None:
+    with pytest.raises(ValueError, match="boxes must have one entry an image, 2, got 1"):
+        predictor([face, face], [BOX])
+    with pytest.raises(UserError, match="its middle in the 96 x 96 image"):
+        predictor(face, [200, 250, 0, 50])
+
+
+def test_facegeo_load_needs_a_name_and_no_torch_before() -> None:
+    code = "import sys, facegeo; assert not {'torch', 'cv2', 'numpy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    (found,) = facegeo.load("ccnn-lfpw", device="cpu")(FACES / "test/000000.jpg")
+    assert found.points.shape == (5, 2)
+
+
+def generate(faces: Tensor) -> list[Tensor]:
+    """Normals that hold the photo itself."""
+    return [torch.zeros_like(faces), 2 * faces - 1]
+
+
+def test_normals_cover_the_square_of_the_training(find_points: FindPoints, face: Image) -> None:
+    predictor = Predictor(find_points, WholeImage(), FaceNormals(generate, 32, "cpu", batch=1))
+    one, other = predictor.many([face, face[::-1].copy()], [BOX, [BOX]])
+    (found,) = one
+    eyes, mouth = found.points[:2], found.points[3:]
+    side = 1.289 * (
+        np.linalg.norm(eyes[1] - eyes[0]) + np.linalg.norm(eyes.mean(0) - mouth.mean(0))
+    )
+    assert found.square is not None
+    assert found.square[2] == min(96, round(float(side)))
+    left, top, side = found.square
+    cut = Pillow.fromarray(face[top : top + side, left : left + side]).resize((32, 32), Pillow.BOX)
+    shown = (found.normals + 1) / 2 * 255
+    assert np.abs(shown - np.asarray(cut, float)).mean() < 4
+    assert found.normals.shape == (32, 32, 3)
+    assert "normals" in found.timings
+    assert other[0].normals is not None
+
+
+def test_the_mask_is_an_ellipse_about_the_face(find_points: FindPoints, face: Image) -> None:
+    predictor = Predictor(find_points, WholeImage(), FaceNormals(generate, 240))
+    (found,) = predictor(face, BOX)
+    assert found.mask is not None
+    assert found.mask.shape == (240, 240)
+    # The circle's diameter is the square's side over 1.2: pi / 4 / 1.44 of it is covered.
+    assert found.mask.mean() == pytest.approx(np.pi / 4 / 1.44, abs=0.02)
+    left, top, side = found.square
+    places = np.rint((found.points - [left, top]) * 240 / side).astype(int)
+    assert found.mask[places[:, 1], places[:, 0]].all()
+
+
+def test_models_that_find_something_else_are_refused(
+    tmp_path: Path, small_normals: Callable[[Path], Path]
+) -> None:
+    run = small_normals(tmp_path / "run")
+    assert load_normals(run, "cpu").size == 32
+    with pytest.raises(UserError, match=r"run finds normals: .*give it as normals=.*run"):
+        load_points(run, "cpu")
+    with pytest.raises(UserError, match="normals=ccnn-lfpw finds points"):
+        load_normals("ccnn-lfpw", "cpu")
+    with pytest.raises(UserError, match="no model called nobody"):
+        facegeo.load("nobody")

@@ -1,0 +1,55 @@
+"""Which files are meant, and what they are called."""
+
+from pathlib import Path
+
+import pytest
+
+from facegeo.errors import UserError
+from facegeo.predict.sources import find_sources
+
+FILES = ("b.jpg", "a/c.PNG", "a/clip.mp4", "a/notes.txt", "out/b.jpg.points.jpg", "[x]/d.jpg")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for name in FILES:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    return tmp_path
+
+
+def names(wanted: object, photos: Path) -> list[str]:
+    return [source.name for source in find_sources(str(wanted), photos / "out")]
+
+
+def test_a_file_is_called_by_its_name(photos: Path) -> None:
+    assert names(photos / "a/c.PNG", photos) == ["c.PNG"]
+
+
+def test_a_folder_gives_photos_and_videos_at_any_depth_but_no_output(photos: Path) -> None:
+    assert names(photos, photos) == ["[x]/d.jpg", "a/c.PNG", "a/clip.mp4", "b.jpg"]
+    videos = [s.name for s in find_sources(str(photos), photos / "out") if s.is_video]
+    assert videos == ["a/clip.mp4"]
+
+
+def test_a_pattern_names_from_its_first_wildcard_on(photos: Path) -> None:
+    assert names(photos / "*/c*", photos) == ["a/c.PNG", "a/clip.mp4"]
+    assert names(photos / "a/c*", photos) == ["c.PNG", "clip.mp4"]
+    assert names(photos / "**/*.jpg", photos) == ["[x]/d.jpg", "b.jpg"]
+
+
+def test_a_pattern_that_climbs_does_not_climb_out_of_the_output(photos: Path) -> None:
+    (photos / "a/in").mkdir()
+    assert names(photos / "a/*/../../b.*", photos) == ["b.jpg"]
+
+
+def test_a_file_or_folder_whose_name_looks_like_a_pattern(photos: Path) -> None:
+    assert names(photos / "[x]/d.jpg", photos) == ["d.jpg"]
+    assert names(photos / "[x]", photos) == ["d.jpg"]
+
+
+@pytest.mark.parametrize("wanted", ["gone", "gone.jpg", "*.gif", "a/*.txt", "empty"])
+def test_nothing_is_a_mistake(photos: Path, wanted: str) -> None:
+    (photos / "empty").mkdir()
+    with pytest.raises(UserError, match=r"input=.*: wanted .*photo.*, found none"):
+        names(photos / wanted, photos)
