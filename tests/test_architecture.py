@@ -19,6 +19,7 @@ LAYERS = [
     {"lighting", "mesh"},
     {"procedures", "profile", "studies"},
     {"predict"},
+    {"bench"},
     {"run_folder", "run_keys", "run_record"},
     {"reports", "study_callback"},
     {"runner", "evaluator"},
@@ -34,7 +35,16 @@ STRANGERS = {
 OWNERS = {
     "hydra": {"runner", "evaluator", "sweep", "study_callback", "run_folder", "cli", "checkpoint"},
     "omegaconf": {"runner", "evaluator", "studies", "sweep", "study_callback", "run_folder", "cli"},
-    "lightning": {"runner", "evaluator", "procedures", "tasks", "callbacks", "tracking", "data"},
+    "lightning": {
+        "runner",
+        "evaluator",
+        "procedures",
+        "tasks",
+        "callbacks",
+        "tracking",
+        "data",
+        "bench",
+    },
     "wandb": {"tracking"},
     "wandb_workspaces": {"tracking"},
     "albumentations": {"data"},
@@ -44,6 +54,8 @@ OWNERS = {
     "plotly": {"studies"},
     "scipy": {"studies", "mesh"},
     "trimesh": {"mesh"},
+    "dlib": {"bench"},
+    "facenet_pytorch": {"bench"},
     "PIL": {"lighting", "mesh", "predict"},
 }
 SLOW = {"torch", "torchmetrics", "cv2"} | set(OWNERS) - {"hydra", "omegaconf"}

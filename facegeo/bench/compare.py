@@ -1,0 +1,103 @@
+"""What became slower since an earlier measurement, beyond what measurements differ by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from facegeo.bench.report import Report, Row
+from facegeo.tables import Table
+
+MARGIN = 1.05
+"""Times of two measurements of the same work differ by this factor without a reason."""
+SAME_MACHINE = ("processor", "cores", "gpu")
+NOTE = (
+    "ms = median of one call; ratio = now / before, above 1 is slower. SLOWER, faster: by more "
+    f"than {MARGIN - 1:.0%} and the middle halves of the calls do not overlap. "
+)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One row then and now.
+
+    Attributes:
+        before: As it was.
+        after: As it is.
+    """
+
+    before: Row
+    after: Row
+
+    @property
+    def ratio(self) -> float:
+        """Median now / before."""
+        return self.after.median_ms / self.before.median_ms
+
+    @property
+    def verdict(self) -> str:
+        """SLOWER, faster, or nothing where the difference may be noise."""
+        if self.ratio > MARGIN and _low(self.after) > _high(self.before):
+            return "SLOWER"
+        if self.ratio < 1 / MARGIN and _high(self.after) < _low(self.before):
+            return "faster"
+        return ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two measurements.
+
+    Attributes:
+        changes: Of the rows that both have.
+        warnings: Why they may not be comparable.
+    """
+
+    changes: Sequence[Change]
+    warnings: Sequence[str]
+
+    @property
+    def worst(self) -> float:
+        """Greatest ratio of what is slower beyond the noise; 1 if nothing is."""
+        return max([1.0, *(c.ratio for c in self.changes if c.verdict == "SLOWER")])
+
+    def table(self) -> Table:
+        """A row a change."""
+        return Table(
+            title="Now against before",
+            columns=("group", "case", "what", "before ms", "now ms", "ratio", "verdict"),
+            rows=tuple(
+                (*c.after.key, c.before.median_ms, c.after.median_ms, c.ratio, c.verdict)
+                for c in self.changes
+            ),
+            note=NOTE + " ".join(self.warnings),
+            digits={"before ms": 3, "now ms": 3},
+        )
+
+
+def compare_reports(before: Report, after: Report) -> Comparison:
+    """Set the rows of two measurements side by side; the papers' rows are left out."""
+    known = {row.key: row for row in before.rows if row.rounds}
+    mine = [row for row in after.rows if row.rounds]
+    changes = [Change(known[row.key], row) for row in mine if row.key in known]
+    warnings = [
+        f"Warning: {name} was {before.machine.get(name)}, is {after.machine.get(name)}."
+        for name in SAME_MACHINE
+        if before.machine.get(name) != after.machine.get(name)
+    ]
+    if before.settings.get("clock") != after.settings.get("clock"):
+        warnings.append(
+            f"Warning: clock was {before.settings.get('clock')}, is {after.settings.get('clock')}."
+        )
+    alone = len(mine) + len(known) - 2 * len(changes)
+    if alone:
+        warnings.append(f"{alone} rows stand in one of the two alone.")
+    return Comparison(changes, warnings)
+
+
+def _low(row: Row) -> float:
+    return row.median_ms if row.low_ms is None else row.low_ms
+
+
+def _high(row: Row) -> float:
+    return row.median_ms if row.high_ms is None else row.high_ms

@@ -1,0 +1,101 @@
+"""Cas-FNE: the published network, straightforward and eager, against its fast form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from facegeo.bench.case import Case
+from facegeo.bench.machine import cores
+from facegeo.bench.onnx_session import has_onnx, session, to_onnx
+from facegeo.bench.report import Row
+from facegeo.bench.timing import Candidate
+from facegeo.models.casfne.fast import fast_generator
+from facegeo.models.casfne.generator import CasFNE
+from facegeo.models.packed import packed
+from facegeo.models.recorded import Recorded
+
+GROUP = "casfne"
+PAPER = Row(
+    GROUP, "1 image, RTX 2080 Ti", "paper", 1, 12.0, note='Table IV, "t=3": two refinements'
+)
+MAC_G = {"t0": 3.57, "each": 1.87}
+"""Billions of multiply-adds of an image of 256 x 256 (facegeo-profile)."""
+
+
+def cpu_cases(
+    model: CasFNE, size: int, batches: Sequence[int], threads: Sequence[int], compiled: bool
+) -> Iterator[Case]:
+    """Cases on the CPU.
+
+    Args:
+        model: In eval mode.
+        size: Side of the images, px.
+        batches: Images of a call.
+        threads: Cores of a call; 0: all.
+        compiled: Take ``torch.compile`` in: two minutes more.
+    """
+    image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+    fast = fast_generator(model)
+    networks: dict[str, nn.Module] = {
+        "published, eager": model,
+        "fast form": fast,
+        "fast form, packed": packed(fast),
+    }
+    if compiled:
+        networks["published, torch.compile"] = torch.compile(deepcopy(model))  # type: ignore[assignment]
+        networks["fast form, torch.compile"] = torch.compile(fast_generator(model))  # type: ignore[assignment]
+    files = {}
+    if has_onnx():
+        files["published, ONNX Runtime"] = to_onnx(model, image)
+        files["fast form, ONNX Runtime"] = to_onnx(fast_generator(model, "quarters"), image)
+    for count in threads:
+        for batch in batches:
+            images = image.expand(batch, -1, -1, -1).contiguous()
+            candidates = [
+                Candidate(name, partial(network, images), batch)
+                for name, network in networks.items()
+            ]
+            candidates += [
+                Candidate(name, partial(session(file, count), images.numpy()), batch)
+                for name, file in files.items()
+            ]
+            yield Case(GROUP, _name(batch, count), candidates, threads=count or cores())
+
+
+def cuda_cases(model: CasFNE, size: int, batches: Sequence[int]) -> Iterator[Case]:
+    """Cases on the current CUDA device: float32 (convolutions in TF32, torch's default), bfloat16.
+
+    Args:
+        model: In eval mode, on the CPU.
+        size: Side of the images, px.
+        batches: Images of a call.
+    """
+    eager, fast = deepcopy(model).cuda(), fast_generator(model).cuda()
+    halves = deepcopy(fast).to(torch.bfloat16)
+    for batch in batches:
+        images = torch.rand(batch, 3, size, size, device="cuda")
+        networks: dict[str, Callable[[Tensor], object]] = {
+            "published, eager": eager,
+            "fast form": fast,
+            "fast form, recorded": Recorded(fast),
+            "fast form, bfloat16, recorded": Recorded(halves),
+        }
+        candidates = [
+            Candidate(name, partial(network, images), batch, compared="bfloat16" not in name)
+            for name, network in networks.items()
+        ]
+        yield Case(GROUP, f"{_images(batch)}, CUDA", candidates, device="cuda")
+
+
+def _name(batch: int, threads: int) -> str:
+    count = threads or cores()
+    return f"{_images(batch)}, {count} thread{'s' * (count > 1)}"
+
+
+def _images(batch: int) -> str:
+    return f"{batch} image{'s' * (batch > 1)}"

@@ -1,0 +1,92 @@
+"""``facegeo-bench``."""
+
+from typing import TYPE_CHECKING
+
+from facegeo.cli.app import launch
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from facegeo.bench.compare import Comparison
+    from facegeo.bench.report import Report
+    from facegeo.bench.run import Settings
+
+WIDE = 200
+"""Columns where the output is no terminal."""
+
+
+def _bench(cfg: "DictConfig") -> None:
+    import sys
+    from pathlib import Path
+
+    from facegeo.bench.compare import compare_reports
+    from facegeo.bench.report import read_report
+    from facegeo.bench.run import run_bench
+    from facegeo.errors import UserError
+
+    if cfg.format not in ("table", "json", "markdown"):
+        raise UserError(f"format must be table, json or markdown, got {cfg.format}")
+    if cfg.fail_above is not None and cfg.compare is None:
+        raise UserError("fail_above needs something to compare with: set compare=OLD.json")
+    before = None if cfg.compare is None else read_report(Path(cfg.compare))
+    report = run_bench(_settings(cfg))
+    if cfg.out is not None:
+        report.write(Path(cfg.out))
+    comparison = None if before is None else compare_reports(before, report)
+    _show(report, comparison, cfg.format)
+    if comparison is not None and cfg.fail_above and comparison.worst > cfg.fail_above:
+        sys.exit(1)
+
+
+def _show(report: "Report", comparison: "Comparison | None", form: str) -> None:
+    import sys
+
+    from rich.console import Console
+
+    if form == "json":
+        print(report.json())
+        return
+    tables = [report.table()] + ([] if comparison is None else [comparison.table()])
+    if form == "markdown":
+        print("\n".join(table.markdown() for table in tables))
+        return
+    console = Console(width=None if sys.stdout.isatty() else WIDE)
+    for table in tables:
+        console.print(table.rich())
+
+
+def _settings(cfg: "DictConfig") -> "Settings":
+    from typing import Any, cast
+
+    from omegaconf import OmegaConf
+
+    from facegeo.bench.run import Settings
+    from facegeo.bench.timing import Timing
+
+    plain = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
+    return Settings(
+        only=plain["only"],
+        device=plain["device"],
+        threads=plain["threads"],
+        batches=plain["batches"],
+        timing=Timing(seconds=plain["seconds"], clock=plain["clock"]),
+        groups={name: plain[name] for name in ("ccnn", "casfne", "training", "rendering")},
+    )
+
+
+def main() -> None:
+    """Measure from the command line."""
+    launch(
+        _bench,
+        "bench",
+        "Measure how fast landmarks, normals, training and rendering are on this machine, the "
+        "candidates in turn, beside what people use now (where it is installed) and the papers' "
+        "figures: one table. Keep the results with out=, and see with compare= what became slower.",
+        [
+            "facegeo-bench",
+            "facegeo-bench only=[casfne] batches=[1] threads=[1]",
+            "facegeo-bench out=bench.json",
+            "facegeo-bench compare=bench.json fail_above=1.2",
+            "facegeo-bench device=cuda only=[ccnn,casfne] format=markdown",
+        ],
+    )
