@@ -30,9 +30,9 @@ SHOWN = 3
 """Faces in the picture."""
 COLUMNS = {  # column: the end of its key
     "depth %": "depth_pct",
-    "+-": "depth_pct_std",
+    "depth +-": "depth_pct_std",
     "angle": "angle_deg",
-    "+- ": "angle_deg_std",
+    "angle +-": "angle_deg_std",
 }
 NOTE = (
     "Mean and standard deviation over faces. depth = mean distance along the camera's axis to the "
