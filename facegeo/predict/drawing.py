@@ -65,7 +65,7 @@ def draw_points(photo: Image, faces: Sequence[Face], labels: Sequence[str] = ())
     image = photo.copy()
     for number, face in enumerate(faces):
         left, right, top, _ = face.box
-        side = right - left
+        side = min(right - left, 2.0 * max(photo.shape))
         width = max(1, round(side / 160))
         corners = _fixed([face.box[0::2], face.box[1::2]])
         for colour, extra in ((DARK, 2), (BOX, 0)):
@@ -82,7 +82,7 @@ def draw_points(photo: Image, faces: Sequence[Face], labels: Sequence[str] = ())
                     radius = round(max(side * size, 1.0) * 2**SHIFT)
                     cv2.circle(image, at, radius, shown, -1, cv2.LINE_AA, SHIFT)
         if labels:
-            _write(image, labels[number], left, top - 4, side / 220 + 0.2)
+            _write(image, labels[number], left, max(10, top - 4), side / 220 + 0.2)
     return image
 
 
@@ -136,7 +136,7 @@ def lay_over(image: Image, face: Face, pixels: Image) -> None:
 
 
 def _write(image: Image, text: str, x: float, y: float, scale: float) -> None:
-    at = (round(x), max(10, round(y)))
+    at = (round(x), round(y))
     for colour, width in ((DARK, 3), (BOX, 1)):
         cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, width, cv2.LINE_AA)
 

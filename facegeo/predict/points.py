@@ -52,7 +52,7 @@ class CascadePoints:
         ]
         stages = len(self.cascade.stages)
         found = np.concatenate([np.zeros((0, stages, 5, 2), np.float32), *parts])
-        return np.split(found, np.cumsum([len(own) for own in boxes])[:-1])
+        return np.split(found, np.cumsum([len(own) for own in boxes], dtype=int))[:-1]
 
     def _find(self, places: Sequence[tuple[Image, Boxes]]) -> Floats:
         store = _store(places).to(self.device)

@@ -64,3 +64,4 @@ def test_no_face_at_all_is_no_mistake(cascade: Cascade) -> None:
     image = np.zeros((8, 8, 3), np.uint8)
     (found,) = CascadePoints(cascade)([image], [np.zeros((0, 4))])
     assert found.shape == (0, 3, 5, 2)
+    assert CascadePoints(cascade)([], []) == []

@@ -1,0 +1,81 @@
+"""Drawings show what was found where it was found."""
+
+import numpy as np
+import pytest
+
+from facegeo.predict.drawing import STAGES, draw_normals, draw_points, draw_shading, enlarged
+from facegeo.predict.face import Face
+
+GREY = np.full((200, 300, 3), 128, np.uint8)
+POINTS = np.array([[120.0, 60], [180, 60], [150, 90], [125, 120], [175, 120]], np.float32)
+STEPS = np.stack([POINTS - [9, 0], POINTS - [4, 0], POINTS]).astype(np.float32)
+SQUARE = (100, 40, 100)
+
+
+def face(direction: tuple[float, float, float] = (0.0, 0.0, 1.0)) -> Face:
+    normals = np.zeros((50, 50, 3), np.float32) + np.array(direction, np.float32)
+    mask = np.zeros((50, 50), bool)
+    mask[10:40, 10:40] = True
+    return Face((100, 200, 40, 140), STEPS, SQUARE, normals, mask)
+
+
+def test_the_last_stage_is_a_dot_and_earlier_ones_are_rings() -> None:
+    drawn = draw_points(GREY, [face()])
+    for x, y in POINTS.astype(int):
+        assert drawn[y, x].tolist() == list(STAGES[2])
+        middle = drawn[y, x - 4].astype(int)
+        assert np.abs(middle - 128).max() < 8  # of stage 2's ring: empty
+        ring = drawn[y - 3 : y + 4, x - 4].reshape(-1, 3).astype(int)
+        assert (np.abs(ring - STAGES[1]).max(axis=1) < 40).any()
+    assert (GREY == 128).all()
+
+
+def test_a_box_off_the_photo_and_points_that_are_no_numbers_are_no_mistake() -> None:
+    lost = Face((-1e9, 90, -50, 9999), np.full((1, 5, 2), np.nan, np.float32))
+    assert draw_points(GREY, [lost], ["0"]).shape == GREY.shape
+
+
+def test_a_label_is_written_over_its_box() -> None:
+    plain, labelled = draw_points(GREY, [face()]), draw_points(GREY, [face()], ["12"])
+    rows, columns = np.nonzero((plain != labelled).any(axis=2))
+    assert rows.min() > 15
+    assert rows.max() < 42
+    assert columns.min() >= 98
+
+
+@pytest.mark.parametrize(
+    ("direction", "colour"),
+    [((0.0, 0.0, 1.0), (128, 128, 255)), ((1.0, 0.0, 0.0), (255, 128, 128))],
+)
+def test_normals_are_laid_over_the_mask_alone(
+    direction: tuple[float, float, float], colour: tuple[int, int, int]
+) -> None:
+    drawn = draw_normals(GREY, [face(direction)])
+    assert drawn[90, 150].tolist() == list(colour)
+    outside = np.ones(GREY.shape[:2], bool)
+    outside[59:121, 119:181] = False
+    assert (drawn[outside] == 128).all()
+    assert np.abs(drawn[66:114, 126:174].astype(int) - colour).max() <= 1
+    assert (drawn >= 127).all()  # no dark rim
+
+
+def test_shading_is_white_towards_the_light_and_black_away_from_it() -> None:
+    for direction, level in (((-(0.5**0.5), 0.0, 0.5**0.5), 255), ((1.0, 0.0, 0.0), 0)):
+        assert abs(int(draw_shading(GREY, [face(direction)], "left")[90, 150, 0]) - level) <= 1
+
+
+def test_faces_without_normals_stay_as_they_are() -> None:
+    plain = Face((100, 200, 40, 140), STEPS)
+    for draw in (draw_normals, draw_shading):
+        np.testing.assert_array_equal(draw(GREY, [plain]), GREY)
+
+
+def test_small_faces_are_enlarged_with_their_places() -> None:
+    photo, (moved,) = enlarged(GREY, [face()])
+    assert photo.shape == (600, 900, 3)  # 100 px to 240 or more
+    np.testing.assert_allclose(moved.box, (301, 601, 121, 421))
+    np.testing.assert_allclose(moved.points, POINTS * 3 + 1)
+    same, faces = enlarged(GREY.repeat(20, axis=0), [face()])
+    assert same.shape == (4000, 300, 3)
+    assert faces[0].box == face().box
+    assert enlarged(GREY, [])[0] is GREY

@@ -1,0 +1,193 @@
+"""Whole folders: what can be done is done, what can not is told, nothing stops the rest."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from facegeo.errors import UserError
+from facegeo.predict.box_file import BoxFile
+from facegeo.predict.detectors import WholeImage
+from facegeo.predict.face import Image
+from facegeo.predict.job import Report, Settings, predict_files
+from facegeo.predict.loading import load_normals
+from facegeo.predict.photo import read_photo
+from facegeo.predict.predictor import FindPoints, Predictor
+from facegeo.predict.results import Looks, read_faces
+
+Save = Callable[[Path, Image], Path]
+BOX = "20,72,22,74"
+
+
+@pytest.fixture
+def photos(tmp_path: Path, face: Image, save: Save, film: Callable[..., Path]) -> Path:
+    """Three good photos, one torn, one whose box lies elsewhere, one of nobody, and a video."""
+    folder = tmp_path / "photos"
+    for name in ("a.png", "b/a.png", "b/c d.png", "off.png", "nobody.png"):
+        save(folder / name, face)
+    (folder / "torn.jpg").write_bytes(b"\xff\xd8\xff torn")
+    film(folder / "clip.avi", [face] * 3)
+    lines = [f"{name},{BOX}" for name in ("a.png", "b/a.png", "b/c d.png", "clip.avi")]
+    lines += ["a.png,25,70,24,69", "off.png,500,600,22,74", "nobody2.png,1,9,1,9"]
+    header = "file,left,right,top,bottom"
+    (folder / "boxes.csv").write_text("\n".join([header, *lines]))
+    return folder
+
+
+@pytest.fixture
+def predictor(find_points: FindPoints, photos: Path) -> Predictor:
+    return Predictor(find_points, BoxFile(str(photos / "boxes.csv")))
+
+
+def run(photos: Path, predictor: Predictor, **options: object) -> Report:
+    settings = Settings(**options)  # type: ignore[arg-type]
+    return predict_files(str(photos), photos.parent / "out", predictor, settings)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 8])
+def test_what_can_be_done_is_done_and_the_rest_told(
+    photos: Path, predictor: Predictor, batch: int
+) -> None:
+    report = run(photos, predictor, batch=batch)
+    assert (report.photos, report.faces, report.videos, report.frames) == (4, 4, 1, 3)
+    assert report.without == ["nobody.png"]
+    assert report.faults == [
+        (
+            "off.png",
+            "wanted a box with its middle in the 96 x 96 image, "
+            "got left 500, right 600, top 22, bottom 74",
+        ),
+        ("torn.jpg", "wanted a readable image, got a file that stops in the middle"),
+    ]
+    out = photos.parent / "out"
+    assert len(read_faces((out / "a.png.json").read_text())) == 2
+    assert len(json.loads((out / "clip.avi.json").read_text())["frames"]) == 3
+    assert read_photo(out / "b/c d.png.points.jpg").shape == (480, 480, 3)
+    files = [line.split(",")[0] for line in (out / "points.csv").read_text().splitlines()]
+    assert files == ["file", "a.png", "a.png", "b/a.png", "b/c d.png", *["clip.avi"] * 3]
+    assert read_photo(out / "sheet.jpg").shape == (160, 5 * 160, 3)
+    assert {"off.png.json", "torn.jpg.json"}.isdisjoint(path.name for path in out.iterdir())
+
+
+def test_faces_do_not_depend_on_their_batch(photos: Path, predictor: Predictor) -> None:
+    rows = [
+        np.array([row[3:] for row in run(photos, predictor, batch=n).rows], float) for n in (1, 8)
+    ]
+    np.testing.assert_allclose(rows[0], rows[1], atol=2e-3)
+
+
+def test_twice_writes_the_same_files_and_takes_none_of_them_for_photos(
+    photos: Path, predictor: Predictor
+) -> None:
+    out = photos / "out"
+    for _ in range(2):
+        report = predict_files(str(photos), out, predictor, Settings())
+    assert report.photos == 4
+    names = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
+    listed = (out / "written.txt").read_text().splitlines()
+    assert sorted([*listed, ".lock", "written.txt"]) == names
+
+
+def test_a_file_of_somebody_stops_its_photo_alone(photos: Path, predictor: Predictor) -> None:
+    run(photos, predictor)
+    out = photos.parent / "out"
+    (out / "written.txt").write_text("")
+    for path in out.glob("[!aw]*"):
+        path.unlink() if path.is_file() else None
+    report = run(photos, predictor)
+    told = dict(report.faults)
+    assert "a.png.json was not written by facegeo-predict" in told["a.png"]
+    assert "nobody.png" not in told
+
+
+def test_normals_light_and_meshes(
+    tmp_path: Path,
+    face: Image,
+    save: Save,
+    find_points: FindPoints,
+    small_normals: Callable[..., Path],
+) -> None:
+    save(tmp_path / "in/a.png", face)
+    normals = load_normals(small_normals(tmp_path / "run"), "cpu")
+    predictor = Predictor(find_points, WholeImage(), normals)
+    out = tmp_path / "out"
+    for looks in (Looks(relight="studio", mesh="ply"), Looks(relight="rotating", mesh="obj")):
+        report = predict_files(str(tmp_path / "in"), out, predictor, Settings(looks=looks))
+        assert report.faults == []
+    kinds = {path.name.removeprefix("a.png") for path in out.glob("a.png*")}
+    films = {".face0.gif", ".relit.jpg", ".normals.jpg", ".shading.jpg", ".points.jpg", ".json"}
+    meshes = {".face0.ply", ".face0.obj", ".face0.mtl", ".face0.png", ".face0_normal.png", ".npz"}
+    assert kinds == films | meshes
+    arrays = np.load(out / "a.png.npz")
+    assert arrays["normals"].shape == (1, 32, 32, 3)
+    assert arrays["mask"].dtype == bool
+    assert arrays["square"].tolist() == [
+        list(read_faces((out / "a.png.json").read_text())[0].square or ())
+    ]
+    np.testing.assert_allclose(np.linalg.norm(arrays["normals"], axis=3), 1, atol=1e-3)
+    shown = read_photo(out / "a.png.normals.jpg")
+    assert shown.shape == face.shape
+    assert np.abs(shown.astype(int) - face).max() > 60
+    assert read_photo(out / "sheet.jpg").shape == (160, 320, 3)
+
+
+@pytest.mark.parametrize(
+    ("looks", "message"),
+    [
+        (Looks(light="noon"), r"light must be one of front, .*; got 'noon'"),
+        (Looks(relight="studio"), "relight and mesh need normals; add normals=MODEL"),
+        (Looks(mesh="glb"), "relight and mesh need normals"),
+    ],
+)
+def test_mistakes_are_told_before_any_photo_is_read(
+    photos: Path, predictor: Predictor, looks: Looks, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        run(photos, predictor, looks=looks)
+    assert not (photos.parent / "out").exists()
+
+
+def test_unknown_lights_and_meshes_are_refused() -> None:
+    with pytest.raises(UserError, match=r"relight must be one of front, .*rotating; got 'noon'"):
+        Looks(relight="noon").check(normals=True)
+    with pytest.raises(UserError, match="mesh must be one of obj, ply, glb; got 'stl'"):
+        Looks(mesh="stl").check(normals=True)
+    with pytest.raises(UserError, match="batch must be 1 or more, got 0"):
+        Settings(batch=0)
+
+
+def test_an_empty_folder_is_a_mistake(tmp_path: Path, find_points: FindPoints) -> None:
+    (tmp_path / "in").mkdir()
+    with pytest.raises(UserError, match=r"wanted photos or videos .*, found none"):
+        predict_files(
+            str(tmp_path / "in"), tmp_path / "out", Predictor(find_points, WholeImage()), Settings()
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_turned_photo_is_predicted_as_it_is_seen(
+    tmp_path: Path, face: Image, find_points: FindPoints
+) -> None:
+    """Stored on its side with the tag that says so: points as of the photo itself."""
+    (tmp_path / "in").mkdir()
+    stored = cv2.imencode(".jpg", np.rot90(face)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 100])[1]
+    orientation = bytes.fromhex(
+        "ffe1 0022 457869660000 4d4d002a00000008 0001 0112 0003 00000001 0006 0000 00000000"
+    )
+    data = stored.tobytes()
+    (tmp_path / "in/turned.jpg").write_bytes(data[:2] + orientation + data[2:])
+    cv2.imwrite(str(tmp_path / "in/as_it_is.png"), face[..., ::-1])
+    boxes = "file,left,right,top,bottom\n" + "\n".join(
+        f"{n},{BOX}" for n in ("turned.jpg", "as_it_is.png")
+    )
+    (tmp_path / "boxes.csv").write_text(boxes)
+    predictor = Predictor(find_points, BoxFile(str(tmp_path / "boxes.csv")))
+    predict_files(str(tmp_path / "in"), tmp_path / "out", predictor, Settings())
+    turned, plain = (
+        read_faces((tmp_path / f"out/{name}.json").read_text())[0].points
+        for name in ("turned.jpg", "as_it_is.png")
+    )
+    assert np.abs(turned - plain).max() < 1
