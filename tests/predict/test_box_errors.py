@@ -1,0 +1,96 @@
+"""Errors in moved boxes, and the mapping of a detector's boxes."""
+
+import numpy as np
+import pytest
+import torch
+
+from facegeo.checkpoint import load_model
+from facegeo.data.augment import Augment
+from facegeo.data.lfpw import LFPWDataModule
+from facegeo.models.ccnn import Cascade
+from facegeo.predict.box import BoxMapping
+from facegeo.predict.box_errors import errors_in, fit_mapping, match, moved
+from facegeo.procedures.found_points import find_points, measure
+
+GIVEN = np.array([[10.0, 50, 20, 60], [0, 30, 0, 30], [5, 25, 5, 25]])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> LFPWDataModule:
+    cache = str(tmp_path_factory.mktemp("cache"))
+    return LFPWDataModule("tests/fixtures/landmarks", cache, Augment())
+
+
+@pytest.fixture(scope="module")
+def cascade() -> Cascade:
+    model, _ = load_model("ccnn-lfpw")
+    assert isinstance(model, Cascade)
+    return model
+
+
+def test_in_the_given_boxes_errors_are_those_of_an_evaluation(
+    data: LFPWDataModule, cascade: Cascade
+) -> None:
+    faces = data.faces("test")
+    rows = torch.arange(len(faces.boxes))
+    errors = errors_in(cascade, faces, rows, faces.boxes, "cpu")
+    measured = measure(find_points(cascade, data, "test", torch.device("cpu")), "test")
+    wanted = [m.compute()[f"test/{name}/error_pct"] for name, m in measured.items()]
+    torch.testing.assert_close(errors.mean(dim=0), torch.stack(wanted).float(), atol=1e-3, rtol=0)
+
+
+def test_errors_are_shares_of_the_given_box_and_grow_with_the_move(
+    data: LFPWDataModule, cascade: Cascade
+) -> None:
+    faces = data.faces("test")
+    rows = torch.tensor([3, 1])
+    still, far = (
+        errors_in(cascade, faces, rows, moved(faces.boxes[rows], shift, 1.0, 0), "cpu")
+        for shift in (0.0, 0.6)
+    )
+    assert (far[:, -1] > 5 * still[:, -1]).all()
+    # Sides are not what errors are divided by: a larger box alone does not make them smaller.
+    assert (far < 200).all()
+    other = errors_in(cascade, faces, rows[1:], faces.boxes[rows[1:]], "cpu")
+    torch.testing.assert_close(other[0], still[1], atol=1e-3, rtol=0)
+
+
+def test_boxes_move_by_their_sides_in_every_direction() -> None:
+    boxes = torch.tensor([[10.0, 30, 20, 60]]).expand(1000, 4)
+    got = moved(boxes, 0.5, 2.0, seed=0)
+    sides = torch.stack([got[:, 1] - got[:, 0], got[:, 3] - got[:, 2]], dim=1)
+    torch.testing.assert_close(sides, torch.tensor([[40.0, 80]]).expand(1000, 2))
+    middle = torch.stack([got[:, :2].mean(dim=1) - 20, got[:, 2:].mean(dim=1) - 40], dim=1)
+    length = (middle / torch.tensor([20.0, 40])).norm(dim=1)
+    torch.testing.assert_close(length, torch.full((1000,), 0.5))
+    assert (middle.mean(dim=0).abs() < 1).all()
+    torch.testing.assert_close(moved(boxes, 0.0, 1.0, seed=3), boxes)
+    assert moved(boxes, 0.5, 1.0, seed=1).equal(moved(boxes, 0.5, 1.0, seed=1))
+
+
+def test_the_box_that_overlaps_most_is_the_faces() -> None:
+    none = np.zeros((0, 4))
+    far = np.array([[80.0, 99, 80, 99]])
+    found = [np.concatenate([far, GIVEN[:1] + 4, GIVEN[:1] + 1]), none, far]
+    matched = match(GIVEN, found)
+    assert matched.rows.tolist() == [0]
+    np.testing.assert_array_equal(matched.boxes, GIVEN[:1] + 1)
+    assert (matched.images, matched.others) == (3, 3)
+    assert match(GIVEN[:1], [none]).boxes.shape == (0, 4)
+
+
+def test_the_mapping_that_made_the_boxes_is_found_through_some_wrong_ones() -> None:
+    random = np.random.default_rng(0)
+    low = random.uniform(0, 50, (200, 2))
+    side = random.uniform(20, 60, (200, 1))
+    own = np.stack([low[:, 0], low[:, 0] + side[:, 0], low[:, 1], low[:, 1] + side[:, 0]], axis=1)
+    wanted = BoxMapping(right=0.03, down=-0.1, scale=0.8)
+    given = wanted(own)
+    given[:40] += 30  # another face
+    fitted, spread = fit_mapping(given, own)
+    for name in ("right", "down", "scale"):
+        assert getattr(fitted, name) == pytest.approx(getattr(wanted, name), abs=1e-9)
+        assert getattr(spread, name) == pytest.approx(0, abs=1e-9)
+    noisy, spread = fit_mapping(given[40:] + random.normal(0, 2, (160, 4)), own[40:])
+    assert noisy.scale == pytest.approx(0.8, abs=0.03)
+    assert spread.scale > 0.01
