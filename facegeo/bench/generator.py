@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from facegeo.bench.case import Case
-from facegeo.bench.machine import cores
-from facegeo.bench.onnx_session import has_onnx, session, to_onnx
+from facegeo.bench.onnx_session import generator_file, has_onnx, session
 from facegeo.bench.report import Row
 from facegeo.bench.timing import Candidate
 from facegeo.models.casfne.fast import fast_generator
@@ -36,7 +35,7 @@ def cpu_cases(
         model: In eval mode.
         size: Side of the images, px.
         batches: Images of a call.
-        threads: Cores of a call; 0: all.
+        threads: Cores of a call.
         compiled: Take ``torch.compile`` in: two minutes more.
     """
     image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
@@ -51,8 +50,8 @@ def cpu_cases(
         networks["fast form, torch.compile"] = torch.compile(fast_generator(model))  # type: ignore[assignment]
     files = {}
     if has_onnx():
-        files["published, ONNX Runtime"] = to_onnx(model, image)
-        files["fast form, ONNX Runtime"] = to_onnx(fast_generator(model, "quarters"), image)
+        files["published, ONNX Runtime"] = generator_file(model, size)
+        files["fast form, ONNX Runtime"] = generator_file(fast_generator(model, "quarters"), size)
     for count in threads:
         for batch in batches:
             images = image.expand(batch, -1, -1, -1).contiguous()
@@ -64,7 +63,7 @@ def cpu_cases(
                 Candidate(name, partial(session(file, count), images.numpy()), batch)
                 for name, file in files.items()
             ]
-            yield Case(GROUP, _name(batch, count), candidates, threads=count or cores())
+            yield Case(GROUP, _name(batch, count), candidates, threads=count)
 
 
 def cuda_cases(model: CasFNE, size: int, batches: Sequence[int]) -> Iterator[Case]:
@@ -93,8 +92,7 @@ def cuda_cases(model: CasFNE, size: int, batches: Sequence[int]) -> Iterator[Cas
 
 
 def _name(batch: int, threads: int) -> str:
-    count = threads or cores()
-    return f"{_images(batch)}, {count} thread{'s' * (count > 1)}"
+    return f"{_images(batch)}, {threads} thread{'s' * (threads > 1)}"
 
 
 def _images(batch: int) -> str:

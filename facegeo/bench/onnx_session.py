@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.export import Dim
+
+from facegeo.models.ccnn import Cascade
 
 MISSING = "ONNX Runtime: pip install 'facegeo[export]'"
 Run = Callable[..., list[npt.NDArray[Any]]]
@@ -23,29 +23,33 @@ def has_onnx() -> bool:
     return all(find_spec(name) for name in ("onnx", "onnxruntime", "onnxscript"))
 
 
-def to_onnx(network: nn.Module, image: Tensor) -> bytes:
-    """A network of images (B, 3, H, W) as an ONNX file, for any B; ``image`` is one of them."""
-    with _quiet(), torch.no_grad():
-        program = torch.onnx.export(
-            network,
-            (image.expand(2, -1, -1, -1).contiguous(),),
-            dynamo=True,
-            dynamic_shapes=({0: torch.export.Dim("B", min=1)},),
-            verbose=False,
-        )
-    assert program is not None
-    return bytes(program.model_proto.SerializeToString())
+def cascade_file(cascade: Cascade) -> bytes:
+    """A cascade as ``facegeo-export`` writes it: image and boxes in, points out."""
+    from facegeo.export.onnx_file import onnx_bytes
+    from facegeo.export.programs import cascade_program
+
+    return onnx_bytes(cascade_program(cascade), ["image", "boxes"], ["points"], {})
 
 
-def session(file: bytes, threads: int, device: str = "cpu") -> Run:
-    """Run a file with so many threads: takes arrays in the order of its inputs."""
+def generator_file(network: nn.Module, size: int) -> bytes:
+    """A generator of normals as it stands: images (B, 3, S, S) in, every stage's normals out."""
+    from facegeo.export.onnx_file import onnx_bytes
+
+    images = torch.rand(2, 3, size, size)
+    shapes = ({0: Dim("B", min=1)},)
+    with torch.no_grad():
+        program = torch.export.export(network, (images,), dynamic_shapes=shapes)
+    return onnx_bytes(program, ["images"], [], {})
+
+
+def session(file: bytes, threads: int) -> Run:
+    """Run a file on so many cores: takes arrays in the order of its inputs."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    name = "CUDAExecutionProvider" if device == "cuda" else "CPUExecutionProvider"
-    loaded = onnxruntime.InferenceSession(file, options, providers=[name])
+    options.log_severity_level = 3  # errors
+    loaded = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     names = [one.name for one in loaded.get_inputs()]
 
     def run(*inputs: npt.NDArray[np.generic]) -> list[npt.NDArray[Any]]:
@@ -53,15 +57,3 @@ def session(file: bytes, threads: int, device: str = "cpu") -> Run:
         return found
 
     return run
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Leave out what the exporter says of its own work and of libraries that are not needed."""
-    logging.disable(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(logging.NOTSET)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from facegeo.bench import generator
+from facegeo.bench import cascade, generator
 from facegeo.bench.case import Case
 from facegeo.bench.machine import cores, machine
 from facegeo.bench.onnx_session import MISSING, has_onnx
@@ -18,6 +18,7 @@ from facegeo.bench.timing import CLOCKS, Timing
 from facegeo.checkpoint import load_model
 from facegeo.errors import UserError
 from facegeo.models.casfne.generator import CasFNE
+from facegeo.models.ccnn import Cascade
 
 log = logging.getLogger(__name__)
 GROUPS = ("ccnn", "casfne", "training", "rendering")
@@ -99,6 +100,18 @@ def run_bench(settings: Settings) -> Report:
     return Report(machine(), about, rows, missing)
 
 
+def _ccnn(settings: Settings, missing: list[str]) -> Iterator[list[Row]]:
+    model, _ = load_model(settings.groups["ccnn"]["model"])
+    if not isinstance(model, Cascade):
+        raise UserError(f"ccnn.model must be a cascade, got a {type(model).__name__}")
+    yield [cascade.PAPER]
+    if settings.on_cpu:
+        cases = cascade.cpu_cases(model, settings.batches, settings.counts, missing)
+        yield from _measured(cases, settings.timing)
+    if settings.on_cuda:
+        yield from _measured(cascade.cuda_cases(model, settings.batches), settings.timing)
+
+
 def _casfne(settings: Settings, missing: list[str]) -> Iterator[list[Row]]:
     own = settings.groups["casfne"]
     model = _generator(own["model"])
@@ -128,4 +141,4 @@ def _generator(name: str | None) -> CasFNE:
     return model
 
 
-GROUP_ROWS = {"casfne": _casfne}
+GROUP_ROWS = {"ccnn": _ccnn, "casfne": _casfne}
