@@ -1,11 +1,16 @@
 """``facegeo-predict``."""
 
+import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from facegeo.cli.app import launch
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+
+PATHS = ("input", "output", "checkpoint", "normals", "detector.path", "detector.model")
 
 
 def _predict(cfg: "DictConfig") -> None:
@@ -30,8 +35,28 @@ def _predict(cfg: "DictConfig") -> None:
         raise SystemExit(1)
 
 
+def quoted_paths(words: Sequence[str]) -> list[str]:
+    """Quote the values of keys that hold paths, whose brackets and commas are no lists.
+
+    Values that are quoted already stay, and so do all of a multirun, where commas part them.
+
+    >>> quoted_paths(["input=Me (1), 2.jpg", "output=found", "smooth=true", "normals=null"])
+    ["input='Me (1), 2.jpg'", "output='found'", 'smooth=true', 'normals=null']
+    """
+    if {"-m", "--multirun"} & {*words}:
+        return [*words]
+    return [_quoted(*word.partition("=")) for word in words]
+
+
+def _quoted(key: str, sign: str, value: str) -> str:
+    plain = key in PATHS and value not in ("", "null", "???") and value[0] not in "'\""
+    inside = value.replace("'", "\\'")
+    return f"{key}='{inside}'" if plain else f"{key}{sign}{value}"
+
+
 def main() -> None:
     """Predict photos and videos from the command line."""
+    sys.argv[1:] = quoted_paths(sys.argv[1:])
     launch(
         _predict,
         "predict",

@@ -33,6 +33,16 @@ def test_a_folder_with_a_list_of_boxes(
     assert "wanted a readable image, got an empty file (0 bytes)" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["Me (1), [2].jpg", "it's = ü {x} $y.jpg", "'quoted'.jpg"])
+def test_names_need_no_quotes_of_ours(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_bytes((FACES / "test/000000.jpg").read_bytes())
+    told = ("detector=whole", "device=cpu")
+    run(monkeypatch, f"input={tmp_path / name}", f"output={tmp_path / 'out'}", *told)
+    assert (tmp_path / f"out/{name}.json").is_file()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
