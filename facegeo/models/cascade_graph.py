@@ -68,8 +68,8 @@ class CascadeGraph(nn.Module):
         depth = level.amax(1) + 1
         sizes, starts = level_places(regions, depth)
         pixels = region_pyramid(image, regions, depth)
-        size = sizes.gather(1, level[..., None].expand(-1, -1, 2)).int()
-        start = starts.gather(1, level).int()
+        size = sizes.gather(1, level[..., None].expand(-1, -1, 2))
+        start = starts.gather(1, level)
         scale = self.scales[level][..., None]
         origin = regions[:, None, 0::2].float()
         canvas = _canvas(image, low, sides)
@@ -85,12 +85,19 @@ class CascadeGraph(nn.Module):
             first = (first - origin + 0.5) * scale[:, own] - 0.5
             tick = step[:, own] * scale[:, own]
             crops = _sample(pixels, first, tick, size[:, own], start[:, own], side)
-            votes = stage.bank(_standardise(grey(crops) if stage.colour == "grey" else crops))
+            crops = _standardise(grey(crops) if stage.colour == "grey" else crops)
+            votes = _in_nets_type(stage.bank, crops)
             frames = stage.frames(windows, canvas)
             places = (votes.unflatten(1, (-1, 2)) - 0.5) * (2 * frames[..., 2:]) + frames[..., :2]
             anchors = cast(Tensor, getattr(self, f"fusion{number}")) @ places
             found.append(anchors)
         return torch.stack(found, dim=1) * sides[:, None, None] + low[:, None, None]
+
+
+def _in_nets_type(nets: nn.Module, crops: Tensor) -> Tensor:
+    """Outputs in float32 of nets that may be in half precision."""
+    kind = next(nets.parameters()).dtype
+    return cast(Tensor, nets(crops.to(kind))).float()
 
 
 def _corner(boxes: Tensor) -> tuple[Tensor, Tensor]:
@@ -115,8 +122,8 @@ def _sample(
         pixels: What ``region_pyramid`` returns, (P,).
         first: First sample of each window on its level, px, (F, W, 2).
         tick: Distance of samples, px, (F, W, 2).
-        size: Width and height of the level, px, int32, (F, W, 2).
-        start: Index of the level's first value, int32, (F, W).
+        size: Width and height of the level, px, int64, (F, W, 2).
+        start: Index of the level's first value, int64, (F, W).
         side: Side S of the crops, px.
 
     Returns:
@@ -126,12 +133,12 @@ def _sample(
     last = (size - 1)[..., None]
     grid = first[..., None] + tick[..., None] * ticks  # (F, W, 2, S)
     grid = torch.minimum(grid.clamp_min(0), last.float())
-    near = grid.int()
+    near = grid.long()
     part = grid - near.float()
     far = torch.minimum(near + 1, last)
     width = size[..., :1]
     row = 3 * (width + (width & 1))
-    channel = torch.arange(3, device=first.device, dtype=torch.int32)[:, None]
+    channel = torch.arange(3, device=first.device)[:, None]
     top, bottom = (
         ((start[..., None] + row * end[:, :, 1])[:, :, None] + channel)[..., None]
         for end in (near, far)
@@ -148,7 +155,7 @@ def _sample(
 
 
 def _values(pixels: Tensor, index: Tensor) -> Tensor:
-    return pixels.gather(0, index.flatten().long()).view(index.shape).float()
+    return pixels.gather(0, index.flatten()).view(index.shape).float()
 
 
 def _standardise(crops: Tensor) -> Tensor:

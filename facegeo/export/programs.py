@@ -1,0 +1,80 @@
+"""Trained models as traced programs of PyTorch, ready to be saved or turned into ONNX."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from facegeo.models.casfne.fast import fast_generator
+from facegeo.models.casfne.generator import CasFNE
+from facegeo.models.cascade_graph import CascadeGraph
+from facegeo.models.ccnn import Cascade
+
+EXAMPLE_BOXES = [[20.0, 80.0, 20.0, 80.0], [30.0, 90.0, 25.0, 85.0]]
+
+
+def cascade_program(cascade: Cascade, half: bool = False) -> ExportedProgram:
+    """Trace a cascade, crops and all, for images of any size and any number of faces.
+
+    Args:
+        cascade: Trained.
+        half: Nets in float16; geometry and crops stay in float32.
+
+    Returns:
+        image (H, W, 3) uint8 and boxes (F, 4) float64 in, points (F, T, 5, 2) float32 out, px.
+    """
+    cascade = deepcopy(cascade).eval()
+    if half:
+        for stage in cascade.by_name().values():
+            stage.bank.half()
+    image = torch.zeros(100, 120, 3, dtype=torch.uint8)
+    boxes = torch.tensor(EXAMPLE_BOXES, dtype=torch.float64)
+    shapes = {"image": {0: Dim("H", min=2), 1: Dim("W", min=2)}, "boxes": {0: Dim("F", min=1)}}
+    return _trace(CascadeGraph(cascade), (image, boxes), shapes)
+
+
+def normals_program(generator: nn.Module, t: int, size: int | None, half: bool) -> ExportedProgram:
+    """Trace a generator of normals for any number of images.
+
+    Args:
+        generator: Trained.
+        t: Refinements.
+        size: Side S of the images, px; None: sides H and W that are multiples of 32.
+        half: Weights and maps in float16; images and normals stay in float32.
+
+    Returns:
+        images (B, 3, S, S) in [0, 1] in; t + 1 maps of normals (B, 3, S, S) out, from the initial
+        to the last.
+    """
+    if isinstance(generator, CasFNE):
+        generator = fast_generator(generator, doubling="quarters")  # fastest in ONNX Runtime
+    side = size or 64
+    shapes: dict[int, object] = {0: Dim("B", min=1)}
+    if size is None:
+        shapes |= {2: 32 * Dim("H_32", min=1), 3: 32 * Dim("W_32", min=1)}
+    return _trace(_Normals(generator, t, half), (torch.rand(2, 3, side, side),), {"images": shapes})
+
+
+class _Normals(nn.Module):
+    """A generator with t fixed and float32 outside."""
+
+    def __init__(self, generator: nn.Module, t: int, half: bool) -> None:
+        super().__init__()
+        self.generator, self.t = deepcopy(generator).eval(), t
+        self.kind = torch.float16 if half else torch.float32
+        self.generator.to(self.kind)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        found = cast(tuple[Tensor, ...], self.generator(images.to(self.kind), self.t))
+        return tuple(normals.float() for normals in found)
+
+
+def _trace(
+    module: nn.Module, example: tuple[Tensor, ...], shapes: dict[str, dict[int, object]]
+) -> ExportedProgram:
+    with torch.no_grad():
+        return torch.export.export(module.eval(), example, dynamic_shapes=shapes)
