@@ -70,7 +70,9 @@ def test_everything_is_written(measured: tuple[Path, dict[str, float]]) -> None:
     assert "| true/weighted |" in (folder / "geometry.md").read_text()
     picture = cv2.imread(str(folder / "faces.png"))
     assert picture is not None
-    assert picture.shape[1] == 8 * (128 + 4) + 4  # 64 px are shown doubled
+    height, width = picture.shape[:2]
+    assert width == 8 * (128 + 4) + 4  # 64 px are shown doubled
+    assert height > 2 * 128
     assert (folder / "face.gif").read_bytes()[:3] == b"GIF"
     assert (folder / "face.glb").read_bytes()[:4] == b"glTF"
 
@@ -89,6 +91,14 @@ def test_an_offset_is_no_error_and_a_step_counts_in_widths_of_the_face() -> None
     depth, angle = procedure._errors(face, stepped)
     assert depth == pytest.approx(5)
     assert 0 < angle < 20
+
+
+def test_pixels_of_no_triangle_have_no_angle() -> None:
+    true = np.broadcast_to((0.0, 0.0, 1.0), (3, 3, 3))
+    found = np.broadcast_to((0.0, 0.6, 0.8), (3, 3, 3)).copy()
+    found[0, 0] = 0
+    whole = np.ones((3, 3), dtype=bool)
+    assert procedure._angle(found, true, whole) == pytest.approx(np.degrees(np.arccos(0.8)))
 
 
 def test_faces_are_the_seeds_and_their_lights_take_turns() -> None:
@@ -112,6 +122,15 @@ def test_the_coarse_surface_is_the_true_one_without_short_waves() -> None:
     rough = [np.abs(np.diff(d, 2, axis=1))[mask[:, 1:-1]] for d in (coarse, face.render.depth)]
     assert np.nanmedian(rough[0]) < 0.8 * np.nanmedian(rough[1])
     assert abs((coarse - face.render.depth)[mask].mean()) < 0.01 * face.width
+
+
+def test_what_is_flat_stays_where_it_is_up_to_the_edge() -> None:
+    mask = np.zeros((40, 40), dtype=bool)
+    mask[5:30, 8:30] = True
+    flat = np.where(mask, np.float32(10), np.float32(np.nan))
+    face: Any = SimpleNamespace(render=SimpleNamespace(mask=mask, depth=flat), width=22)
+    coarse = surfaces_of(QUESTION, face, {})["coarse surface"]
+    np.testing.assert_allclose(coarse[mask], 10, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
