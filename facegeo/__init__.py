@@ -13,7 +13,8 @@ def load(name: str = "ccnn-lfpw", **options: Any) -> "Predictor":
 
     Args:
         name: A cascade: a released name, a model file, a run's folder or an exported ``.onnx``.
-        **options: ``normals``, ``detect`` and ``device`` of ``facegeo.predict.loading.load``.
+        **options: ``normals``, ``detect``, ``device`` and ``looks`` of
+            ``facegeo.predict.loading.load``.
 
     Raises:
         UserError: If there is no such model, or it finds something else.

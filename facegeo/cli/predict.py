@@ -25,7 +25,9 @@ def _predict(cfg: "DictConfig") -> None:
     from facegeo.predict.results import Looks
 
     detect = instantiate(cfg.detector)
-    predictor = load(cfg.checkpoint, normals=cfg.normals, detect=detect, device=cfg.device)
+    predictor = load(
+        cfg.checkpoint, normals=cfg.normals, detect=detect, device=cfg.device, looks=cfg.looks
+    )
     smooth = OneEuro(**cfg.one_euro) if cfg.smooth else None
     settings = Settings(cfg.batch, Looks(cfg.light, cfg.relight, cfg.mesh), smooth)
     report = predict_files(str(cfg.input), Path(cfg.output).expanduser(), predictor, settings)

@@ -1,23 +1,25 @@
 """Error of each stage against how wrong the face box is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from facegeo.figures.canvas import COLOURS, DASHES, MARKERS, canvas, save_png
 
-Curves = Mapping[float, npt.NDArray[np.float64]]
+Curves = Mapping[float, Sequence[float]]
 
 
-def box_error_plot(path: Path, by_shift: Curves, by_scale: Curves, title: str) -> Path:
-    """Draw the error of each stage against the move of the box and against its scale.
+def box_error_plot(
+    path: Path, by_shift: Curves, by_scale: Curves, names: Sequence[str], title: str
+) -> Path:
+    """Draw errors against the move of the box and against its scale.
 
     Args:
         path: PNG file to write; its folder is made.
-        by_shift: Errors after each stage, % of the given box's width, (T,), by move in box sides.
+        by_shift: Errors, % of the given box's width, one for each name, by move in box sides.
         by_scale: The same by scale of the sides.
+        names: Of the errors, such as the stages after which they were measured.
         title: One line; say what faces these are.
 
     Returns:
@@ -31,9 +33,9 @@ def box_error_plot(path: Path, by_shift: Curves, by_scale: Curves, title: str) -
         (axes[1], by_scale, "side of the box (given sides)"),
     ):
         errors = np.array(list(curves.values()))
-        for stage, values in enumerate(errors.T):
-            style = {"color": COLOURS[stage], "linestyle": DASHES[stage], "marker": MARKERS[stage]}
-            axis.plot(list(curves), values, label=f"stage {stage + 1}", linewidth=2, **style)
+        for values, name, *style in zip(errors.T, names, COLOURS, DASHES, MARKERS, strict=False):
+            look = dict(zip(("color", "linestyle", "marker"), style, strict=True))
+            axis.plot(list(curves), values, label=name, linewidth=2, **look)
         axis.set_xlabel(label)
         axis.grid(color="0.85")
     axes[0].set_ylim(bottom=0)

@@ -80,6 +80,14 @@ def paired_overlap(boxes: Boxes, others: Boxes) -> npt.NDArray[np.float64]:
     return np.array(shares, np.float64)
 
 
+def is_inside(boxes: Boxes, height: int, width: int) -> npt.NDArray[np.bool_]:
+    """Tell which boxes (F, 4) have their middle in an image and are 2 px wide or more, (F,)."""
+    middle = (boxes[:, 0::2] + boxes[:, 1::2]) / 2
+    within = ((middle >= 0) & (middle <= [width - 1, height - 1])).all(axis=1)
+    wide = (boxes[:, 1::2] - boxes[:, 0::2] >= 2).all(axis=1)
+    return np.asarray(within & wide, np.bool_)
+
+
 def check_boxes(boxes: npt.ArrayLike, height: int, width: int) -> Boxes:
     """Return boxes as float64 (F, 4); one box (4,) may stand alone.
 
@@ -102,8 +110,7 @@ def check_boxes(boxes: npt.ArrayLike, height: int, width: int) -> Boxes:
         got = f"left {left:g}, right {right:g}, top {top:g}, bottom {bottom:g}"
         if not (right - left >= 2 and bottom - top >= 2 and np.isfinite([right, bottom]).all()):
             raise UserError(f"wanted a box of 2 px or more, left < right, top < bottom; got {got}")
-        inside = 0 <= left + right <= 2 * (width - 1) and 0 <= top + bottom <= 2 * (height - 1)
-        if not inside:
+        if not is_inside(np.array([[left, right, top, bottom]]), height, width).all():
             wanted = f"wanted a box with its middle in the {width} x {height} image"
             raise UserError(f"{wanted}, got {got}")
     return array

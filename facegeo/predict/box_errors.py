@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from facegeo.data.face_views import Faces, canvas_window
+from facegeo.data.pixels import PixelStore
 from facegeo.geometry.crops import FaceCrops
 from facegeo.geometry.points import point_errors
 from facegeo.geometry.views import view_frames
 from facegeo.models.ccnn import Cascade
-from facegeo.predict.box import BoxMapping, overlap
+from facegeo.predict.box import BoxMapping, box_of_points, overlap
 from facegeo.predict.face import Boxes
 
 BATCH = 256
@@ -25,7 +26,12 @@ SAME_FACE = 0.3
 
 @torch.inference_mode()
 def errors_in(
-    cascade: Cascade, faces: Faces, rows: Tensor, boxes: Tensor, device: torch.device | str
+    cascade: Cascade,
+    faces: Faces,
+    rows: Tensor,
+    boxes: Tensor,
+    device: torch.device | str,
+    looks: int = 1,
 ) -> Tensor:
     """Mean error of the five points after each stage, in % of the *given* box's width.
 
@@ -36,6 +42,7 @@ def errors_in(
         rows: Of ``faces``, (N,).
         boxes: Where the cascade looks for them, left, right, top, bottom, px, (N, 4).
         device: Where it runs.
+        looks: 2: look again in the box that the points found tell.
 
     Returns:
         Shape (N, T).
@@ -44,18 +51,28 @@ def errors_in(
     parts = []
     for index in torch.arange(len(rows)).split(BATCH):
         some, box = rows[index], boxes[index].float()
-        none, still = torch.zeros(len(some)), torch.zeros(len(some), dtype=torch.bool)
-        frames = view_frames(box, none, still, none + 1, torch.zeros(len(some), 2))
-        canvas = canvas_window(box, faces.image_size[some], still, torch.zeros(len(some), 2))
-        crop = FaceCrops(store, some.to(device), frames.to(device))
-        found = cascade(crop, canvas.to(device)).cpu()
-        sides = box[:, 1::2] - box[:, 0::2]
-        points = found * sides[:, None, None] + box[:, None, None, 0::2]
-        width = faces.boxes[some, 1] - faces.boxes[some, 0]
-        true = faces.points[some]
+        points = _points(cascade, store, faces.image_size, some, box)
+        for _ in range(looks - 1):
+            box = torch.from_numpy(box_of_points(points[:, -1].numpy())).float()
+            points = _points(cascade, store, faces.image_size, some, box)
+        width, true = faces.boxes[some, 1] - faces.boxes[some, 0], faces.points[some]
         stages = [point_errors(p, true, width).mean(dim=1) for p in points.unbind(1)]
         parts.append(100 * torch.stack(stages, dim=1))
     return torch.cat(parts)
+
+
+def _points(
+    cascade: Cascade, store: PixelStore, image_size: Tensor, rows: Tensor, boxes: Tensor
+) -> Tensor:
+    """Points found in boxes (B, 4) of the faces at ``rows``, px, (B, T, 5, 2), on the CPU."""
+    device, none = store.pixels.device, torch.zeros(len(rows))
+    still, shift = torch.zeros(len(rows), dtype=torch.bool), torch.zeros(len(rows), 2)
+    frames = view_frames(boxes, none, still, none + 1, shift)
+    canvas = canvas_window(boxes, image_size[rows], still, shift)
+    found = cascade(FaceCrops(store, rows.to(device), frames.to(device)), canvas.to(device)).cpu()
+    sides = boxes[:, 1::2] - boxes[:, 0::2]
+    points: Tensor = found * sides[:, None, None] + boxes[:, None, None, 0::2]
+    return points
 
 
 def moved(boxes: Tensor, shift: float, scale: float, seed: int) -> Tensor:

@@ -27,6 +27,7 @@ FAILED_PCT = 10.0
 BOXES = {
     "given": "given",
     "mapped": "Haar's, mapped",
+    "again": "the same, two looks",
     "raw": "Haar's own",
     "missed": "given, missed",
 }
@@ -47,8 +48,8 @@ def report_boxes(
     Args:
         cascade: Trained.
         data: The faces.
-        folder: Gets ``grid``, ``detector`` and ``mapping`` as Markdown and CSV, ``boxes.png`` and
-            ``metrics.json``.
+        folder: Gets ``grid``, ``again``, ``mapping`` and ``detector`` as Markdown and CSV,
+            ``boxes.png`` and ``metrics.json``.
         shifts: Moves of the box, box sides; 0 must be among them.
         scales: Of its sides; 1 must be among them.
         device: Where the cascade runs.
@@ -58,17 +59,26 @@ def report_boxes(
     """
     console = Console()
     test, train = data.faces("test"), data.faces("train")
-    grid = _grid(cascade, test, shifts, scales, device)
+    cells = [(float(shift), float(scale)) for shift in shifts for scale in scales]
+    grid = _grid(cascade, test, cells, device)
     keep_table(folder, "grid", _grid_table(grid, data.title, len(test.boxes)), console)
-    box_error_plot(
-        folder / "boxes.png",
-        {shift: grid[shift, 1.0] for shift in shifts},
-        {scale: grid[0.0, scale] for scale in scales},
-        f"{len(test.boxes)} test faces of {data.title}",
-    )
+    axes = [cell for cell in grid if cell[0] == 0 or cell[1] == 1]
+    again = _grid(cascade, test, axes, device, looks=2)
+    keep_table(folder, "again", _again_table(grid, again, data.title, len(test.boxes)), console)
+    curves = [
+        {at: [*grid[cell], again[cell][-1]] for at, cell in cells.items()}
+        for cells in (
+            {float(shift): (float(shift), 1.0) for shift in shifts},
+            {float(scale): (0.0, float(scale)) for scale in scales},
+        )
+    ]
+    names = [f"stage {i + 1}" for i in range(len(cascade.stages))] + ["the last, second look"]
+    title = f"{len(test.boxes)} test faces of {data.title}"
+    box_error_plot(folder / "boxes.png", curves[0], curves[1], names, title)
     numbers = {
-        f"shift{shift:g}/scale{scale:g}/stage{stage + 1}/error_pct": float(error)
-        for (shift, scale), errors in grid.items()
+        f"{name}shift{shift:g}/scale{scale:g}/stage{stage + 1}/error_pct": float(error)
+        for name, cells in (("", grid), ("again/", again))
+        for (shift, scale), errors in cells.items()
         for stage, error in enumerate(errors)
     }
     haar = Haar()
@@ -89,16 +99,15 @@ Grid = dict[tuple[float, float], np.ndarray[tuple[int], np.dtype[np.float64]]]
 def _grid(
     cascade: Cascade,
     faces: Faces,
-    shifts: Sequence[float],
-    scales: Sequence[float],
+    cells: Sequence[tuple[float, float]],
     device: torch.device | str,
+    looks: int = 1,
 ) -> Grid:
     """Mean error after each stage, (T,), by shift and scale."""
     rows = torch.arange(len(faces.boxes))
-    cells = [(float(shift), float(scale)) for shift in shifts for scale in scales]
     console = Console(stderr=True)
     return {
-        cell: errors_in(cascade, faces, rows, moved(faces.boxes, *cell, seed=0), device)
+        cell: errors_in(cascade, faces, rows, moved(faces.boxes, *cell, seed=0), device, looks)
         .double()
         .mean(dim=0)
         .numpy()
@@ -118,6 +127,19 @@ def _grid_table(grid: Grid, title: str, faces: int) -> Table:
         note="moved by: box sides, in a direction drawn for each face; x: side of the box over "
         "that of the given one. Pixels are there 0.4 sides round the given box, where the image "
         "has them; beyond, the border is repeated.",
+    )
+
+
+def _again_table(grid: Grid, again: Grid, title: str, faces: int) -> Table:
+    rows = [
+        (f"{shift:g}", f"x {scale:g}", float(grid[shift, scale][-1]), float(errors[-1]))
+        for (shift, scale), errors in again.items()
+    ]
+    return Table(
+        title=f"{title}: {faces} test faces, a second look in the box that the points tell",
+        columns=("moved by", "side", "one look %", "two looks %"),
+        rows=tuple(rows),
+        note="error of the last stage, % of the given box's width.",
     )
 
 
@@ -155,21 +177,23 @@ def _measure(
     rows, given = torch.from_numpy(found.rows), faces.boxes.double()
     missed = torch.ones(len(given), dtype=torch.bool)
     missed[rows] = False
+    mapped, raw = (torch.from_numpy(b) for b in (HAAR_TO_TRAINING(found.boxes), found.boxes))
     places = {
-        "given": (rows, given[rows]),
-        "mapped": (rows, torch.from_numpy(HAAR_TO_TRAINING(found.boxes))),
-        "raw": (rows, torch.from_numpy(found.boxes)),
-        "missed": (missed.nonzero()[:, 0], given[missed]),
+        "given": (rows, given[rows], 1),
+        "mapped": (rows, mapped, 1),
+        "again": (rows, mapped, 2),
+        "raw": (rows, raw, 1),
+        "missed": (missed.nonzero()[:, 0], given[missed], 1),
     }
     numbers = {
         "images": float(found.images),
         "found_pct": 100 * len(rows) / found.images,
         "others_per_100": 100 * found.others / found.images,
     }
-    for name, (some, boxes) in places.items():
+    for name, (some, boxes, looks) in places.items():
         if len(some):
             shares = paired_overlap(given[some].numpy(), boxes.numpy())
-            errors = errors_in(cascade, faces, some, boxes, device)
+            errors = errors_in(cascade, faces, some, boxes, device, looks)
             numbers |= {
                 f"{name}/faces": float(len(some)),
                 f"{name}/iou_mean": float(shares.mean()),

@@ -22,6 +22,7 @@ def load(
     normals: str | Path | None = None,
     detect: Detect | None = None,
     device: str = "auto",
+    looks: int = 1,
 ) -> Predictor:
     """Load a predictor of points, and of normals if their model is named too.
 
@@ -31,6 +32,7 @@ def load(
         detect: Finds the boxes of images for which none are given; by default OpenCV's Haar
             cascade.
         device: "cpu", "cuda", or "auto": CUDA where there is one.
+        looks: 2: look again in the box that the points found tell.
 
     Raises:
         UserError: If there is no such model, or it finds something else.
@@ -38,7 +40,7 @@ def load(
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     find_normals = None if normals is None else load_normals(normals, device)
-    return Predictor(load_points(name, device), detect or Haar(), find_normals)
+    return Predictor(load_points(name, device), detect or Haar(), find_normals, looks)
 
 
 def load_points(name: str | Path, device: str) -> FindPoints:

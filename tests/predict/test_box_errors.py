@@ -55,6 +55,14 @@ def test_errors_are_shares_of_the_given_box_and_grow_with_the_move(
     torch.testing.assert_close(other[0], still[1], atol=1e-3, rtol=0)
 
 
+def test_a_second_look_mends_a_wrong_box(data: LFPWDataModule, cascade: Cascade) -> None:
+    faces = data.faces("train")
+    rows = torch.arange(len(faces.boxes))
+    boxes = moved(faces.boxes, 0.15, 1.0, 0)
+    once, twice = (errors_in(cascade, faces, rows, boxes, "cpu", n)[:, -1].mean() for n in (1, 2))
+    assert twice < 0.8 * once
+
+
 def test_boxes_move_by_their_sides_in_every_direction() -> None:
     boxes = torch.tensor([[10.0, 30, 20, 60]]).expand(1000, 4)
     got = moved(boxes, 0.5, 2.0, seed=0)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 import facegeo
 from facegeo.errors import UserError
+from facegeo.predict.box import box_of_points
 from facegeo.predict.detectors import WholeImage
 from facegeo.predict.face import Face, Image
 from facegeo.predict.loading import load_normals, load_points
@@ -72,6 +73,21 @@ def test_a_detected_box_with_its_middle_off_the_image_is_dropped(
     boxes = np.array([[80.0, 130, 20, 70], BOX])
     predictor = Predictor(find_points, lambda image, name: boxes)
     assert [found.box for found in predictor(face)] == [(*BOX,)]
+
+
+def test_a_second_look_is_taken_where_the_points_are(find_points: FindPoints, face: Image) -> None:
+    wide = [10.0, 80.0, 15.0, 85.0]
+    once, twice, thrice = (Predictor(find_points, WholeImage(), looks=n) for n in (1, 2, 3))
+    (first,), (second,), (third,) = once(face, wide), twice(face, wide), thrice(face, wide)
+    (told,) = box_of_points(first.points[None]).tolist()
+    np.testing.assert_allclose(second.box, told, atol=1e-3)
+    same(once(face, told)[0], second)
+    assert np.abs(np.subtract(third.box, second.box)).max() < np.abs(np.subtract(told, wide)).max()
+    far = np.full((1, 3, 5, 2), -1e3, np.float32) + first.stages
+    lost = Predictor(lambda images, boxes: [far], WholeImage(), looks=2)
+    assert lost(face, wide)[0].box == (*wide,)
+    with pytest.raises(UserError, match="looks must be 1 or more, got 0"):
+        Predictor(find_points, WholeImage(), looks=0)
 
 
 def test_boxes_must_belong_to_the_images(predictor: Predictor, face: Image) -> None:
