@@ -43,9 +43,10 @@ def normal_panel(
     """Draw input, normals of every stage, truth, error map and shading, a row a face.
 
     Normals are shown as colours (n + 1) / 2: red for x to the right, green for y up, blue for z
-    to the camera. Error map and shading are those of the last stage; the error's colours end at
-    40 degrees. Under each stage stands the mean of its errors over the face's mask, in degrees.
-    Pixels are shown as they are; maps under 128 pixels are enlarged by a whole number.
+    to the camera. Errors are those of the last stage, in colours that end at 40 degrees; under each
+    stage stands the mean of its errors over the face's mask, in degrees. The first light shades
+    every stage, as in Cas-FNE's Figs. 3 and 10 to 13, the others the last one. Pixels are shown as
+    they are; maps under 128 pixels are enlarged by a whole number.
 
     Args:
         path: PNG file to write; its folder is made.
@@ -55,7 +56,7 @@ def normal_panel(
         title: One line on top: which data, which run.
         normal: True normals, same shape; None leaves out the truth, the errors and their map.
         mask: Face pixels, bool, shape (B, 1, H, W); None takes all. What lies outside is white.
-        lights: Names of lights to shade the last stage with, keys of ``LIGHTS``.
+        lights: Names of lights to shade with, keys of ``LIGHTS``.
 
     Returns:
         ``path``.
@@ -76,8 +77,10 @@ def normal_panel(
         columns["ground truth"] = encode(truth, inside)
         columns[f"error, t = {len(stages) - 1}"] = _heat(errors[-1], inside)
     for name in lights:
-        grey = directional_shading(stages[-1], torch.tensor([LIGHTS[name]]))
-        columns[f"light: {name}"] = _bytes(grey.where(inside, 1).expand_as(images))
+        for t, stage in enumerate(stages):
+            if t == len(stages) - 1 or name == lights[0]:
+                grey = directional_shading(stage, torch.tensor([LIGHTS[name]]))
+                columns[f"{name}, t = {t}"] = _bytes(grey.where(inside, 1).expand_as(images))
     return save_png(_figure(title, columns, notes), path)
 
 

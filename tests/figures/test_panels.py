@@ -63,16 +63,17 @@ def test_a_row_shows_input_stages_truth_error_and_lights(tmp_path: Path) -> None
         lights=("left", "right"),
     )
     for row in (0, 1):
-        photo, first, last, truth, error, left, right = tiles(read(path), row, notes=True)
+        photo, first, last, truth, error, before, left, right = tiles(read(path), row, notes=True)
         torch.testing.assert_close(photo[5, :, 0], (IMAGES[0, 0, 5] * 255).round().byte())
         assert colour(first) == [17, 128, 191]  # (-sin 60, 0, cos 60) by hand
         assert colour(last) == [84, 128, 247]
         assert colour(truth) == [128, 128, 255]
         half = [round(255 * share) for share in mpl.colormaps[panels.COLOURS](0.5)[:3]]
         np.testing.assert_allclose(colour(error), half, atol=2)  # a step of the colour table
+        assert colour(before) == [round(255 * math.cos(math.radians(15)))] * 3  # left, t = 0
         assert colour(left) == [round(255 * math.cos(math.radians(25)))] * 3
         assert colour(right) == [round(255 * math.cos(math.radians(65)))] * 3
-        for tile in (first, last, truth, error, left, right):
+        for tile in (first, last, truth, error, before, left, right):
             assert (tile[~MASK[0, 0]] == 255).all()
 
 

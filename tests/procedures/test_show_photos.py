@@ -62,12 +62,14 @@ def test_or_all_pages_with_every_photo_once(
     assert f"Pictures: {tmp_path}" in capsys.readouterr().out.replace("\n", "")
 
 
-def test_a_stage_more_is_a_column_more(photos: PhotoFolder, tmp_path: Path) -> None:
+def test_a_stage_more_is_a_column_of_normals_and_one_of_shading_more(
+    photos: PhotoFolder, tmp_path: Path
+) -> None:
     widths = []
     for t in (0, 3):
         show_photos(Flat(), photos, tmp_path, t=t)
         widths.append(cv2.imread(str(tmp_path / "photos_0000.png")).shape[1])
-    assert widths[1] - widths[0] == 3 * TILE_PX
+    assert widths[1] - widths[0] == 3 * 2 * TILE_PX
 
 
 def test_refinements_of_a_model_without_a_block_are_refused(
