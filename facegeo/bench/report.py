@@ -38,6 +38,8 @@ class Row:
         faster: Median of the case's first candidate divided by this one's.
         differs: Greatest difference of the outputs to the first candidate's; None: not compared.
         note: What a reader must know.
+        data_share: Of a training's time, how much data take and what lies between steps.
+        peak_mb: Most memory of a training: of the GPU, or of the whole process.
     """
 
     group: str
@@ -52,6 +54,8 @@ class Row:
     faster: float | None = None
     differs: float | None = None
     note: str = ""
+    data_share: float | None = None
+    peak_mb: float | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:

@@ -13,8 +13,10 @@ from facegeo.bench import cascade, generator
 from facegeo.bench.case import Case
 from facegeo.bench.machine import cores, machine
 from facegeo.bench.onnx_session import MISSING, has_onnx
+from facegeo.bench.rendering import rendering_rows
 from facegeo.bench.report import Report, Row
 from facegeo.bench.timing import CLOCKS, Timing
+from facegeo.bench.training import Lengths, training_rows
 from facegeo.checkpoint import load_model
 from facegeo.errors import UserError
 from facegeo.models.casfne.generator import CasFNE
@@ -68,14 +70,11 @@ class Settings:
                 )
 
     @property
-    def on_cpu(self) -> bool:
-        """Whether the CPU is measured."""
-        return self.device != "cuda"
-
-    @property
-    def on_cuda(self) -> bool:
-        """Whether a GPU is measured."""
-        return self.device != "cpu" and torch.cuda.is_available()
+    def devices(self) -> list[str]:
+        """What is measured: the CPU, a GPU, or both."""
+        if self.device != "auto":
+            return [self.device]
+        return ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 
     @property
     def counts(self) -> list[int]:
@@ -101,14 +100,12 @@ def run_bench(settings: Settings) -> Report:
 
 
 def _ccnn(settings: Settings, missing: list[str]) -> Iterator[list[Row]]:
-    model, _ = load_model(settings.groups["ccnn"]["model"])
-    if not isinstance(model, Cascade):
-        raise UserError(f"ccnn.model must be a cascade, got a {type(model).__name__}")
+    model = _cascade(settings)
     yield [cascade.PAPER]
-    if settings.on_cpu:
+    if "cpu" in settings.devices:
         cases = cascade.cpu_cases(model, settings.batches, settings.counts, missing)
         yield from _measured(cases, settings.timing)
-    if settings.on_cuda:
+    if "cuda" in settings.devices:
         yield from _measured(cascade.cuda_cases(model, settings.batches), settings.timing)
 
 
@@ -116,15 +113,41 @@ def _casfne(settings: Settings, missing: list[str]) -> Iterator[list[Row]]:
     own = settings.groups["casfne"]
     model = _generator(own["model"])
     yield [generator.PAPER]
-    if settings.on_cpu:
+    if "cpu" in settings.devices:
         batches = list(dict.fromkeys(min(b, own["cpu_batch"]) for b in settings.batches))
         cases = generator.cpu_cases(
             model, own["size"], batches, settings.counts, compiled=own["compile"]
         )
         yield from _measured(cases, settings.timing)
-    if settings.on_cuda:
+    if "cuda" in settings.devices:
         cases = generator.cuda_cases(model, own["size"], settings.batches)
         yield from _measured(cases, settings.timing)
+
+
+def _training(settings: Settings, missing: list[str]) -> Iterator[list[Row]]:
+    own = dict(settings.groups["training"])
+    model = _cascade(settings)
+    lengths = Lengths(**own)
+    for device in settings.devices:
+        yield from training_rows(
+            model, lengths, settings.timing.clock, device, max(settings.counts)
+        )
+
+
+def _rendering(settings: Settings, missing: list[str]) -> Iterator[list[Row]]:
+    own = settings.groups["rendering"]
+    for device in settings.devices:
+        yield from rendering_rows(
+            own["head"], own["size"], own["tasks"], settings.timing.clock, device
+        )
+
+
+def _cascade(settings: Settings) -> Cascade:
+    name = settings.groups["ccnn"]["model"]
+    model, _ = load_model(name)
+    if not isinstance(model, Cascade):
+        raise UserError(f"ccnn.model={name} is a {type(model).__name__}, wanted a cascade")
+    return model
 
 
 def _measured(cases: Iterator[Case], timing: Timing) -> Iterator[list[Row]]:
@@ -141,4 +164,9 @@ def _generator(name: str | None) -> CasFNE:
     return model
 
 
-GROUP_ROWS = {"ccnn": _ccnn, "casfne": _casfne}
+GROUP_ROWS = {
+    "ccnn": _ccnn,
+    "casfne": _casfne,
+    "training": _training,
+    "rendering": _rendering,
+}

@@ -1,0 +1,60 @@
+"""Rendering: generated faces a second, one process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from facegeo.bench.report import Row
+from facegeo.bench.timing import CLOCKS, quantile_ms
+from facegeo.synthetic.landmark_folder import LandmarkFolder
+from facegeo.synthetic.order import Layout, Order, Task
+from facegeo.synthetic.photoface_folder import PhotofaceFolder
+from facegeo.synthetic.sample import Studio
+
+GROUP = "rendering"
+LAYOUTS: dict[str, tuple[type[Layout], int]] = {  # and the pictures of one task
+    "landmarks": (LandmarkFolder, 1),
+    "photoface": (PhotofaceFolder, 4),
+}
+
+
+def rendering_rows(
+    head: str, size: int, tasks: int, clock: str, device: str
+) -> Iterator[list[Row]]:
+    """Render faces and sessions, encoded but not written.
+
+    Args:
+        head: Name of a head model that needs no files.
+        size: Side of a picture, px.
+        tasks: Faces, and sessions of four photographs, that are timed.
+        clock: A key of ``CLOCKS``.
+        device: "cpu" or "cuda".
+    """
+    begin = time.perf_counter()
+    studio = Studio(head, device=device)
+    started = time.perf_counter() - begin
+    for name, (kind, pictures) in LAYOUTS.items():
+        order = Order(
+            train=tasks, test=0, size=size, seed=0, maps=False, layout=name, device=device
+        )
+        layout, seconds = kind(), []
+        layout.make(studio, order, Task("test", 0))
+        for number in range(tasks):
+            begin = CLOCKS[clock]()
+            layout.make(studio, order, Task("train", number))
+            seconds.append(CLOCKS[clock]() - begin)
+        yield [
+            Row(
+                group=GROUP,
+                case=f"{name}, {size} px, 1 process, {device}",
+                name="facegeo-render",
+                items=pictures,
+                median_ms=quantile_ms(seconds, 0.5),
+                p95_ms=quantile_ms(seconds, 0.95),
+                low_ms=quantile_ms(seconds, 0.25),
+                high_ms=quantile_ms(seconds, 0.75),
+                rounds=tasks,
+                note=f"started in {started:.0f} s",
+            )
+        ]
