@@ -152,12 +152,30 @@ def fit_light(photo: Tensor, normals: Tensor, mask: Tensor) -> Tensor:
     return light.float()
 
 
-def estimate_albedo(photo: Tensor, normals: Tensor, mask: Tensor) -> Tensor:
-    """Colour of the skin: the photo divided by the shading of the light that fits it.
+def photo_shading(photo: Tensor, normals: Tensor, mask: Tensor) -> Tensor:
+    """Shading that a photo holds: that of the light which fits it, scaled to mean 1 over the face.
 
-    One photo can not tell bright light from bright skin: the shading is scaled to mean 1 over the
-    face, so the albedo is as bright as the photo on average. Where the shading falls below
-    ``DARKEST``, that is divided by. Albedos from the four photographs of a generated session
+    Args:
+        photo: RGB in linear light, shape (B, 3, H, W).
+        normals: Unit vectors, same shape.
+        mask: Face pixels, bool, shape (B, 1, H, W).
+
+    Returns:
+        Shape (B, 1, H, W), not below ``DARKEST``: safe to divide by.
+
+    Raises:
+        ValueError: If the shapes do not belong together.
+    """
+    shading = harmonic_shading(normals, fit_light(photo, normals, mask)).where(mask, 0)
+    mean = shading.sum(dim=(1, 2, 3)) / mask.sum(dim=(1, 2, 3)).clamp(min=1)
+    return (shading / mean.clamp(min=1e-6)[:, None, None, None]).clamp(min=DARKEST)
+
+
+def estimate_albedo(photo: Tensor, normals: Tensor, mask: Tensor) -> Tensor:
+    """Colour of the skin: the photo divided by its ``photo_shading``.
+
+    One photo can not tell bright light from bright skin: the shading has mean 1, so the albedo is
+    as bright as the photo on average. Albedos from the four photographs of a generated session
     (12 of them, anny) differ by 7.6 % where the photographs themselves differ by 60 %.
 
     Args:
@@ -171,10 +189,7 @@ def estimate_albedo(photo: Tensor, normals: Tensor, mask: Tensor) -> Tensor:
     Raises:
         ValueError: If the shapes do not belong together.
     """
-    shading = harmonic_shading(normals, fit_light(photo, normals, mask)).where(mask, 0)
-    mean = shading.sum(dim=(1, 2, 3)) / mask.sum(dim=(1, 2, 3)).clamp(min=1)
-    shading = shading / mean.clamp(min=1e-6)[:, None, None, None]
-    return (photo / shading.clamp(min=DARKEST)).clamp(0, 1).where(mask, 0)
+    return (photo / photo_shading(photo, normals, mask)).clamp(0, 1).where(mask, 0)
 
 
 def relight(photo: Tensor, normals: Tensor, mask: Tensor, light: Tensor) -> Tensor:

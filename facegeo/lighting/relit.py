@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from facegeo.checks import check_shape
 from facegeo.geometry.light import (
     directional_shading,
-    estimate_albedo,
     harmonic_shading,
+    photo_shading,
     to_linear,
     to_srgb,
 )
@@ -28,20 +29,20 @@ Bools = NDArray[np.bool_]
 def relight(normals: Floats, photo: Floats | None, mask: Bools, light: Light) -> Floats:
     """Show a face in another light.
 
-    The colour of the skin is estimated as ``geometry.light.estimate_albedo`` says: the photo
-    divided by the shading of the light that explains it best. That takes the skin for matt, the
-    light for white and its shadows for shading: highlights, cast shadows and coloured light stay
-    in the colour.
+    The colour of the skin is the photo divided by the shading that it holds, estimated as
+    ``geometry.light.photo_shading`` says. That takes the skin for matt, the light for white and
+    its shadows for shading: highlights, cast shadows and coloured light stay in the colour.
 
     Args:
         normals: Unit vectors, shape (S, S, 3), x right, y up, z to the camera.
-        photo: sRGB in [0, 1], shape (S, S, 3); None shows a white face, as a plain shading map.
+        photo: sRGB in [0, 1], shape (s, s, 3), of the same square in any size: shading is
+            enlarged to it. None shows a white face, as a plain shading map.
         mask: Face pixels, bool, shape (S, S).
         light: Sources that shine together, such as ``find_light("studio")``.
 
     Returns:
-        RGB in [0, 1], shape (S, S, 3), float32, black outside the mask: sRGB, or with no photo
-        the shading itself, 1 where a light of strength 1 falls straight on.
+        RGB in [0, 1], as large as the photo, float32, black outside the mask: sRGB, or with no
+        photo the shading itself, 1 where a light of strength 1 falls straight on.
 
     Raises:
         ValueError: If the shapes do not belong together.
@@ -56,15 +57,17 @@ def relit(
     check_shape("normals", normals, "S", "S", 3)
     check_shape("mask", mask, *normals.shape[:2])
     inside = torch.from_numpy(mask)[None, None]
-    vectors = _planes(normals)
-    skin = None
+    skin, size = None, normals.shape[:2]
     if photo is not None:
-        check_shape("photo", photo, *normals.shape)
-        skin = estimate_albedo(to_linear(_planes(photo)), vectors, inside)
+        check_shape("photo", photo, "s", "s", 3)
+        size = photo.shape[:2]
+        colours = to_linear(_planes(photo))
+        held = photo_shading(_resized(colours, normals.shape[:2]), _planes(normals), inside)
+        skin = (colours / _resized(held, size)).clamp(0, 1)
+    cover = _resized(inside.float(), size) > 0.5
     for light in lights:
-        shading = shade(normals, mask, light)
-        shown = _planes(shading).where(inside, 0)
-        shown = shown.clamp(0, 1) if skin is None else to_srgb(skin * shown)
+        shading = _resized(_planes(shade(normals, mask, light)), size).where(cover, 0)
+        shown = shading.clamp(0, 1) if skin is None else to_srgb(skin * shading)
         yield shown[0].permute(1, 2, 0).numpy()
 
 
@@ -119,3 +122,10 @@ def _colour(source: Source) -> Tensor:
 def _planes(pixels: Floats) -> Tensor:
     """(S, S, 3) as (1, 3, S, S), float32."""
     return torch.from_numpy(np.ascontiguousarray(pixels, np.float32)).permute(2, 0, 1)[None]
+
+
+def _resized(planes: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Average or enlarge (1, C, H, W) to another size; the same size changes nothing."""
+    if planes.shape[-2:] == size:
+        return planes
+    return interpolate(planes, size, mode="bilinear", antialias=True)

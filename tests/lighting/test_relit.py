@@ -16,6 +16,10 @@ def srgb(linear: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 
+def linear(coded: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
+
+
 def test_a_distant_light_shades_with_the_cosine_whatever_its_length(ball: Ball) -> None:
     normals, mask = ball
     towards = np.array([-0.6, 0.0, 0.8])
@@ -93,6 +97,22 @@ def test_a_photo_in_its_own_light_is_found_again_in_new_light(ball: Ball) -> Non
     assert (got[~mask] == 0).all()
 
 
+def test_a_finer_photo_keeps_its_pixels_and_is_lit_alike(ball: Ball) -> None:
+    normals, mask = ball
+    freckles = np.where(np.indices((260, 260)).sum(axis=0) % 2, 1.1, 0.9)[..., None]  # pixels
+    old = shade(normals, mask, (Surround(OVERCAST),)).repeat(4, 0).repeat(4, 1)
+    fine = relight(normals, srgb(SKIN * old * freckles), mask, find_light("right"))
+    assert fine.shape == (260, 260, 3)
+    coarse = relight(normals, srgb(SKIN * old[::4, ::4]), mask, find_light("right"))
+    inner = mask[::4, ::4] & (normals[::4, ::4, 2] > 0.5) & (normals[::4, ::4, 0] > -0.2)
+    spots = fine[1::16, 1::16], fine[1::16, 2::16]  # even and odd pixels of one place
+    bright, dark = (linear(np.asarray(each, float))[inner] for each in spots[::-1])
+    np.testing.assert_allclose(bright / dark, 1.1 / 0.9, rtol=0.05)
+    middle = (bright + dark) / 2
+    np.testing.assert_allclose(middle, linear(coarse[::4, ::4].astype(float))[inner], atol=0.02)
+    assert (fine[:8, :8] == 0).all()
+
+
 def test_many_lights_give_what_each_gives_alone(ball: Ball) -> None:
     normals, mask = ball
     photo = np.random.default_rng(0).uniform(0.2, 0.6, normals.shape)
@@ -114,7 +134,7 @@ def test_no_face_is_black(ball: Ball) -> None:
 
 def test_shapes_that_do_not_belong_are_refused(ball: Ball) -> None:
     normals, mask = ball
-    with pytest.raises(ValueError, match=r"photo must have shape \(65, 65, 3\), got \(65, 64, 3\)"):
+    with pytest.raises(ValueError, match=r"photo must have shape \(s, s, 3\), got \(65, 64, 3\)"):
         relight(normals, np.zeros((65, 64, 3)), mask, PRESETS["front"])
     with pytest.raises(ValueError, match=r"mask must have shape \(65, 65\), got \(65, 64\)"):
         relight(normals, None, mask[:, 1:], PRESETS["front"])
