@@ -13,6 +13,7 @@ from torch.nn.functional import interpolate
 
 from facegeo.checks import check_shape
 from facegeo.geometry.light import (
+    DARKEST,
     directional_shading,
     harmonic_shading,
     photo_shading,
@@ -63,10 +64,10 @@ def relit(
         size = photo.shape[:2]
         colours = to_linear(_planes(photo))
         held = photo_shading(_resized(colours, normals.shape[:2]), _planes(normals), inside)
-        skin = (colours / _resized(held, size)).clamp(0, 1)
+        skin = (colours / _spread(held, inside, size).clamp(min=DARKEST)).clamp(0, 1)
     cover = _resized(inside.float(), size) > 0.5
     for light in lights:
-        shading = _resized(_planes(shade(normals, mask, light)), size).where(cover, 0)
+        shading = _spread(_planes(shade(normals, mask, light)), inside, size).where(cover, 0)
         shown = shading.clamp(0, 1) if skin is None else to_srgb(skin * shading)
         yield shown[0].permute(1, 2, 0).numpy()
 
@@ -129,3 +130,9 @@ def _resized(planes: Tensor, size: tuple[int, ...]) -> Tensor:
     if planes.shape[-2:] == size:
         return planes
     return interpolate(planes, size, mode="bilinear", antialias=True)
+
+
+def _spread(planes: Tensor, inside: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Resize values of a mask (1, 1, H, W) without letting in what lies outside."""
+    weight = inside.float()
+    return _resized(planes * weight, size) / _resized(weight, size).clamp(min=1e-3)

@@ -113,6 +113,17 @@ def test_a_finer_photo_keeps_its_pixels_and_is_lit_alike(ball: Ball) -> None:
     assert (fine[:8, :8] == 0).all()
 
 
+def test_a_finer_photo_has_no_rim_where_the_mask_ends() -> None:
+    normals = np.zeros((16, 16, 3), dtype=np.float32)
+    mask = np.zeros((16, 16), dtype=bool)
+    mask[4:12, 4:12] = True
+    normals[mask] = (0.0, 0.0, 1.0)
+    photo = np.full((128, 128, 3), 0.5)
+    got = relight(normals, photo, mask, (Surround(EVEN),))
+    np.testing.assert_allclose(got[36:92, 36:92], 0.5, atol=1e-4)
+    assert set(np.unique(got.round(3))) == {0.0, 0.5}
+
+
 def test_many_lights_give_what_each_gives_alone(ball: Ball) -> None:
     normals, mask = ball
     photo = np.random.default_rng(0).uniform(0.2, 0.6, normals.shape)
