@@ -74,7 +74,9 @@ def load_normals(name: str | Path, device: str) -> FaceNormals:
         from facegeo.predict.exported import ExportedNormals
 
         exported = OnnxNormals(name)
-        return FaceNormals(ExportedNormals(exported), int(exported.notes.get("size", AUTHORS_SIZE)))
+        fixed = exported.metadata.get("size", "")
+        size = fixed if fixed.isdecimal() else exported.notes.get("size", AUTHORS_SIZE)
+        return FaceNormals(ExportedNormals(exported), int(size))
     model, notes = load_model(name)
     if isinstance(model, Cascade):
         raise UserError(f"normals={name} finds points: wanted a model of normals")

@@ -1,0 +1,75 @@
+"""Exported files in the places of trained models."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from facegeo.checkpoint import load_model
+from facegeo.errors import UserError
+from facegeo.models.ccnn import Cascade
+from facegeo.predict.face import Image
+from facegeo.predict.loading import load, load_normals, load_points
+from facegeo.predict.predictor import FindPoints
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+pytestmark = pytest.mark.slow  # an export takes ten seconds
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from facegeo.export.metadata import cascade_metadata
+    from facegeo.export.onnx_file import onnx_bytes
+    from facegeo.export.programs import cascade_program
+
+    model, notes = load_model("ccnn-lfpw")
+    assert isinstance(model, Cascade)
+    path = tmp_path_factory.mktemp("exported") / "points.onnx"
+    told = cascade_metadata("fp32", notes, path)
+    path.write_bytes(onnx_bytes(cascade_program(model), ["image", "boxes"], ["points"], told))
+    return path
+
+
+def test_an_exported_cascade_finds_the_same_points(
+    exported: Path, find_points: FindPoints, face: Image
+) -> None:
+    large = face.repeat(12, axis=0).repeat(12, axis=1)
+    boxes = np.array([[20.0, 72, 22, 74], [25, 70, 24, 69]])
+    images, places = [face, large, face], [boxes, boxes[:1] * 12, boxes[:0]]
+    found = load_points(exported, "cpu")(images, places)
+    for got, wanted in zip(found, find_points(images, places), strict=True):
+        assert len(got) == len(wanted)
+        np.testing.assert_allclose(got, wanted[:, : got.shape[1]], atol=0.02)
+    (alone,) = load(exported)(face, boxes[0])
+    np.testing.assert_allclose(alone.points, found[0][0, -1], atol=1e-3)
+
+
+def test_one_kind_is_not_taken_for_the_other(exported: Path) -> None:
+    with pytest.raises(UserError, match=r"points\.onnx is not what is wanted here"):
+        load_normals(exported, "cpu")
+
+
+def test_an_exported_generator_knows_its_size(
+    tmp_path: Path, small_normals: Callable[[Path], Path]
+) -> None:
+    from facegeo.export.metadata import normals_metadata
+    from facegeo.export.onnx_file import onnx_bytes
+    from facegeo.export.programs import normals_program
+
+    run = small_normals(tmp_path / "run")
+    model, notes = load_model(run)
+    faces = torch.rand(2, 3, 32, 32)
+    for size in (None, 32):
+        path = tmp_path / f"normals{size}.onnx"
+        told = normals_metadata("fp32", notes, path, 0, size)
+        program = normals_program(model, 0, size, half=False)
+        path.write_bytes(onnx_bytes(program, ["images"], ["normals_0"], told))
+        loaded = load_normals(path, "cpu")
+        assert loaded.size == 32
+        with torch.inference_mode():
+            torch.testing.assert_close(
+                loaded.generate(faces)[-1], model(faces)[-1], atol=1e-4, rtol=0
+            )
