@@ -58,9 +58,10 @@ class Case:
 
     def _differences(self) -> dict[str, float]:
         """Greatest difference to the first candidate of each other that finds the same."""
-        first, *others = (c for c in self.candidates if c.compared)
-        if not others:
+        compared = [candidate for candidate in self.candidates if candidate.compared]
+        if len(compared) < 2:
             return {}
+        first, *others = compared
         wanted = list(_arrays(first.call()))
         return {
             other.name: max(

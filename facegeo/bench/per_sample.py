@@ -65,7 +65,7 @@ class OneByOneFaces(Dataset[StageBatch]):
         size = self.stage.input_size
         centre, half = np.split(window.numpy().astype(np.float64) * BOX_PX, 2)
         scale = size / (2 * half)
-        move = np.hstack([np.diag(scale), ((half - centre - low) * scale)[:, None]])
+        move = np.hstack([np.diag(scale), ((half - centre - low) * scale - 0.5)[:, None]])
         crop = cv2.warpAffine(image, move, (size, size), borderMode=cv2.BORDER_REPLICATE)
         return torch.from_numpy(crop).permute(2, 0, 1).float() / 255
 

@@ -1,0 +1,90 @@
+"""The ways to find points that are timed: equal points, peers where they are."""
+
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from facegeo.bench import cascade, peers
+from facegeo.bench.pictures import BOX_PX, decode, jpeg, picture
+from facegeo.bench.timing import Timing
+from facegeo.checkpoint import load_model
+from facegeo.models.ccnn import Cascade
+
+ONCE = Timing(seconds=0, least=1, warm_up=0)
+
+
+@pytest.fixture(scope="module")
+def model() -> Cascade:
+    found, _ = load_model("ccnn-lfpw")
+    assert isinstance(found, Cascade)
+    return found
+
+
+def test_every_way_finds_the_same_points(model: Cascade, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cascade, "has_onnx", lambda: False)
+    monkeypatch.setattr(cascade, "peers", lambda missing: {})
+    cases = list(cascade.cpu_cases(model, [3], [1], []))
+    assert [case.name.split(", ")[-1] for case in cases] == ["JPEG", "pixels", "crops"]
+    ours = ["loop of nets, a crop each", "cascade", "one graph"]
+    for case, names in zip(cases, [ours, ours, ["loop of nets", "nets side by side"]], strict=True):
+        rows = case.measure(ONCE)
+        assert [row.name for row in rows] == names
+        assert all(row.differs is not None and row.differs < 1e-3 for row in rows[1:])
+
+
+@pytest.mark.slow
+def test_onnx_runtime_finds_them_too(model: Cascade, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr(cascade, "peers", lambda missing: {})
+    _, case, _ = cascade.cpu_cases(model, [3], [1], [])
+    row = case.measure(ONCE)[-1]
+    assert row.name == "one graph, ONNX Runtime"
+    assert row.differs is not None
+    assert row.differs < 1e-3
+
+
+def test_a_picture_has_its_faces_apart_and_inside() -> None:
+    image, boxes = picture(5)
+    assert boxes.shape == (5, 4)
+    assert np.allclose(boxes[:, 1::2] - boxes[:, 0::2], BOX_PX)
+    assert boxes.min() > 0
+    assert (boxes.max(axis=0)[[1, 3]] < image.shape[1::-1]).all()
+    assert decode(jpeg(image)).shape == image.shape
+    assert np.abs(decode(jpeg(image)).astype(int) - image).mean() < 3
+
+
+def test_missing_peers_are_told_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "find_spec", lambda name: None)
+    missing: list[str] = []
+    assert peers.peers(missing) == {}
+    assert [line.split(":")[0] for line in missing] == ["dlib", "MTCNN"]
+    assert "facegeo[bench]" in missing[0]
+
+
+def test_a_peer_without_its_files_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {"dlib": SimpleNamespace(), "face_recognition_models": None, "facenet_pytorch": None}
+    monkeypatch.setattr(peers, "find_spec", known.__getitem__)
+    monkeypatch.setitem(sys.modules, "dlib", SimpleNamespace())
+    missing: list[str] = []
+    assert peers.peers(missing) == {}
+    assert [line.split(":")[0] for line in missing] == [
+        "dlib, 5 points",
+        "dlib, 68 points",
+        "MTCNN",
+    ]
+
+
+def test_dlib_gets_the_boxes_it_wants() -> None:
+    pytest.importorskip("dlib")
+    found = peers.peers([])
+    if "dlib, 5 points" not in found:
+        pytest.skip("face_recognition_models is not installed")
+    image, boxes = picture(2)
+    first, second = found["dlib, 5 points"][0](image, boxes)  # type: ignore[misc]
+    for shape, box in zip((first, second), boxes, strict=True):
+        rect = shape.rect
+        edges = (rect.left(), rect.right(), rect.top(), rect.bottom())
+        assert np.allclose(edges, box, atol=1)
+        assert shape.num_parts == 5

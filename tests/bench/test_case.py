@@ -1,0 +1,50 @@
+"""One case: rows in order, ratios to the first, outputs compared."""
+
+import numpy as np
+import pytest
+import torch
+
+from facegeo.bench import timing
+from facegeo.bench.case import Case
+from facegeo.bench.timing import Candidate, Timing
+
+ONCE = Timing(seconds=0, least=1, warm_up=0)
+
+
+def test_ratios_are_to_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setitem(timing.CLOCKS, "fake", lambda: now[0])
+
+    def work(seconds: float) -> None:
+        now[0] += seconds
+
+    calls = {"slow": 0.4, "fast": 0.1}
+    candidates = [
+        Candidate(name, lambda s=s: work(s), items=4, compared=False) for name, s in calls.items()
+    ]
+    case = Case("group", "case", candidates)
+    first, second = case.measure(Timing(seconds=0, least=3, clock="fake"))
+    assert (first.key, second.key) == (("group", "case", "slow"), ("group", "case", "fast"))
+    assert (first.faster, second.faster) == (1.0, pytest.approx(4.0))
+    assert second.median_ms == pytest.approx(100)
+    assert second.cells()[3] == pytest.approx(25)  # a share of the call
+    assert second.cells()[5] == pytest.approx(40)  # a second
+
+
+def test_outputs_are_compared_with_the_first_that_is_compared() -> None:
+    one = torch.tensor([1.0, 2.0])
+    candidates = [
+        Candidate("other work", lambda: None, compared=False),
+        Candidate("first", lambda: (one, [one])),
+        Candidate("same", lambda: [np.array([1.0, 2.0]), one]),
+        Candidate("far", lambda: [one, one + torch.tensor([0.0, 0.5])]),
+    ]
+    rows = Case("group", "case", candidates).measure(ONCE)
+    assert [row.differs for row in rows] == [None, None, 0.0, 0.5]
+
+
+def test_one_with_fewer_outputs_is_no_candidate() -> None:
+    one = torch.zeros(1)
+    candidates = [Candidate("two", lambda: [one, one]), Candidate("one", lambda: [one])]
+    with pytest.raises(ValueError, match="zip"):
+        Case("group", "case", candidates).measure(ONCE)

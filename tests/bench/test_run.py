@@ -1,0 +1,79 @@
+"""What is measured: groups, devices and threads asked for; mistakes told before any work."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from facegeo.bench import run
+from facegeo.bench.report import Row
+from facegeo.bench.run import Settings, run_bench
+from facegeo.bench.timing import Timing
+from facegeo.errors import UserError
+
+SETTINGS = Settings(["casfne"], "cpu", [1], [1], Timing(), {})
+
+
+def test_groups_run_in_the_order_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in run.GROUPS:
+        monkeypatch.setitem(
+            run.GROUP_ROWS, name, lambda settings, missing, n=name: [[Row(n, "", "", 1, 1.0)]]
+        )
+    report = run_bench(replace(SETTINGS, only=["rendering", "ccnn"]))
+    assert [row.group for row in report.rows] == ["rendering", "ccnn"]
+    assert report.settings["clock"] == "wall"
+    assert report.machine["torch"] == torch.__version__
+
+
+def test_what_onnx_needs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "has_onnx", lambda: False)
+    monkeypatch.setitem(run.GROUP_ROWS, "ccnn", lambda settings, missing: [])
+    report = run_bench(replace(SETTINGS, only=["ccnn"]))
+    assert report.missing == [run.MISSING]
+
+
+def test_no_number_of_threads_is_measured_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "cores", lambda: 4)
+    assert replace(SETTINGS, threads=[1, 4, 0]).counts == [1, 4]
+
+
+def test_auto_takes_a_gpu_in_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = replace(SETTINGS, device="auto")
+    for there, devices in ((True, ["cpu", "cuda"]), (False, ["cpu"])):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        assert both.devices == devices
+    assert SETTINGS.devices == ["cpu"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"only": ["ccn"]}, r"only must be of ccnn, casfne, training, rendering; got \['ccn'\]"),
+        ({"only": []}, "only must be of"),
+        ({"device": "gpu"}, "device must be of auto, cpu, cuda"),
+        ({"timing": Timing(clock="sun")}, "clock must be of wall, cpu"),
+        ({"threads": [-1]}, r"threads must be whole numbers of at least 0, got \[-1\]"),
+        ({"batches": [0]}, r"batches must be whole numbers of at least 1, got \[0\]"),
+        ({"batches": []}, "batches must be"),
+    ],
+)
+def test_mistakes_are_told(change: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        run_bench(replace(SETTINGS, **change))  # type: ignore[arg-type]
+
+
+def test_no_gpu_no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match="device=cuda needs a CUDA GPU"):
+        run_bench(replace(SETTINGS, device="cuda"))
+
+
+@pytest.mark.parametrize(
+    ("group", "wanted"), [("casfne", "wanted a CasFNE"), ("training", "wanted a cascade")]
+)
+def test_another_model_is_refused(group: str, wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "load_model", lambda name: (torch.nn.Identity(), {}))
+    groups = {"casfne": {"model": "x"}, "ccnn": {"model": "x"}, "training": {}}
+    settings = replace(SETTINGS, only=[group], groups=groups)
+    with pytest.raises(UserError, match=f"{wanted}"):
+        run_bench(settings)
