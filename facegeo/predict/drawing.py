@@ -120,13 +120,13 @@ def lay_over(image: Image, face: Face, pixels: Image) -> None:
     Args:
         image: RGB; it is changed.
         face: With normals.
-        pixels: RGB, (S, S, 3), as large as the normals.
+        pixels: RGB of its square in any size, (s, s, 3); what is outside the mask is not shown.
     """
     if face.square is None or face.mask is None:
         return
     left, top, side = face.square
     weight = cv2.GaussianBlur(face.mask.astype(np.float32), (0, 0), 0.5 + len(face.mask) / 128)
-    weight = weight * face.mask  # outside, there may be no pixel to show
+    weight = cv2.resize(weight * face.mask, pixels.shape[:2], interpolation=cv2.INTER_LINEAR)
     shown = cv2.resize(pixels * weight[..., None], (side, side))
     weight = cv2.resize(weight, (side, side))[..., None]
     shown = shown / np.maximum(weight, 1e-3)

@@ -16,6 +16,8 @@ from facegeo.predict.normals import cut_out
 ROTATING = "rotating"
 """Value of ``relight`` that asks for a film of each face under a light that goes round it."""
 MESHES = ("obj", "ply", "glb")
+FILM_PX = 320
+"""Most pixels a side of a film."""
 
 
 def check_surfaces(relight: str | None, mesh: str | None, *, normals: bool) -> None:
@@ -63,7 +65,8 @@ def keep_films(out: OutputFolder, name: str, photo: Image, faces: Sequence[Face]
         if face.normals is not None and face.mask is not None:
             with TemporaryDirectory() as folder:
                 path = Path(folder) / "film.gif"
-                save_rotating_light(path, face.normals, _texture(photo, face), face.mask)
+                texture = _texture(photo, face, FILM_PX)
+                save_rotating_light(path, face.normals, texture, face.mask)
                 out.write(f"{name}.face{number}.gif", path.read_bytes())
 
 
@@ -83,11 +86,10 @@ def keep_meshes(
     from facegeo.mesh.integrate import integrate
 
     for number, face in enumerate(faces):
-        if face.square is None or face.normals is None or face.mask is None:
+        if face.normals is None or face.mask is None:
             continue
         depth = integrate(face.normals, face.mask)
-        left, top, side = face.square
-        texture = photo[top : top + side, left : left + side] / np.float32(255)
+        texture = _texture(photo, face)
         place = Path(name).parent
         with TemporaryDirectory() as folder:
             path = Path(folder) / f"{Path(name).name}.face{number}.{kind}"
@@ -95,8 +97,9 @@ def keep_meshes(
                 out.write((place / file.name).as_posix(), file.read_bytes())
 
 
-def _texture(photo: Image, face: Face) -> npt.NDArray[np.float32]:
-    """The face's square at the size of its normals, sRGB in [0, 1], (S, S, 3)."""
-    if face.square is None or face.normals is None:
+def _texture(photo: Image, face: Face, most_px: int | None = None) -> npt.NDArray[np.float32]:
+    """The face's square, sRGB in [0, 1], (s, s, 3), shrunk to ``most_px`` if it is larger."""
+    if face.square is None:
         raise ValueError("a face without normals has no texture")
-    return np.float32(1 / 255) * cut_out(photo, face.square, len(face.normals))
+    side = face.square[2]
+    return np.float32(1 / 255) * cut_out(photo, face.square, min(side, most_px or side))
