@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
+from facegeo.errors import UserError
 from facegeo.geometry.angles import angle_map
 from facegeo.mesh.surface import surface_normals
 from facegeo.procedures.known_surfaces import (
@@ -26,6 +27,7 @@ from facegeo.procedures.results import METRICS, keep_metrics, keep_table
 from facegeo.procedures.show_geometry import Example, show_geometry
 from facegeo.tables import Cell, Table
 
+TABLE = "geometry"
 SHOWN = 3
 """Faces in the picture."""
 COLUMNS = {  # column: the end of its key
@@ -60,9 +62,15 @@ def measure_geometry(
         found, before any surface is made of it.
 
     Raises:
-        UserError: If a key is out of range, or as ``find_normals`` says.
+        UserError: If a key is out of range, the folder holds something else, or as
+            ``find_normals`` says.
     """
     question.check()
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / f"{TABLE}.csv").is_file():
+        raise UserError(
+            f"out={folder} must be new, empty or written by facegeo-geometry, but it holds other "
+            "files; choose another folder"
+        )
     errors: dict[str, list[tuple[float, float]]] = defaultdict(list)
     examples: list[Example] = []
     for face in known_faces(question):
@@ -102,7 +110,7 @@ def _report(
         f"seed {question.seed}"
     )
     console = Console()
-    keep_table(folder, "geometry", Table(title, ("surface", *COLUMNS), tuple(rows), NOTE), console)
+    keep_table(folder, TABLE, Table(title, ("surface", *COLUMNS), tuple(rows), NOTE), console)
     show_geometry(folder, examples, title)
     keep_metrics(folder, results, console)
     return results

@@ -151,3 +151,18 @@ def test_mistakes_are_told_before_any_work(
     with pytest.raises(UserError, match=message):
         measure_geometry(Question(**(keys | change)), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
+    run = tmp_path / "metrics.json"
+    run.write_text("{}")
+    with pytest.raises(UserError, match="must be new, empty or written by facegeo-geometry"):
+        measure_geometry(QUESTION, tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["metrics.json"]
+
+
+def test_its_own_folder_is_written_anew(measured: tuple[Path, dict[str, float]]) -> None:
+    folder, _ = measured
+    smaller = Question(faces=1, size=48, seed=3, blur_pct=5, scale_pct=8)
+    results = measure_geometry(smaller, folder)
+    assert json.loads((folder / "metrics.json").read_text()) == results
