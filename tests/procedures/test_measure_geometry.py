@@ -1,6 +1,7 @@
 """Surfaces of generated faces: what is measured, what is better than what, what is written."""
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -161,8 +162,10 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["metrics.json"]
 
 
-def test_its_own_folder_is_written_anew(measured: tuple[Path, dict[str, float]]) -> None:
-    folder, _ = measured
+def test_its_own_folder_is_written_anew(
+    measured: tuple[Path, dict[str, float]], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(measured[0], tmp_path / "before"))
     smaller = Question(faces=1, size=48, seed=3, blur_pct=5, scale_pct=8)
     results = measure_geometry(smaller, folder)
     assert json.loads((folder / "metrics.json").read_text()) == results
