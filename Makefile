@@ -9,7 +9,7 @@ PYTEST := $(PY) -m pytest --quiet --numprocesses auto --maxprocesses 8
 READY := $(VENV)/ready
 
 .DEFAULT_GOAL := help
-.PHONY: run test smoke check format coverage clean help
+.PHONY: run test smoke bench check format coverage clean help
 
 test smoke coverage: export OMP_NUM_THREADS = 1  # one test process a core, so one thread each
 
@@ -21,6 +21,9 @@ test: $(READY)  ## test; MARKS=slow runs the slow ones instead, MARKS=gpu those 
 
 smoke: $(READY)  ## fit, test, save and reload every experiment on tiny fixtures
 	$(PYTEST) tests/smoke
+
+bench: $(READY)  ## time both models beside what people use now; about five minutes
+	$(VENV)/bin/facegeo-bench $(ARGS)
 
 check: $(READY)  ## lint, formatting, types
 	$(PY) -m ruff check
