@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from facegeo.models.cascade_graph import CascadeGraph
 from facegeo.models.casfne.fast import fast_generator
 from facegeo.models.casfne.generator import CasFNE
-from facegeo.models.cascade_graph import CascadeGraph
 from facegeo.models.ccnn import Cascade
+
+Shapes = dict[str, Any]
+"""For each input, sizes that may differ from call to call: names of axes."""
 
 EXAMPLE_BOXES = [[20.0, 80.0, 20.0, 80.0], [30.0, 90.0, 25.0, 85.0]]
 
@@ -53,7 +56,7 @@ def normals_program(generator: nn.Module, t: int, size: int | None, half: bool) 
     if isinstance(generator, CasFNE):
         generator = fast_generator(generator, doubling="quarters")  # fastest in ONNX Runtime
     side = size or 64
-    shapes: dict[int, object] = {0: Dim("B", min=1)}
+    shapes = {0: Dim("B", min=1)}
     if size is None:
         shapes |= {2: 32 * Dim("H_32", min=1), 3: 32 * Dim("W_32", min=1)}
     return _trace(_Normals(generator, t, half), (torch.rand(2, 3, side, side),), {"images": shapes})
@@ -73,8 +76,6 @@ class _Normals(nn.Module):
         return tuple(normals.float() for normals in found)
 
 
-def _trace(
-    module: nn.Module, example: tuple[Tensor, ...], shapes: dict[str, dict[int, object]]
-) -> ExportedProgram:
+def _trace(module: nn.Module, example: tuple[Tensor, ...], shapes: Shapes) -> ExportedProgram:
     with torch.no_grad():
         return torch.export.export(module.eval(), example, dynamic_shapes=shapes)

@@ -1,0 +1,194 @@
+"""Exports a trained model, checks what came out, and keeps it only if it is equal."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from torch import nn
+from torch.export import ExportedProgram
+
+from facegeo.checkpoint import MODEL, find_model, load_model
+from facegeo.data.lfpw import LFPWDataModule
+from facegeo.errors import UserError
+from facegeo.export.metadata import cascade_metadata, normals_metadata
+from facegeo.export.onnx_model import OnnxCascade, OnnxNormals
+from facegeo.export.parity import (
+    check_normals,
+    check_points,
+    normals_difference,
+    parity_table,
+    points_difference,
+)
+from facegeo.export.program_file import ProgramCascade, ProgramNormals, program_bytes
+from facegeo.export.programs import cascade_program, normals_program
+from facegeo.export.scenes import face_squares, listed_scenes, noise_scenes
+from facegeo.models.ccnn import Cascade
+
+SUFFIX = {"onnx": ".onnx", "torch_export": ".pt2"}
+PRECISIONS = ("fp32", "fp16", "int8")
+CALIBRATION_FACES = 200
+SQUARES = 4
+"""Faces, and noise images, that a generator, which is slow, is compared on."""
+DEFAULT_SQUARE = 256
+"""Their side where any is allowed, px."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to export and how.
+
+    Attributes:
+        checkpoint: Released name, model file or run's folder.
+        format: "onnx" or "torch_export".
+        precision: "fp32" or "fp16"; "int8" for cascades in ONNX.
+        t: Refinements of a generator; None: as it was built.
+        size: Side of a generator's images, px; None: any multiple of 32.
+        output: File to write; None: named for the checkpoint, in the current folder.
+    """
+
+    checkpoint: str
+    format: str = "onnx"
+    precision: str = "fp32"
+    t: int | None = None
+    size: int | None = None
+    output: Path | None = None
+
+    @property
+    def path(self) -> Path:
+        """File to write."""
+        if self.output is not None:
+            return self.output.expanduser()
+        model = find_model(self.checkpoint)
+        name = model.parent.name if model.name == MODEL else model.stem
+        kind = "" if self.precision == "fp32" else f"-{self.precision}"
+        return Path(f"{name}{kind}{SUFFIX[self.format]}")
+
+    def check(self) -> None:
+        """See that there is such an order, before a model is loaded.
+
+        Raises:
+            UserError: If not, or a library is missing.
+        """
+        if self.format not in SUFFIX:
+            raise UserError(f"format must be onnx or torch_export, got {self.format}")
+        if self.precision not in PRECISIONS:
+            raise UserError(f"precision must be fp32, fp16 or int8, got {self.precision}")
+        if self.precision == "int8" and self.format != "onnx":
+            raise UserError("precision=int8 is for format=onnx, got format=torch_export")
+        if self.size is not None and (self.size < 32 or self.size % 32):
+            raise UserError(f"size must be a multiple of 32 px, got {self.size}")
+        missing = [name for name in ("onnx", "onnxruntime", "onnxscript") if not find_spec(name)]
+        if self.format == "onnx" and missing:
+            raise UserError(
+                f"format=onnx needs {', '.join(missing)}: pip install 'facegeo[export]', "
+                "or take format=torch_export"
+            )
+
+
+def export_model(order: Order, data: LFPWDataModule) -> Path:
+    """Export a model, print how far it is from PyTorch's, and keep it if that is near enough.
+
+    Args:
+        order: What to export.
+        data: Faces: training faces calibrate int8, test faces are compared.
+
+    Returns:
+        The file.
+
+    Raises:
+        UserError: For an order that can not be met, or a model that came out different; then no
+            file is left.
+    """
+    order.check()
+    model, notes = load_model(order.checkpoint)
+    card = find_model(order.checkpoint).with_suffix(".md")
+    data.prepare_data()
+    if isinstance(model, Cascade):
+        if order.t is not None or order.size is not None:
+            raise UserError("t and size are for models of normals; leave them out with points")
+        _export_cascade(order, model, cascade_metadata(order.precision, notes, card), data)
+    else:
+        _export_normals(order, model, notes, card, data)
+    return order.path
+
+
+def _export_cascade(
+    order: Order, cascade: Cascade, metadata: Mapping[str, str], data: LFPWDataModule
+) -> None:
+    program = cascade_program(cascade, half=order.precision == "fp16")
+    file = _file(order, program, ["image", "boxes"], ["points"], metadata)
+    if order.precision == "int8":
+        from facegeo.export.int8 import in_int8
+
+        file = in_int8(file, listed_scenes(data, "train", CALIBRATION_FACES))
+    with _on_trial(order.path, file) as trial:
+        exported = OnnxCascade(trial) if order.format == "onnx" else ProgramCascade(trial)
+        found = [
+            points_difference(cascade, exported, "noise", noise_scenes()),
+            points_difference(cascade, exported, data.title, listed_scenes(data, "test")),
+        ]
+        Console().print(parity_table(found, _title(order), points=True).rich())
+        check_points(found, order.precision)
+
+
+def _export_normals(
+    order: Order, model: nn.Module, notes: Mapping[str, Any], card: Path, data: LFPWDataModule
+) -> None:
+    if order.precision == "int8":
+        raise UserError("precision=int8 is for models of points, got one of normals")
+    built = int(getattr(model, "t", 0))
+    t = built if order.t is None else order.t
+    if t < 0 or (t and not built):
+        raise UserError(f"t must be from 0, and 0 for a model built without refinements, got {t}")
+    program = normals_program(model, t, order.size, order.precision == "fp16")
+    metadata = normals_metadata(order.precision, notes, card, t, order.size)
+    file = _file(order, program, ["images"], [f"normals_{i}" for i in range(t + 1)], metadata)
+    size = order.size or DEFAULT_SQUARE
+    noise = face_squares(noise_scenes(), size)[::SQUARES]
+    faces = face_squares([*listed_scenes(data, "test", SQUARES)], size)
+    with _on_trial(order.path, file) as trial:
+        exported = OnnxNormals(trial) if order.format == "onnx" else ProgramNormals(trial)
+        found = [
+            normals_difference(model, t, exported, "noise", noise),
+            normals_difference(model, t, exported, data.title, faces),
+        ]
+        Console().print(parity_table(found, _title(order), points=False).rich())
+        check_normals(found, order.precision)
+
+
+def _file(
+    order: Order,
+    program: ExportedProgram,
+    inputs: list[str],
+    outputs: list[str],
+    metadata: Mapping[str, str],
+) -> bytes:
+    if order.format == "torch_export":
+        return program_bytes(program, metadata)
+    from facegeo.export.onnx_file import onnx_bytes
+
+    return onnx_bytes(program, inputs, outputs, metadata)
+
+
+def _title(order: Order) -> str:
+    return f"{order.checkpoint} in {order.format}, {order.precision}, against PyTorch"
+
+
+@contextmanager
+def _on_trial(path: Path, file: bytes) -> Iterator[Path]:
+    """A file beside its place, which takes it if nothing is raised."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    trial = path.with_name(f".{path.name}.{os.getpid()}{path.suffix}")
+    try:
+        trial.write_bytes(file)
+        yield trial
+        trial.replace(path)
+    finally:
+        trial.unlink(missing_ok=True)
