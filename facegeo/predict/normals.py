@@ -11,6 +11,7 @@ from facegeo.data.face_outline import crop_square, outline_mask
 from facegeo.data.normal_files import Mask, resize_face
 from facegeo.data.photo_places import five_point_outline
 from facegeo.predict.face import Face, Floats, Image
+from facegeo.predict.outline import outline_of
 
 Generate = Callable[[Tensor], Sequence[Tensor]]
 """Maps faces (B, 3, S, S) in [0, 1] to the normals of t = 0, 1, ..., (B, 3, S, S) each."""
@@ -20,8 +21,7 @@ class FaceNormals:
     """Finds normals of faces whose points are known.
 
     The square is that of ``PhotoFolder``: 1.2 times the box of a face's 68 points, which its five
-    tell; it moves into the image where it sticks out. The mask is the ellipse in that box, since
-    five points tell no outline.
+    tell; it moves into the image where it sticks out. The mask is the hull of ``outline_of``.
 
     Args:
         generate: A trained generator.
@@ -70,9 +70,7 @@ def cut_out(image: Image, square: tuple[int, int, int], size: int) -> Image:
 
 
 def face_mask(points: Floats, square: tuple[int, int, int], size: int) -> Mask:
-    """Fill the ellipse in the box of a face, told by five points, in its cut-out; (size, size)."""
+    """Fill the outline of a face, told by its five points, in its cut-out; (size, size)."""
     left, top, side = square
-    corners = (five_point_outline(points.astype(float)) - [left, top] + 0.5) * (size / side) - 0.5
-    angle = np.linspace(0, 2 * np.pi, 64, endpoint=False)
-    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    return outline_mask(corners.mean(axis=0) + circle * np.ptp(corners, axis=0) / 2, 0, 0, size)
+    outline = (outline_of(points) - [left, top] + 0.5) * (size / side) - 0.5
+    return outline_mask(outline, 0, 0, size)

@@ -18,6 +18,7 @@ from facegeo.predict.detectors import WholeImage
 from facegeo.predict.face import Face, Image
 from facegeo.predict.loading import load_normals, load_points
 from facegeo.predict.normals import FaceNormals
+from facegeo.predict.outline import outline_of
 from facegeo.predict.predictor import FindPoints, Predictor
 
 FACES = Path("tests/fixtures/landmarks")
@@ -128,14 +129,17 @@ def test_normals_cover_the_square_of_the_training(find_points: FindPoints, face:
     assert other[0].normals is not None
 
 
-def test_the_mask_is_an_ellipse_about_the_face(find_points: FindPoints, face: Image) -> None:
+def test_the_mask_is_the_outline_in_the_square(find_points: FindPoints, face: Image) -> None:
     predictor = Predictor(find_points, WholeImage(), FaceNormals(generate, 240))
     (found,) = predictor(face, BOX)
     assert found.mask is not None
     assert found.mask.shape == (240, 240)
-    # The circle's diameter is the square's side over 1.2: pi / 4 / 1.44 of it is covered.
-    assert found.mask.mean() == pytest.approx(np.pi / 4 / 1.44, abs=0.02)
     left, top, side = found.square
+    low, high = np.nonzero(found.mask.any(axis=0))[0][[0, -1]]
+    outline = (outline_of(found.points)[:, 0] - left + 0.5) * 240 / side - 0.5
+    assert low == pytest.approx(max(0, outline.min()), abs=2)
+    assert high == pytest.approx(min(239, outline.max()), abs=2)
+    assert 0.4 < found.mask.mean() < 0.75
     places = np.rint((found.points - [left, top]) * 240 / side).astype(int)
     assert found.mask[places[:, 1], places[:, 0]].all()
 
