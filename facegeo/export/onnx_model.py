@@ -84,6 +84,8 @@ class OnnxCascade(_OnnxModel):
         Returns:
             Points after each stage, image px, (F, T, 5, 2).
         """
+        if not len(boxes):  # the loop over regions would have nothing to put together
+            return np.zeros((0, self._session.get_outputs()[0].shape[1], 5, 2), np.float32)
         feed = {"image": np.ascontiguousarray(image), "boxes": np.asarray(boxes, np.float64)}
         points: npt.NDArray[np.float32] = self._session.run(None, feed)[0]
         return points

@@ -74,7 +74,7 @@ def region_pyramid(image: Tensor, regions: Tensor, depth: Tensor) -> Tensor:
     Returns:
         Values face by face, level by level, row by row, pixel by pixel, uint8, (P,).
     """
-    parts = []
+    parts = [image.new_empty(0)]
     for (x0, x1, y0, y1), levels in zip(regions.tolist(), depth.tolist(), strict=True):
         level = image[y0:y1, x0:x1].permute(2, 0, 1)[None].float()
         for number in range(levels):

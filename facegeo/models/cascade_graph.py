@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import cast
 
 import torch
@@ -61,6 +60,8 @@ class CascadeGraph(nn.Module):
         if not torch.compiler.is_exporting():  # which would take the sizes for fixed ones
             check_shape("image", image, "H", "W", 3)
             check_shape("boxes", boxes, "F", 4)
+            if not len(boxes):
+                return boxes.new_zeros((0, len(self.counts), POINTS, 2), dtype=torch.float32)
         low, sides = _corner(boxes.float())
         regions = source_regions(boxes.double(), image.shape[0], image.shape[1])
         step = sides[:, None] * self.reach  # image px between samples, (F, all W, 2)
@@ -169,13 +170,14 @@ def _standardise(crops: Tensor) -> Tensor:
 def _level_bounds() -> Tensor:
     """Footprints, px^2, above which a sample belongs to the next level, (LEVELS - 1,).
 
-    ``FaceCrops`` rounds log2(footprint) / 2, halves to even; powers of two that round up are
-    bounds from just below.
+    Where log2(footprint) / 2, which ``FaceCrops`` rounds, comes to the next whole number: about
+    2^(2 l - 1), to the last bit. Exported graphs have other logarithms.
     """
-    powers = [2.0 ** (2 * level - 1) for level in range(1, LEVELS)]
-    bounds = torch.tensor(powers)
-    up = torch.arange(1, LEVELS) % 2 == 0
-    return torch.where(up, torch.nextafter(bounds, torch.tensor(-math.inf)), bounds)
+    level = torch.arange(1, LEVELS)[:, None]
+    exact = 2.0 ** (2 * level - 1)
+    near = (exact.view(torch.int32) + torch.arange(-8, 9, dtype=torch.int32)).view(torch.float32)
+    below = (near.log2() / 2).round() < level
+    return torch.where(below, near, 0.0).amax(1)
 
 
 def _fusion(stage: Stage) -> Tensor:
