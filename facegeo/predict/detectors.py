@@ -85,7 +85,7 @@ class YuNet:
     """
 
     def __init__(self, model: str, score: float = 0.7, longest_px: int = 1280) -> None:
-        self.longest_px = longest_px
+        self.longest_px, self._alone = longest_px, threading.Lock()
         if not Path(model).expanduser().is_file():
             raise UserError(f"detector.model={model}: wanted YuNet's .onnx file, found none there")
         try:
@@ -104,8 +104,9 @@ class YuNet:
         seen = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
         if shrink < 1:
             seen = cv2.resize(seen, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-        self._net.setInputSize((seen.shape[1], seen.shape[0]))
-        found = self._net.detect(seen)[1]
+        with self._alone:
+            self._net.setInputSize((seen.shape[1], seen.shape[0]))
+            found = self._net.detect(seen)[1]
         if found is None:
             return np.zeros((0, 4))
         points = (found[:, 4:14].reshape(-1, 5, 2) + 0.5) / shrink - 0.5
