@@ -1,0 +1,158 @@
+"""The command: what it prints and keeps, and the orders it can not meet."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+
+from facegeo.checkpoint import save_model
+from facegeo.cli.export import main
+from facegeo.data.lfpw import LFPWDataModule
+from facegeo.errors import UserError
+from facegeo.export import job, parity
+from facegeo.export.job import Order, export_model
+from facegeo.export.program_file import ProgramCascade, ProgramNormals
+from facegeo.export.scenes import Scene, listed_scenes
+from facegeo.models.carn import CARN
+from facegeo.models.ccnn import Cascade
+from facegeo.paths import conf_dir
+
+CARN_CONFIG = {"_target_": "facegeo.models.carn.CARN", "width": 4}
+
+
+@pytest.fixture
+def data(data_overrides: list[str]) -> LFPWDataModule:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        cfg = compose("export", ["checkpoint=none", *data_overrides])
+    module: LFPWDataModule = instantiate(cfg.data)
+    return module
+
+
+@pytest.fixture
+def carn(tmp_path: Path) -> Path:
+    """A small generator of normals."""
+    path = tmp_path / "carn.safetensors"
+    save_model(path, CARN(width=4), CARN_CONFIG, {})
+    return path
+
+
+def test_the_command_prints_how_far_the_file_is_from_pytorch(exported: tuple[Path, str]) -> None:
+    file, said = exported
+    assert [path.name for path in file.parent.glob("[!o]*")] == ["small.onnx"]  # no trial left
+    rows = {line.split()[0]: line.split() for line in said.splitlines() if line.strip()}
+    assert rows["noise"][1] == "16"
+    assert 0 < float(rows["noise"][3]) < 1e-3
+    *_, count, _, worst, error, exported_error = rows["LFPW"]
+    assert count == "8"
+    assert float(worst) < 1e-3
+    assert error == exported_error
+    assert rows["wrote"][1] == "small.onnx"
+
+
+def test_a_model_that_came_out_different_is_not_kept(
+    carn: Path, data: LFPWDataModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parity, "WORST_COMPONENT", -1.0)
+    order = Order(str(carn), "torch_export", size=64, output=tmp_path / "a" / "b.pt2")
+    with pytest.raises(UserError, match=r"differs from PyTorch's on noise by .* at most, allowed"):
+        export_model(order, data)
+    assert [*(tmp_path / "a").iterdir()] == []
+
+
+@pytest.mark.slow
+def test_a_cascade_and_normals_as_programs_of_torch(
+    small_checkpoint: tuple[Path, Cascade], carn: Path, data: LFPWDataModule, tmp_path: Path
+) -> None:
+    path = export_model(
+        Order(str(small_checkpoint[0]), "torch_export", "fp16", output=tmp_path / "c.pt2"), data
+    )
+    assert ProgramCascade(path).metadata["precision"] == "fp16"
+    path = export_model(Order(str(carn), "torch_export", output=tmp_path / "n.pt2"), data)
+    assert ProgramNormals(path).metadata["t"] == "0"
+
+
+def test_int8_is_calibrated_on_training_faces_and_measured_on_others(
+    exported: tuple[Path, str],
+    small_checkpoint: tuple[Path, Cascade],
+    data: LFPWDataModule,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked: list[tuple[str, int | None]] = []
+
+    def listed(data: LFPWDataModule, split: str, most: int | None = None) -> Iterator[Scene]:
+        asked.append((split, most))
+        return listed_scenes(data, split, most)
+
+    file = exported[0].read_bytes()
+    monkeypatch.setattr(job, "listed_scenes", listed)
+    monkeypatch.setattr(job, "cascade_program", lambda cascade, half: None)
+    monkeypatch.setattr(job, "_file", lambda *_: file)  # exported once, which takes long
+    order = Order(str(small_checkpoint[0]), precision="int8", output=tmp_path / "int8.onnx")
+    made = export_model(order, data).read_bytes()
+    assert asked == [("train", job.CALIBRATION_FACES), ("test", None)]
+    assert made.count(b"QuantizeLinear") > 4 > file.count(b"QuantizeLinear")
+    row = next(line for line in capsys.readouterr().out.splitlines() if "LFPW" in line).split()
+    assert 0 < float(row[-4]) < 1  # mean difference, % of the box width
+    assert row[-2] != row[-1]  # the error, PyTorch's and the file's
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"format": "tflite"}, "format must be onnx or torch_export, got tflite"),
+        ({"precision": "fp8"}, "precision must be fp32, fp16 or int8, got fp8"),
+        ({"precision": "int8", "format": "torch_export"}, "precision=int8 is for format=onnx"),
+        ({"size": 100}, "size must be a multiple of 32 px, got 100"),
+        ({"t": 1}, "t and size are for models of normals"),
+    ],
+)
+def test_orders_that_can_not_be_met(
+    small_checkpoint: tuple[Path, Cascade],
+    data: LFPWDataModule,
+    options: dict[str, Any],
+    said: str,
+) -> None:
+    with pytest.raises(UserError, match=said):
+        export_model(Order(str(small_checkpoint[0]), **options), data)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"t": 2}, "and 0 for a model built without"),
+        ({"precision": "int8"}, "for models of points"),
+    ],
+)
+def test_orders_that_a_generator_can_not_meet(
+    carn: Path, data: LFPWDataModule, options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UserError, match=said):
+        export_model(Order(str(carn), **options), data)
+
+
+def test_missing_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "find_spec", lambda name: None if name == "onnxscript" else name)
+    with pytest.raises(UserError, match=r"needs onnxscript: pip install 'facegeo\[export\]'"):
+        Order("ccnn-lfpw").check()
+    Order("ccnn-lfpw", "torch_export").check()
+
+
+def test_files_are_named_for_their_checkpoint(small_checkpoint: tuple[Path, Cascade]) -> None:
+    folder = str(small_checkpoint[0])
+    assert Order(folder, precision="fp16").path == Path("small-fp16.onnx")
+    assert Order("ccnn-lfpw", "torch_export").path == Path("ccnn-lfpw.pt2")
+
+
+def test_mistakes_end_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], data_overrides: list[str]
+) -> None:
+    words = ["facegeo-export", "checkpoint=ccnn-lfpw", "format=tflite", *data_overrides]
+    monkeypatch.setattr("sys.argv", words)
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "format must be onnx or torch_export, got tflite" in capsys.readouterr().err

@@ -1,0 +1,72 @@
+"""Exported models in ONNX Runtime: equal answers, texts inside, and what is no file of ours."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from facegeo.errors import UserError
+from facegeo.export.onnx_model import OnnxCascade, OnnxNormals
+from facegeo.export.scenes import noise_scenes
+from facegeo.models.cascade_graph import CascadeGraph
+from facegeo.models.ccnn import Cascade
+
+NEAR_PX = 1e-3
+
+
+def test_any_image_and_any_number_of_faces(onnx_file: Path, cascade: Cascade) -> None:
+    exported, graph = OnnxCascade(onnx_file), CascadeGraph(cascade).eval()
+    for faces, scene in enumerate(noise_scenes(seed=1), start=1):
+        boxes = scene.boxes[:faces]
+        with torch.inference_mode():
+            wanted = graph(torch.from_numpy(scene.image), torch.from_numpy(boxes)).numpy()
+        got = exported(scene.image, boxes.tolist())
+        assert got.shape == (faces, 2, 5, 2)
+        np.testing.assert_allclose(got, wanted, atol=NEAR_PX)
+
+
+def test_pixels_may_lie_in_memory_in_any_order(onnx_file: Path) -> None:
+    exported, (scene, *_) = OnnxCascade(onnx_file), noise_scenes()
+    turned = scene.image.transpose(1, 0, 2).copy().transpose(1, 0, 2)
+    np.testing.assert_array_equal(exported(turned, scene.boxes), exported(scene.image, scene.boxes))
+
+
+def test_no_face_no_points(onnx_file: Path) -> None:
+    found = OnnxCascade(onnx_file)(np.zeros((9, 9, 3), np.uint8), np.zeros((0, 4)))
+    assert found.shape == (0, 2, 5, 2)
+
+
+def test_the_file_says_what_it_holds(onnx_file: Path) -> None:
+    model = OnnxCascade(onnx_file)
+    assert json.loads(model.metadata["classes"]) == ["LE", "RE", "N", "LM", "RM"]
+    assert model.metadata["precision"] == "fp32"
+    assert model.metadata["card"] == "# small: a test's own"
+    assert "x right, y down" in model.metadata["frame"]
+    assert model.notes == {"seed": 3, "results": {"test/stage2/error_pct": 1.5}}
+    assert json.loads(model.metadata["results"]) == model.notes["results"]
+
+
+def test_other_files_are_refused(onnx_file: Path, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    torn, foreign = tmp_path / "torn.onnx", tmp_path / "foreign.onnx"
+    torn.write_bytes(onnx_file.read_bytes()[:500])
+    model = onnx.load(onnx_file)
+    del model.metadata_props[:]
+    onnx.save(model, foreign)
+    with pytest.raises(UserError, match=r"torn\.onnx is no whole ONNX file"):
+        OnnxCascade(torn)
+    with pytest.raises(UserError, match="its format and task are None and None, wanted 'facegeo"):
+        OnnxCascade(foreign)
+    with pytest.raises(UserError, match="there is no file"):
+        OnnxCascade(tmp_path / "none.onnx")
+    with pytest.raises(UserError, match=r"'points of faces in an image', wanted .* 'normals of"):
+        OnnxNormals(onnx_file)
+
+
+def test_a_missing_library_is_named(onnx_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(UserError, match=r"needs ONNX Runtime, which is not installed: pip"):
+        OnnxCascade(onnx_file)
