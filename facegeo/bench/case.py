@@ -50,7 +50,7 @@ class Case:
                 rounds=len(seconds),
                 faster=first / float(np.median(seconds)),
                 differs=differs.get(candidate.name),
-                note=candidate.note,
+                note=_note(candidate, float(np.median(seconds))),
             )
             for candidate in self.candidates
             for seconds in [found[candidate.name]]
@@ -70,6 +70,11 @@ class Case:
             )
             for other in others
         }
+
+
+def _note(candidate: Candidate, seconds: float) -> str:
+    rate = 2 * candidate.macs / seconds / 1e9
+    return "; ".join(filter(None, [candidate.note, f"{rate:,.0f} GFLOP/s" if rate else ""]))
 
 
 def _arrays(found: object) -> Iterator[npt.NDArray[np.float64]]:

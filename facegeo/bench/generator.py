@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -17,13 +18,14 @@ from facegeo.models.casfne.fast import fast_generator
 from facegeo.models.casfne.generator import CasFNE
 from facegeo.models.packed import packed
 from facegeo.models.recorded import Recorded
+from facegeo.profile.generator import SIDE, profile_generator
 
 GROUP = "casfne"
 PAPER = Row(
     GROUP, "1 image, RTX 2080 Ti", "paper", 1, 12.0, note='Table IV, "t=3": two refinements'
 )
-MAC_G = {"t0": 3.57, "each": 1.87}
-"""Billions of multiply-adds of an image of 256 x 256 (facegeo-profile)."""
+MATRIX = 8192
+"""Side of the matrices that show what a GPU sustains in bfloat16."""
 
 
 def cpu_cases(
@@ -39,7 +41,7 @@ def cpu_cases(
         compiled: Take ``torch.compile`` in: two minutes more.
     """
     image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
-    fast = fast_generator(model)
+    fast, macs = fast_generator(model), _macs(model, size)
     networks: dict[str, nn.Module] = {
         "published, eager": model,
         "fast form": fast,
@@ -56,11 +58,13 @@ def cpu_cases(
         for batch in batches:
             images = image.expand(batch, -1, -1, -1).contiguous()
             candidates = [
-                Candidate(name, partial(network, images), batch)
+                Candidate(name, partial(network, images), batch, macs=batch * macs)
                 for name, network in networks.items()
             ]
             candidates += [
-                Candidate(name, partial(session(file, count), images.numpy()), batch)
+                Candidate(
+                    name, partial(session(file, count), images.numpy()), batch, macs=batch * macs
+                )
                 for name, file in files.items()
             ]
             yield Case(GROUP, _name(batch, count), candidates, threads=count)
@@ -76,6 +80,7 @@ def cuda_cases(model: CasFNE, size: int, batches: Sequence[int]) -> Iterator[Cas
     """
     eager, fast = deepcopy(model).cuda(), fast_generator(model).cuda()
     halves = deepcopy(fast).to(torch.bfloat16)
+    matrix = torch.rand(MATRIX, MATRIX, device="cuda", dtype=torch.bfloat16)
     for batch in batches:
         images = torch.rand(batch, 3, size, size, device="cuda")
         networks: dict[str, Callable[[Tensor], object]] = {
@@ -85,10 +90,27 @@ def cuda_cases(model: CasFNE, size: int, batches: Sequence[int]) -> Iterator[Cas
             "fast form, bfloat16, recorded": Recorded(halves),
         }
         candidates = [
-            Candidate(name, partial(network, images), batch, compared="bfloat16" not in name)
+            Candidate(
+                name,
+                partial(network, images),
+                batch,
+                compared="bfloat16" not in name,
+                macs=batch * _macs(model, size),
+            )
             for name, network in networks.items()
         ]
+        product = partial(torch.mm, matrix, matrix)
+        candidates.append(
+            Candidate(
+                "(bfloat16 matrices)", product, batch, False, MATRIX**3, "what the GPU sustains"
+            )
+        )
         yield Case(GROUP, f"{_images(batch)}, CUDA", candidates, device="cuda")
+
+
+def _macs(model: CasFNE, size: int) -> float:
+    """Multiplications of one image."""
+    return cast(int, profile_generator(model)["macs"]) * (size / SIDE) ** 2
 
 
 def _name(batch: int, threads: int) -> str:

@@ -24,6 +24,7 @@ class Candidate:
         call: Does it once; returns what it found.
         items: Faces, images or samples of one call.
         compared: Whether its outputs are held against those of the first that is compared.
+        macs: Multiplications of one call as the published network does them; 0: not told.
         note: What a reader must know.
     """
 
@@ -31,6 +32,7 @@ class Candidate:
     call: Callable[[], object]
     items: int = 1
     compared: bool = True
+    macs: float = 0.0
     note: str = ""
 
 

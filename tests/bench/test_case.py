@@ -31,6 +31,18 @@ def test_ratios_are_to_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     assert second.cells()[5] == pytest.approx(40)  # a second
 
 
+def test_a_note_tells_how_much_is_computed_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setitem(timing.CLOCKS, "fake", lambda: now[0])
+
+    def work() -> None:
+        now[0] += 0.5
+
+    candidates = [Candidate("a", work, compared=False, macs=2e9, note="half a second")]
+    (row,) = Case("group", "case", candidates).measure(Timing(seconds=0, clock="fake"))
+    assert row.note == "half a second; 8 GFLOP/s"
+
+
 def test_outputs_are_compared_with_the_first_that_is_compared() -> None:
     one = torch.tensor([1.0, 2.0])
     candidates = [
