@@ -3,12 +3,14 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from facegeo.predict.predictor import Predictor
 
 __version__ = "0.1.0"
 
 
-def load(name: str = "ccnn-lfpw", **options: Any) -> "Predictor":
+def load(name: "str | Path" = "ccnn-lfpw", **options: Any) -> "Predictor":
     """Load a predictor: ``facegeo.load("ccnn-lfpw")("photo.jpg")`` gives the photo's faces.
 
     Args:

@@ -18,7 +18,11 @@ class OutputFolder:
     def __init__(self, root: Path) -> None:
         self.root = root
         record = root / WRITTEN
-        self._ours = set(record.read_text("utf-8").splitlines()) if record.is_file() else set()
+        self._ours = (
+            set(record.read_text("utf-8", "surrogateescape").splitlines())
+            if record.is_file()
+            else set()
+        )
 
     def claim(self, name: str) -> Path:
         """Return where a file may be written; its folder is made.

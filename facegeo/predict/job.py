@@ -16,7 +16,7 @@ from facegeo.predict.predictor import Predictor
 from facegeo.predict.progress import Bar, bars
 from facegeo.predict.results import LIST, Looks, keep_photo, list_csv, rows_of
 from facegeo.predict.sheet import Sheet
-from facegeo.predict.sources import Source, find_sources
+from facegeo.predict.sources import Source, find_sources, shown
 from facegeo.predict.video import watch
 from facegeo.tables import Table
 
@@ -52,10 +52,11 @@ class Report:
         rest = (len(self.without), len(self.faults))
         tables = [Table(f"{out}", COUNTED, ((*counts, *rest),))]
         if self.without:
-            names = tuple((name,) for name in self.without)
+            names = tuple((shown(name),) for name in self.without)
             tables.append(Table("No face found in", ("file",), names))
         if self.faults:
-            tables.append(Table("Not done, or not to the end", ("file", "why"), (*self.faults,)))
+            rows = tuple((shown(name), shown(why)) for name, why in self.faults)
+            tables.append(Table("Not done, or not to the end", ("file", "why"), rows))
         return tables
 
 

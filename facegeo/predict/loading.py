@@ -39,6 +39,8 @@ def load(
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
+        raise UserError(f"device must be cpu, auto, or cuda where there is one; got {device}")
     find_normals = None if normals is None else load_normals(normals, device)
     return Predictor(load_points(name, device), detect or Haar(), find_normals, looks)
 

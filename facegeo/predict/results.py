@@ -17,6 +17,7 @@ from facegeo.predict.drawing import draw_normals, draw_points, draw_shading, enl
 from facegeo.predict.face import Face, Image
 from facegeo.predict.folder import OutputFolder
 from facegeo.predict.photo import write_jpeg
+from facegeo.predict.sources import shown
 from facegeo.predict.surfaces import (
     ROTATING,
     check_surfaces,
@@ -109,7 +110,7 @@ def rows_of(
     """
     return [
         [
-            name,
+            shown(name),
             "" if frame is None else frame,
             number,
             *(f"{value:.3f}" for value in (*face.box, *face.points.ravel().tolist())),
@@ -164,7 +165,7 @@ def _head(name: str, size: tuple[int, int]) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "made_by": f"facegeo {__version__}",
-        "file": name,
+        "file": shown(name),
         "height": size[0],
         "width": size[1],
         "point_names": list(POINT_NAMES),

@@ -66,6 +66,15 @@ def find_sources(wanted: str, out: Path) -> list[Source]:
     return sources
 
 
+def shown(name: str) -> str:
+    r"""Return a file's name as text that can be printed: it need not be UTF-8.
+
+    >>> shown("caf\udce9.jpg")
+    'caf\\udce9.jpg'
+    """
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def _fixed_part(pattern: Path) -> Path:
     """Return the folder before a pattern's first wildcard."""
     parts = pattern.parts

@@ -1,6 +1,7 @@
 """Whole folders: what can be done is done, what can not is told, nothing stops the rest."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from facegeo.errors import UserError
 from facegeo.predict.box_file import BoxFile
-from facegeo.predict.detectors import WholeImage
+from facegeo.predict.detectors import Haar, WholeImage
 from facegeo.predict.face import Image
 from facegeo.predict.job import Report, Settings, predict_files
 from facegeo.predict.loading import load_normals
@@ -166,6 +167,35 @@ def test_an_empty_folder_is_a_mistake(tmp_path: Path, find_points: FindPoints) -
             str(tmp_path / "in"), tmp_path / "out", Predictor(find_points, WholeImage()), Settings()
         )
     assert not (tmp_path / "out").exists()
+
+
+def test_a_name_that_is_no_text_is_a_name_all_the_same(
+    tmp_path: Path, face: Image, save: Save, find_points: FindPoints
+) -> None:
+    (tmp_path / "in").mkdir()
+    good = os.fsdecode(b"in/caf\xe9.png")
+    save(tmp_path / "a.png", face).rename(tmp_path / good)
+    (tmp_path / os.fsdecode(b"in/\xff.jpg")).write_bytes(b"torn")
+    predictor = Predictor(find_points, WholeImage())
+    for _ in range(2):
+        report = predict_files(str(tmp_path / "in"), tmp_path / "out", predictor, Settings())
+    assert (tmp_path / "out" / os.fsdecode(b"caf\xe9.png.json")).is_file()
+    assert "caf\\udce9.png,,0," in (tmp_path / "out/points.csv").read_text()
+    faults = "".join(table.csv() for table in report.tables(tmp_path))
+    assert "\\udcff.jpg," in faults
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3000), (3000, 2), (20, 20)])
+def test_photos_of_odd_sizes_are_no_mistake(
+    tmp_path: Path, save: Save, find_points: FindPoints, size: tuple[int, int]
+) -> None:
+    save(tmp_path / "in/a.png", np.zeros((*size, 3), np.uint8))
+    for number, detect in enumerate((Haar(), WholeImage())):
+        predictor = Predictor(find_points, detect)
+        report = predict_files(
+            str(tmp_path / "in"), tmp_path / f"out{number}", predictor, Settings()
+        )
+        assert (report.photos, report.faults) == (1, [])
 
 
 def test_a_turned_photo_is_predicted_as_it_is_seen(

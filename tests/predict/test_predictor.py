@@ -153,5 +153,7 @@ def test_models_that_find_something_else_are_refused(
         load_points(run, "cpu")
     with pytest.raises(UserError, match="normals=ccnn-lfpw finds points"):
         load_normals("ccnn-lfpw", "cpu")
+    with pytest.raises(UserError, match=r"device must be cpu, auto, or cuda .*; got gpu"):
+        facegeo.load(device="gpu")
     with pytest.raises(UserError, match="no model called nobody"):
         facegeo.load("nobody")
