@@ -150,3 +150,12 @@ def test_recorded_on_a_gpu_it_is_equal() -> None:
         want, got = model.double()(image.double()), fast(image.cuda())
     for one, other in zip(got, want, strict=True):
         torch.testing.assert_close(one.cpu(), other.float(), **CLOSE)
+
+
+def test_a_zero_vector_stays_zero() -> None:
+    model = make(0)
+    for tensor in (model.initial.head.weight, model.initial.head.bias):
+        assert tensor is not None
+        nn.init.zeros_(tensor)
+    (normals,) = fast_generator(model)(images())
+    assert torch.equal(normals, torch.zeros_like(normals))
