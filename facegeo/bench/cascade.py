@@ -15,7 +15,6 @@ from facegeo.bench.naive_cascade import NaiveCascade, single_nets
 from facegeo.bench.onnx_session import Run, cascade_file, has_onnx, session
 from facegeo.bench.peers import Boxes, Find, peers
 from facegeo.bench.pictures import decode, jpeg, picture
-from facegeo.bench.report import Row
 from facegeo.bench.timing import Candidate
 from facegeo.data.pyramid import Bytes
 from facegeo.models.cascade_graph import CascadeGraph
@@ -26,7 +25,6 @@ from facegeo.models.recorded import Recorded
 from facegeo.predict.points import CascadePoints
 
 GROUP = "ccnn"
-PAPER = Row(GROUP, "1 face, RTX 2080 Ti", "paper", 1, 14.7, note="CCNN, Table 3")
 
 
 def cpu_cases(

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from facegeo.bench.case import Case
 from facegeo.bench.onnx_session import generator_file, has_onnx, session
-from facegeo.bench.report import Row
 from facegeo.bench.timing import Candidate
 from facegeo.models.casfne.fast import fast_generator
 from facegeo.models.casfne.generator import CasFNE
@@ -21,9 +20,6 @@ from facegeo.models.recorded import Recorded
 from facegeo.profile.generator import SIDE, profile_generator
 
 GROUP = "casfne"
-PAPER = Row(
-    GROUP, "1 image, RTX 2080 Ti", "paper", 1, 12.0, note='Table IV, "t=3": two refinements'
-)
 MATRIX = 8192
 """Side of the matrices that show what a GPU sustains in bfloat16."""
 

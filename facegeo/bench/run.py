@@ -13,6 +13,7 @@ from facegeo.bench import cascade, generator
 from facegeo.bench.case import Case
 from facegeo.bench.machine import cores, machine
 from facegeo.bench.onnx_session import MISSING, has_onnx
+from facegeo.bench.paper import paper_rows
 from facegeo.bench.rendering import rendering_rows
 from facegeo.bench.report import Report, Row
 from facegeo.bench.timing import CLOCKS, Timing
@@ -93,7 +94,8 @@ def run_bench(settings: Settings) -> Report:
     missing = [] if has_onnx() else [MISSING]
     for group in settings.only:
         for made in GROUP_ROWS[group](settings, missing):
-            log.info("measured %s: %s", made[0].group, made[0].case)
+            if made[0].rounds:
+                log.info("measured %s: %s", made[0].group, made[0].case)
             rows += made
     about = {"clock": settings.timing.clock, "seconds": settings.timing.seconds}
     return Report(machine(), about, rows, missing)
@@ -101,7 +103,7 @@ def run_bench(settings: Settings) -> Report:
 
 def _ccnn(settings: Settings, missing: list[str]) -> Iterator[list[Row]]:
     model = _cascade(settings)
-    yield [cascade.PAPER]
+    yield paper_rows("ccnn")
     if "cpu" in settings.devices:
         cases = cascade.cpu_cases(model, settings.batches, settings.counts, missing)
         yield from _measured(cases, settings.timing)
@@ -112,7 +114,7 @@ def _ccnn(settings: Settings, missing: list[str]) -> Iterator[list[Row]]:
 def _casfne(settings: Settings, missing: list[str]) -> Iterator[list[Row]]:
     own = settings.groups["casfne"]
     model = _generator(own["model"])
-    yield [generator.PAPER]
+    yield paper_rows("casfne")
     if "cpu" in settings.devices:
         batches = list(dict.fromkeys(min(b, own["cpu_batch"]) for b in settings.batches))
         cases = generator.cpu_cases(
