@@ -30,13 +30,11 @@ def source_regions(boxes: Tensor, height: int, width: int) -> Tensor:
     """
     low, high = boxes[:, 0::2], boxes[:, 1::2]
     reach = boxes.new_tensor(MARGIN) * (high - low)  # a bare number is exported as float32
-    first = torch.floor(low - reach).long().clamp_min(0)
-    last = torch.ceil(high + reach).long() + 1
-    ends = []
-    for axis, side in enumerate((width, height)):
-        start = first[:, axis].clamp_max(side - 1)
-        ends += [start, torch.maximum(last[:, axis].clamp_max(side), start + 1)]
-    return torch.stack(ends, dim=1)
+    size = torch.stack([boxes.new_full((), width), boxes.new_full((), height)])
+    first = torch.minimum(torch.floor(low - reach), size - 1).clamp_min(0)
+    last = torch.minimum(torch.ceil(high + reach) + 1, size)
+    ends = torch.stack([first, torch.maximum(last, first + 1)], dim=2)
+    return ends.flatten(1).long()
 
 
 def level_places(regions: Tensor, depth: Tensor) -> tuple[Tensor, Tensor]:

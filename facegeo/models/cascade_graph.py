@@ -136,26 +136,22 @@ def _sample(
     grid = torch.minimum(grid.clamp_min(0), last.float())
     near = grid.long()
     part = grid - near.float()
-    far = torch.minimum(near + 1, last)
+    both = torch.stack([near, torch.minimum(near + 1, last)])  # (2, F, W, 2, S)
     width = size[..., :1]
-    row = 3 * (width + (width & 1))
-    channel = torch.arange(3, device=first.device)[:, None]
-    top, bottom = (
-        ((start[..., None] + row * end[:, :, 1])[:, :, None] + channel)[..., None]
-        for end in (near, far)
-    )  # (F, W, 3, S, 1)
-    left, right = ((3 * end[:, :, 0])[:, :, None, None] for end in (near, far))  # (F, W, 1, 1, S)
-    x, y = part[:, :, None, None, 0], part[:, :, 1, None, :][..., None]
-
-    def across(rows: Tensor) -> Tensor:
-        a, b = (_values(pixels, rows + columns) for columns in (left, right))
-        return a + (b - a) * x
-
-    upper = across(top)
-    return upper + (across(bottom) - upper) * y
+    row = 3 * (width + (width & 1)) * both[..., 1, :] + start[..., None]
+    left, right = (3 * both[..., 0, :])[..., None, :].unbind(0)  # (F, W, 1, S)
+    # Whole planes lie together: broadcasting single rows would take most of the time.
+    x, y = (one.expand(-1, -1, side, -1) for one in part[..., None, :].unbind(2))
+    y = y.transpose(2, 3)
+    a, b = (_values(pixels, row[..., None] + column) for column in (left, right))
+    upper, lower = (a + (b - a) * x).unbind(0)
+    return (upper + (lower - upper) * y).permute(1, 2, 0, 3, 4)
 
 
 def _values(pixels: Tensor, index: Tensor) -> Tensor:
+    """Red, green and blue at indices (2, F, W, S, S) of red values: (2, 3, F, W, S, S)."""
+    channel = torch.arange(3, device=index.device).view(3, 1, 1, 1, 1)
+    index = index[:, None] + channel
     return pixels.gather(0, index.flatten()).view(index.shape).float()
 
 

@@ -104,7 +104,7 @@ class Stage(nn.Module):
         """The frame each vote is told in, as windows (B, V, 4); ``canvas`` is the image's."""
         if self.label == "image":
             return canvas[:, None].expand(-1, len(self.vote_net), -1)
-        return windows[:, self.vote_net]
+        return windows.index_select(1, self.vote_net)
 
     def targets(self, points: Tensor, frames: Tensor) -> Tensor:
         """What the nets should answer, (B, V, 2), for true points (B, 5, 2) of the box frame."""
@@ -185,7 +185,7 @@ class PointStage(Stage):
 
     def windows(self, anchors: Tensor) -> Tensor:
         """Windows centred on the anchors, (B, W, 4); the geometry is never clipped."""
-        centres = anchors[:, self.vote_point]
+        centres = anchors.index_select(1, self.vote_point)
         return torch.cat([centres, self.reach.expand(anchors.shape[0], -1, -1)], dim=-1)
 
 

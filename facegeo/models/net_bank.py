@@ -91,7 +91,7 @@ class NetBank(nn.Module):
         """
         features = self._looped(crops) if self._loops(crops) else self._grouped(crops)
         hidden = F.dropout(F.relu(features), self.dropout, self.training)
-        return (hidden[:, self.net_of_row] * self.fc2_weight).sum(-1) + self.fc2_bias
+        return (hidden.index_select(1, self.net_of_row) * self.fc2_weight).sum(-1) + self.fc2_bias
 
     @staticmethod
     def _loops(crops: Tensor) -> bool:
