@@ -31,6 +31,12 @@ def test_the_pair_that_overlaps_most_is_joined_first() -> None:
     assert boxes[0].tolist() == nearer
 
 
+def test_boxes_that_hardly_overlap_are_of_two_faces() -> None:
+    tracks = Tracks()
+    numbers(tracks, A)
+    assert numbers(tracks, [30.0, 70, 0, 40]) == [0, 1]  # IoU 1 / 7; the first face is held
+
+
 def test_a_lost_face_is_held_for_some_frames_and_then_is_another() -> None:
     tracks = Tracks()
     numbers(tracks, A)
