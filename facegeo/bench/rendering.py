@@ -13,31 +13,30 @@ from facegeo.synthetic.photoface_folder import PhotofaceFolder
 from facegeo.synthetic.sample import Studio
 
 GROUP = "rendering"
+HEAD = "anny"
 LAYOUTS: dict[str, tuple[type[Layout], int]] = {  # and the pictures of one task
     "landmarks": (LandmarkFolder, 1),
     "photoface": (PhotofaceFolder, 4),
 }
 
 
-def rendering_rows(
-    head: str, size: int, tasks: int, clock: str, device: str
-) -> Iterator[list[Row]]:
+def rendering_rows(size: int, tasks: int, clock: str, device: str) -> Iterator[list[Row]]:
     """Render faces and sessions, encoded but not written.
 
     Args:
-        head: Name of a head model that needs no files.
         size: Side of a picture, px.
         tasks: Faces, and sessions of four photographs, that are timed.
         clock: A key of ``CLOCKS``.
         device: "cpu" or "cuda".
     """
     begin = time.perf_counter()
-    studio = Studio(head, device=device)
+    studio = Studio(HEAD, device=device)
     started = time.perf_counter() - begin
     for name, (kind, pictures) in LAYOUTS.items():
         order = Order(
             train=tasks, test=0, size=size, seed=0, maps=False, layout=name, device=device
         )
+        order.check()
         layout, seconds = kind(), []
         layout.make(studio, order, Task("test", 0))
         for number in range(tasks):

@@ -26,6 +26,10 @@ from facegeo.models.ccnn import Cascade
 log = logging.getLogger(__name__)
 GROUPS = ("ccnn", "casfne", "training", "rendering")
 DEVICES = ("auto", "cpu", "cuda")
+NOT_NUMBERS = ("model", "compile")
+"""Keys of the groups that have other values."""
+STRIDED, STRIDE = ("casfne.size", "training.gan_size"), 32
+"""Sides of what Cas-FNE's encoder sees."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,8 @@ class Settings:
             unknown = [value for value in values if value not in known]
             if unknown or not values:
                 raise UserError(f"{name} must be of {', '.join(known)}; got {unknown or values}")
+        if type(self.timing.seconds) not in (int, float) or self.timing.seconds < 0:
+            raise UserError(f"seconds must be a number of at least 0, got {self.timing.seconds}")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise UserError("device=cuda needs a CUDA GPU, found none; set device=cpu")
         for name, numbers, least in (("threads", self.threads, 0), ("batches", self.batches, 1)):
@@ -69,6 +75,19 @@ class Settings:
                 raise UserError(
                     f"{name} must be whole numbers of at least {least}, got {list(numbers)}"
                 )
+
+        self._check_groups()
+
+    def _check_groups(self) -> None:
+        for group, own in self.groups.items():
+            for key, value in own.items():
+                name = f"{group}.{key}"
+                if key in NOT_NUMBERS:
+                    continue
+                if type(value) is not int or value < 1:
+                    raise UserError(f"{name} must be a whole number of at least 1, got {value}")
+                if name in STRIDED and value % STRIDE:
+                    raise UserError(f"{name} must be a multiple of {STRIDE} px, got {value}")
 
     @property
     def devices(self) -> list[str]:
@@ -139,9 +158,7 @@ def _training(settings: Settings, missing: list[str]) -> Iterator[list[Row]]:
 def _rendering(settings: Settings, missing: list[str]) -> Iterator[list[Row]]:
     own = settings.groups["rendering"]
     for device in settings.devices:
-        yield from rendering_rows(
-            own["head"], own["size"], own["tasks"], settings.timing.clock, device
-        )
+        yield from rendering_rows(own["size"], own["tasks"], settings.timing.clock, device)
 
 
 def _cascade(settings: Settings) -> Cascade:

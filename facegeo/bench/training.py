@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import torch
-from lightning import Callback, LightningDataModule, LightningModule, Trainer
-from torch.utils.data import DataLoader
+from lightning import LightningModule
 
-from facegeo.bench.memory import peak_mb, reset_peak
+from facegeo.bench.feeding import WARM_UP, Feed, race
 from facegeo.bench.per_sample import OneByOneFaces, OneByOneNormals, loader
 from facegeo.bench.report import Row
-from facegeo.bench.timing import CLOCKS, cpu_threads, quantile_ms
+from facegeo.bench.timing import cpu_threads
 from facegeo.bench.training_data import write_faces, write_sessions
 from facegeo.data.augment import Augment
 from facegeo.data.lfpw import LFPWDataModule
@@ -37,11 +34,6 @@ from facegeo.tasks.normal_gan import NormalGANTask
 from facegeo.tasks.schedules import cosine
 
 GROUP = "training"
-WARM_UP = 2
-"""Batches before the first that is timed."""
-ROUNDS = 2
-"""Times that both ways to feed a model take their turn."""
-Feed = LightningDataModule | DataLoader[object]
 
 
 @dataclass(frozen=True)
@@ -65,36 +57,6 @@ class Lengths:
     gan_steps: int
 
 
-@dataclass
-class StepClock(Callback):
-    """Times steps, and what lies between them: data, and the trainer itself.
-
-    Attributes:
-        clock: Seconds.
-        steps: Seconds of each step.
-        between: Seconds before each step but the first.
-    """
-
-    clock: Callable[[], float]
-    steps: list[float] = field(default_factory=list)
-    between: list[float] = field(default_factory=list)
-    _last: float | None = None
-
-    def on_train_batch_start(self, *_: object) -> None:
-        """Data are there."""
-        now = self.clock()
-        if self._last is not None:
-            self.between.append(now - self._last)
-        self._last = now
-
-    def on_train_batch_end(self, *_: object) -> None:
-        """The weights are new."""
-        assert self._last is not None
-        now = self.clock()
-        self.steps.append(now - self._last)
-        self._last = now
-
-
 def training_rows(
     cascade: Cascade, lengths: Lengths, clock: str, device: str, threads: int
 ) -> Iterator[list[Row]]:
@@ -108,7 +70,7 @@ def training_rows(
         threads: Cores that compute.
     """
     with TemporaryDirectory() as folder, cpu_threads(threads):
-        race = partial(_race, clock=_clock(clock, device), device=device)
+        turns = partial(race, GROUP, clock=clock, device=device)
         where = f"{threads} thread{'s' * (threads > 1)}" if device == "cpu" else "CUDA"
         root = write_faces(Path(folder) / "faces", lengths.faces)
         steps = WARM_UP + lengths.steps
@@ -119,7 +81,7 @@ def training_rows(
                 "per-sample loader": loader(slow, lengths.batch),
                 "facegeo": data,
             }
-            yield race(
+            yield turns(
                 f"CCNN {name}, {where}", partial(_stage_task, stage, steps), feeds, lengths.batch
             )
         root = write_sessions(Path(folder) / "sessions", 3, lengths.gan_size)
@@ -131,81 +93,7 @@ def training_rows(
             "facegeo": _normals(root, lengths, steps),
         }
         case = f"Cas-FNE t = 2 at {lengths.gan_size} px, {where}"
-        yield race(case, partial(_gan_task, steps), feeds, lengths.gan_batch)
-
-
-def _race(
-    case: str,
-    make: Callable[[], LightningModule],
-    feeds: dict[str, Feed],
-    batch: int,
-    *,
-    clock: Callable[[], float],
-    device: str,
-) -> list[Row]:
-    clocks: dict[str, list[StepClock]] = {name: [] for name in feeds}
-    peaks: dict[str, float | None] = {}
-    for _ in range(ROUNDS):
-        for name, feed in feeds.items():
-            watch = StepClock(clock)
-            reset_peak(device)
-            _train(make(), feed, watch, device)
-            peaks[name] = peak_mb(device)
-            clocks[name].append(watch)
-    rows = [_row(case, name, clocks[name], batch, peaks[name]) for name in feeds]
-    return [replace(row, faster=rows[0].median_ms / row.median_ms) for row in rows]
-
-
-def _row(case: str, name: str, clocks: list[StepClock], batch: int, peak: float | None) -> Row:
-    step = np.concatenate([watch.steps[WARM_UP:] for watch in clocks])
-    before = np.concatenate([watch.between[WARM_UP - 1 :] for watch in clocks])
-    whole = list(step + before)
-    share = float(before.sum() / (before.sum() + step.sum()))
-    return Row(
-        group=GROUP,
-        case=case,
-        name=name,
-        items=batch,
-        median_ms=quantile_ms(whole, 0.5),
-        p95_ms=quantile_ms(whole, 0.95),
-        low_ms=quantile_ms(whole, 0.25),
-        high_ms=quantile_ms(whole, 0.75),
-        rounds=len(whole),
-        note=f"data {share:.1%} of the time" + (f", peak {peak:,.0f} MB" if peak else ""),
-        data_share=share,
-        peak_mb=peak,
-    )
-
-
-def _train(task: LightningModule, feed: Feed, watch: StepClock, device: str) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of loaders without workers, and of no logger
-        trainer = Trainer(
-            accelerator="gpu" if device == "cuda" else "cpu",
-            devices=1,
-            max_epochs=1,
-            limit_val_batches=0,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            callbacks=[watch],
-        )
-        if isinstance(feed, LightningDataModule):
-            trainer.fit(task, datamodule=feed)
-        else:
-            trainer.fit(task, feed)
-
-
-def _clock(name: str, device: str) -> Callable[[], float]:
-    if device == "cpu":
-        return CLOCKS[name]
-
-    def after_the_device() -> float:
-        torch.cuda.synchronize()
-        return CLOCKS["wall"]()
-
-    return after_the_device
+        yield turns(case, partial(_gan_task, steps), feeds, lengths.gan_batch)
 
 
 def _stage_task(stage: Stage, steps: int) -> LightningModule:

@@ -19,7 +19,7 @@ def test_a_row_a_layout(monkeypatch: pytest.MonkeyPatch) -> None:
             kind, "make", lambda self, studio, order, task, n=name: made.append(f"{n} {order.size}")
         )
     monkeypatch.setattr(rendering, "Studio", Studio)
-    (faces,), (sessions,) = rendering.rendering_rows("anny", 64, 3, "cpu", "cpu")
+    (faces,), (sessions,) = rendering.rendering_rows(64, 3, "cpu", "cpu")
     assert made == ["landmarks 64"] * 4 + ["photoface 64"] * 4  # the first warms up
     assert (faces.items, sessions.items) == (1, 4)
     assert (faces.rounds, sessions.rounds) == (3, 3)
@@ -27,6 +27,6 @@ def test_a_row_a_layout(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_faces_are_rendered() -> None:
-    (faces,), (sessions,) = rendering.rendering_rows("anny", 32, 1, "cpu", "cpu")
+    (faces,), (sessions,) = rendering.rendering_rows(32, 1, "cpu", "cpu")
     assert faces.median_ms > 0
     assert sessions.median_ms > 0

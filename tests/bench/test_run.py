@@ -55,6 +55,9 @@ def test_auto_takes_a_gpu_in_if_there_is_one(monkeypatch: pytest.MonkeyPatch) ->
         ({"threads": [-1]}, r"threads must be whole numbers of at least 0, got \[-1\]"),
         ({"batches": [0]}, r"batches must be whole numbers of at least 1, got \[0\]"),
         ({"batches": []}, "batches must be"),
+        ({"timing": Timing(seconds=-1)}, "seconds must be a number of at least 0, got -1"),
+        ({"groups": {"training": {"steps": 0}}}, "training.steps must be a whole number"),
+        ({"groups": {"casfne": {"size": 40}}}, "casfne.size must be a multiple of 32 px, got 40"),
     ],
 )
 def test_mistakes_are_told(change: dict[str, object], message: str) -> None:

@@ -7,11 +7,12 @@ import pytest
 import torch
 from lightning import LightningDataModule, Trainer
 
-from facegeo.bench import training
+from facegeo.bench import feeding, training
+from facegeo.bench.feeding import StepClock
 from facegeo.bench.memory import peak_mb, reset_peak
 from facegeo.bench.per_sample import OneByOneFaces, OneByOneNormals, loader
 from facegeo.bench.pictures import BOX_PX
-from facegeo.bench.training import Lengths, StepClock, training_rows
+from facegeo.bench.training import Lengths, training_rows
 from facegeo.bench.training_data import PLACES, write_faces, write_sessions
 from facegeo.models.ccnn import BoxStage, Cascade, PointStage
 
@@ -38,7 +39,7 @@ def test_rows_of_every_stage_and_of_the_gan(stage: PointStage) -> None:
         assert [row.name for row in rows] == ["per-sample loader", "facegeo"]
         assert rows[0].faster == 1.0
         for row in rows:
-            assert (row.items, row.rounds) == (batch, steps * training.ROUNDS)
+            assert (row.items, row.rounds) == (batch, steps * feeding.ROUNDS)
             assert row.data_share is not None
             assert 0 < row.data_share < 1
     assert all(torch.equal(value, before[name]) for name, value in cascade.state_dict().items())
@@ -51,7 +52,7 @@ def test_time_between_steps_is_the_datas() -> None:
         watch.on_train_batch_end()
     assert watch.steps == [1, 4, 16]
     assert watch.between == [2, 8]
-    row = training._row("case", "name", [watch, watch], 4, None)
+    row = feeding._row("group", "case", "name", [watch, watch], 4, None)
     assert row.rounds == 2  # two batches warm up, of two rounds
     assert row.median_ms == 24e3
     assert row.data_share == pytest.approx(8 / 24)
