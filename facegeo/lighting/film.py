@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from facegeo.checks import check_range
 from facegeo.errors import UserError
 from facegeo.lighting.lights import turning
 from facegeo.lighting.relit import Bools, Floats, relit
@@ -30,15 +31,16 @@ def save_rotating_light(
         normals: Unit vectors, shape (S, S, 3), x right, y up, z to the camera.
         photo: sRGB in [0, 1], shape (S, S, 3); None shows a white face.
         mask: Face pixels, bool, shape (S, S).
-        frames: Pictures, shown 12 a second.
+        frames: Pictures, shown 12 a second, or 80 ms each: a GIF counts hundredths of a second.
 
     Returns:
         ``path``.
 
     Raises:
-        ValueError: If the shapes do not belong together.
+        ValueError: If the shapes do not belong together or ``frames`` is below 1.
         UserError: If ``path`` ends otherwise or can not be written.
     """
+    check_range("frames", frames, 1)
     writers = {".gif": _write_gif, ".mp4": _write_mp4}
     if path.suffix.lower() not in writers:
         raise UserError(f"{path} must end in .gif or .mp4, got {path.suffix!r}")

@@ -57,7 +57,7 @@ def relit(
     """Show a face in one light after the other; arguments and pictures as in ``relight``."""
     check_shape("normals", normals, "S", "S", 3)
     check_shape("mask", mask, *normals.shape[:2])
-    inside = torch.from_numpy(mask)[None, None]
+    inside = torch.from_numpy(mask.copy())[None, None]  # torch takes no flipped view
     skin, size = None, normals.shape[:2]
     if photo is not None:
         check_shape("photo", photo, "s", "s", 3)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+from hashlib import blake2s
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
@@ -32,7 +35,8 @@ def save_mesh(
     """Write a face as a mesh; the end of ``path`` says in which form.
 
     ``.glb`` is one file: texture and normal map are inside. ``.obj`` has ``.mtl``, ``.png`` and
-    ``_normal.png`` beside it. ``.ply`` has colours at its vertices and no normal map.
+    ``_normal.png`` beside it, whose names have no spaces (``_plain``). ``.ply`` has colours at its
+    vertices and no normal map.
 
     Args:
         path: Ends in .obj, .ply or .glb; its folder is made.
@@ -64,8 +68,8 @@ def save_mesh(
         files = {"": _ply(surface, colours, depth.shape)}
     elif kind == "glb":
         files = {"": _glb(surface, colours, detail)}
-    else:  # its readers take names apart at spaces
-        files = _obj("_".join(path.stem.split()), surface, colours, detail)
+    else:
+        files = _obj(_plain(path.stem), surface, colours, detail)
     written = [path.with_name(name or path.name) for name in files]
     for file, content in zip(written, files.values(), strict=True):
         write_whole(file, content)
@@ -101,6 +105,21 @@ def _obj(
         files[f"{name}_normal.png"] = _png(detail)
         files[f"{name}.mtl"] += f"\nnorm {name}_normal.png\n".encode()
     return {"": text.encode(), **files}
+
+
+def _plain(stem: str) -> str:
+    """Return a name that readers of OBJ, who take names apart at spaces, find again.
+
+    What is neither letter, digit, dot nor hyphen becomes ``_``; a digest keeps "a b" and "a_b"
+    apart.
+
+    >>> _plain("IMG_1.jpg.face0"), _plain("a b")
+    ('IMG_1.jpg.face0', 'a_b-9e6d48')
+    """
+    plain = re.sub(r"[^\w.-]", "_", stem)
+    if plain == stem:
+        return stem
+    return f"{plain}-{blake2s(os.fsencode(stem), digest_size=3).hexdigest()}"
 
 
 def _ply(surface: Surface, colours: NDArray[np.uint8], shape: tuple[int, ...]) -> bytes:

@@ -81,4 +81,6 @@ def test_other_ends_of_names_are_refused(tmp_path: Path, ball: Ball) -> None:
     normals, mask = ball
     with pytest.raises(UserError, match=r"film.webm must end in .gif or .mp4, got '.webm'"):
         save_rotating_light(tmp_path / "film.webm", normals, None, mask)
+    with pytest.raises(ValueError, match=r"frames must be in \[1, inf\], got 0"):
+        save_rotating_light(tmp_path / "film.gif", normals, None, mask, frames=0)
     assert not list(tmp_path.iterdir())

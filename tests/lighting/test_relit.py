@@ -136,6 +136,15 @@ def test_many_lights_give_what_each_gives_alone(ball: Ball) -> None:
     assert not any(np.allclose(together[0], other, atol=0.02) for other in together[1:])
 
 
+def test_a_mirrored_face_in_mirrored_light_is_the_mirrored_picture(ball: Ball) -> None:
+    normals, mask = ball
+    photo = np.random.default_rng(0).uniform(0.2, 0.6, normals.shape)
+    mask = mask & (np.indices(mask.shape)[1] > 20)
+    got = relight((normals * (-1, 1, 1))[:, ::-1], photo[:, ::-1], mask[:, ::-1], PRESETS["right"])
+    wanted = relight(normals, photo, mask, PRESETS["left"])[:, ::-1]
+    np.testing.assert_allclose(got, wanted, atol=1e-3)
+
+
 def test_no_face_is_black(ball: Ball) -> None:
     normals, mask = ball
     nothing = np.zeros_like(mask)

@@ -1,7 +1,9 @@
 """Mesh files, read back by the library that other programs' authors use too."""
 
 import json
+import os
 import struct
+from hashlib import blake2s
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +62,7 @@ def test_a_glb_holds_the_normal_map_and_says_its_material_is_matt(tmp_path: Path
     wanted = normal_map(surface_of(depth, mask), bent)
     np.testing.assert_array_equal(np.asarray(material.normalTexture)[..., :3], wanted)
     assert (material.metallicFactor, material.roughnessFactor) == (0, 1)
+    assert material.doubleSided
     (primitive,) = header(file)["meshes"][0]["primitives"]
     assert {"POSITION", "NORMAL", "TEXCOORD_0"} <= primitive["attributes"].keys()
 
@@ -75,11 +78,23 @@ def header(file: Path) -> dict[str, list[dict[str, list[dict[str, dict[str, int]
 def test_an_obj_names_the_files_beside_it(tmp_path: Path, cap: Cap) -> None:
     depth, normals, mask = cap
     files = save_mesh(tmp_path / "a face.obj", depth, mask, TEXTURE, normals)
+    own = f"a_face-{blake2s(b'a face', digest_size=3).hexdigest()}"
     names = {file.name for file in files}
-    assert names == {"a face.obj", "a_face.mtl", "a_face.png", "a_face_normal.png"}
-    assert "mtllib a_face.mtl\n" in files[0].read_text()
-    lines = (tmp_path / "a_face.mtl").read_text().splitlines()
-    assert {"map_Kd a_face.png", "norm a_face_normal.png"} <= set(lines)
+    assert names == {"a face.obj", f"{own}.mtl", f"{own}.png", f"{own}_normal.png"}
+    assert f"mtllib {own}.mtl\n" in files[0].read_text()
+    lines = (tmp_path / f"{own}.mtl").read_text().splitlines()
+    assert {f"map_Kd {own}.png", f"norm {own}_normal.png"} <= set(lines)
+    assert "Ks 0.00000000 0.00000000 0.00000000" in lines  # matt
+    plain = save_mesh(tmp_path / "a_face.obj", depth, mask, TEXTURE, normals)
+    assert {file.name for file in plain[1:]} == {"a_face.mtl", "a_face.png", "a_face_normal.png"}
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", b"a#b", b"a\nb", "\u00fc".encode()])
+def test_an_obj_of_any_name_finds_its_texture(tmp_path: Path, cap: Cap, name: bytes) -> None:
+    depth, normals, mask = cap
+    file = tmp_path / f"{os.fsdecode(name)}.obj"
+    mesh = read(save_mesh(file, depth, mask, TEXTURE, normals)[0])
+    np.testing.assert_array_equal(mesh.visual.material.image, np.rint(TEXTURE * 255))
 
 
 def test_a_ply_has_the_pictures_colours_at_its_vertices(tmp_path: Path, cap: Cap) -> None:
@@ -91,6 +106,14 @@ def test_a_ply_has_the_pictures_colours_at_its_vertices(tmp_path: Path, cap: Cap
     np.testing.assert_array_equal(
         mesh.visual.vertex_colors[:, :3], np.where(left[:, None], (255, 51, 0), 0)
     )
+
+
+def test_a_finer_picture_is_averaged_to_the_colours_of_a_ply(tmp_path: Path, cap: Cap) -> None:
+    depth, _, mask = cap
+    stripes = np.zeros((64, 80, 3))
+    stripes[:, ::2] = 0.8
+    mesh = read(save_mesh(tmp_path / "face.ply", depth, mask, stripes)[0])
+    assert (mesh.visual.vertex_colors[:, :3] == 0.4 * 255).all()
 
 
 def test_without_finer_normals_there_is_no_normal_map(tmp_path: Path, cap: Cap) -> None:

@@ -103,6 +103,11 @@ def test_trust_falls_with_the_variance_of_a_slope() -> None:
     np.testing.assert_allclose(slopes.right, -0.75)
 
 
+def test_slopes_end_where_a_normal_grazes() -> None:
+    normals = np.broadcast_to(unit(*np.array([-1.0, 0.0, 0.01])), (2, 2, 3))
+    np.testing.assert_allclose(slopes_of(normals).right, 10, rtol=1e-3)  # px a pixel: 84 degrees
+
+
 def test_pieces_that_do_not_touch_lie_round_zero_each() -> None:
     depth, normals = bowl()
     mask = np.zeros_like(depth, dtype=bool)
