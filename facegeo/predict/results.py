@@ -62,15 +62,14 @@ class Looks:
 
 
 def faces_json(name: str, size: tuple[int, int], faces: Sequence[Face]) -> str:
-    """Return the faces of one photo as JSON.
+    """Return the faces of one photo as JSON, a line a face.
 
     Args:
         name: Of the photo, as the command was given it.
         size: Height and width of the photo, px.
         faces: All but their normal maps are told.
     """
-    head = _head(name, size)
-    return json.dumps({**head, "faces": [face.record() for face in faces]}, indent=1) + "\n"
+    return _by_line(_head(name, size), "faces", [face.record() for face in faces])
 
 
 def video_json(
@@ -84,9 +83,7 @@ def video_json(
         rate: Frames a second.
         frames: Number of each frame and its faces' records.
     """
-    head = json.dumps({**_head(name, size), "frames_per_second": rate}, indent=1)
-    lines = ",\n".join("  " + json.dumps(frame) for frame in frames)
-    return head[:-2] + f',\n "frames": [\n{lines}\n ]\n}}\n'
+    return _by_line({**_head(name, size), "frames_per_second": rate}, "frames", frames)
 
 
 def read_faces(text: str) -> list[Face]:
@@ -159,6 +156,14 @@ def keep_photo(
             out.write(f"{name}.relit.jpg", write_jpeg(draw_relit(photo, faces, looks.relight)))
         if looks.mesh:
             keep_meshes(out, name, photo, faces, looks.mesh)
+
+
+def _by_line(head: Mapping[str, Any], key: str, items: Iterable[Mapping[str, Any]]) -> str:
+    lines = [f" {json.dumps(name)}: {json.dumps(value)}," for name, value in head.items()]
+    listed = ",\n".join("  " + json.dumps(item) for item in items)
+    return "\n".join(
+        ["{", *lines, f" {json.dumps(key)}: [", *([listed] if listed else []), " ]\n}\n"]
+    )
 
 
 def _head(name: str, size: tuple[int, int]) -> dict[str, Any]:

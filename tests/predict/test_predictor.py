@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +128,22 @@ def test_normals_cover_the_square_of_the_training(find_points: FindPoints, face:
     assert found.normals.shape == (32, 32, 3)
     assert "normals" in found.timings
     assert other[0].normals is not None
+
+
+def test_each_face_is_cut_out_of_its_own_photo(find_points: FindPoints, face: Image) -> None:
+    wide = np.pad(face, ((0, 0), (60, 0), (0, 0)))
+    places = [[BOX], [[edge + 60 * (number < 2) for number, edge in enumerate(BOX)], BOX]]
+    for batch in (1, 2, 8):
+        predictor = Predictor(find_points, WholeImage(), FaceNormals(generate, 32, "cpu", batch))
+        together = predictor.many([face, wide], places)
+        alone = [predictor.many([face], places[:1])[0], predictor.many([wide], places[1:])[0]]
+        for got, wanted in zip(chain(*together), chain(*alone), strict=True):
+            assert got.square == wanted.square
+            np.testing.assert_allclose(got.normals, wanted.normals, atol=1e-6)
+        first, second = together[0][0].square, together[1][0].square
+        assert first is not None
+        assert second is not None
+        assert second[0] == first[0] + 60
 
 
 def test_the_mask_is_the_outline_in_the_square(find_points: FindPoints, face: Image) -> None:
