@@ -178,7 +178,7 @@ def _file(
 
 
 def _title(order: Order) -> str:
-    return f"{order.checkpoint} in {order.format}, {order.precision}, against PyTorch"
+    return f"{order.path.name} ({order.precision}) against PyTorch"
 
 
 @contextmanager
