@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import partial
+from typing import cast
 
 import numpy as np
 import torch
@@ -17,11 +18,13 @@ from facegeo.bench.peers import Boxes, Find, peers
 from facegeo.bench.pictures import decode, jpeg, picture
 from facegeo.bench.timing import Candidate
 from facegeo.data.pyramid import Bytes
+from facegeo.geometry.crops import FaceCrops
 from facegeo.models.cascade_graph import CascadeGraph
-from facegeo.models.ccnn import Cascade, Stage
+from facegeo.models.ccnn import POINTS, Cascade, Stage
 from facegeo.models.crop_values import grey, standardise
 from facegeo.models.net_bank import NetBank
 from facegeo.models.recorded import Recorded
+from facegeo.models.stored_cascade import StoredCascade
 from facegeo.predict.points import CascadePoints
 
 GROUP = "ccnn"
@@ -57,24 +60,56 @@ def cpu_cases(
 
 
 def cuda_cases(cascade: Cascade, batches: Sequence[int]) -> Iterator[Case]:
-    """Cases on the current CUDA device: from pixels in the CPU's memory, and the nets alone.
+    """Cases on the current CUDA device: pixels in the CPU's memory or on it, and the nets alone.
 
     Args:
         cascade: In eval mode, on the CPU.
         batches: Faces of a picture.
     """
     points = CascadePoints(deepcopy(cascade), "cuda")
-    nets = Nets(deepcopy(cascade)).cuda()
+    nets, whole = Nets(deepcopy(cascade)).cuda(), StoredCascade(deepcopy(cascade)).cuda()
     for faces in batches:
         image, boxes = picture(faces)
         call = [Candidate("cascade", partial(points, [image], [boxes]), faces)]
         yield Case(GROUP, f"{_faces(faces)}, CUDA, pixels", call, device="cuda")
+        given = [tensor.cuda() for tensor in stored(cascade, image, boxes)]
+        calls = [
+            Candidate("cascade", partial(whole, *given), faces),
+            Candidate("cascade, recorded", partial(Recorded(whole), *given), faces),
+        ]
+        yield Case(GROUP, f"{_faces(faces)}, CUDA, pixels on it", calls, device="cuda")
         crops = [crop.cuda() for crop in _crops(cascade, faces)]
         calls = [
             Candidate("nets side by side", partial(nets, *crops), faces),
             Candidate("nets side by side, recorded", partial(Recorded(nets), *crops), faces),
         ]
         yield Case(GROUP, f"{_faces(faces)}, CUDA, crops", calls, device="cuda")
+
+
+class Onlooker(nn.Module):
+    """In place of a cascade: keeps what one is given.
+
+    Args:
+        cascade: Whose place it takes.
+    """
+
+    def __init__(self, cascade: Cascade) -> None:
+        super().__init__()
+        self.stages = cascade.stages
+
+    def forward(self, crop: FaceCrops, canvas: Tensor) -> Tensor:
+        """No points: zeros (B, T, 5, 2)."""
+        self.crop, self.canvas = crop, canvas
+        return canvas.new_zeros(len(canvas), len(self.stages), POINTS, 2)
+
+
+def stored(cascade: Cascade, image: Bytes, boxes: Boxes) -> list[Tensor]:
+    """What ``StoredCascade`` takes, as ``facegeo-predict`` prepares it."""
+    onlooker = Onlooker(cascade)
+    CascadePoints(cast(Cascade, onlooker), batch=len(boxes))([image], [boxes])
+    crop, pixels = onlooker.crop, onlooker.crop.store
+    parts = [pixels.pixels, pixels.offset, pixels.size, pixels.origin, crop.faces, crop.frames]
+    return [*parts, onlooker.canvas]
 
 
 class Nets(nn.Module):

@@ -17,7 +17,9 @@ COLUMNS = ("group", "case", "what", "ms", "p95", "a second", "faster", "differs"
 NOTE = (
     "ms, p95 = median and 95th percentile of a face's, an image's or a sample's share of one call; "
     "a second = how many of them; faster = median of the case's first row / this one's, calls in "
-    "turn; differs = greatest distance of its outputs to the first row's (points: px)."
+    "turn; differs = greatest distance of its outputs to the first row's (points: px); GFLOP/s = "
+    "what the published network multiplies and adds, whatever the form; peak = of the GPU's "
+    "memory, or of the whole process."
 )
 
 

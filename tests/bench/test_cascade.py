@@ -5,12 +5,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from facegeo.bench import cascade, peers
 from facegeo.bench.pictures import BOX_PX, decode, jpeg, picture
 from facegeo.bench.timing import Timing
 from facegeo.checkpoint import load_model
 from facegeo.models.ccnn import Cascade
+from facegeo.models.stored_cascade import StoredCascade
+from facegeo.predict.points import CascadePoints
 
 ONCE = Timing(seconds=0, least=1, warm_up=0)
 
@@ -32,6 +35,15 @@ def test_every_way_finds_the_same_points(model: Cascade, monkeypatch: pytest.Mon
         rows = case.measure(ONCE)
         assert [row.name for row in rows] == names
         assert all(row.differs is not None and row.differs < 1e-3 for row in rows[1:])
+
+
+def test_what_a_gpu_is_given_holds_all_that_the_cascade_needs(model: Cascade) -> None:
+    image, boxes = picture(3)
+    with torch.inference_mode():
+        found = StoredCascade(model)(*cascade.stored(model, image, boxes))
+    low, side = torch.tensor(boxes[:, None, None, 0::2]), BOX_PX
+    wanted = torch.from_numpy(CascadePoints(model)([image], [boxes])[0])
+    torch.testing.assert_close((found * side + low).float(), wanted, atol=1e-3, rtol=0)
 
 
 @pytest.mark.slow
