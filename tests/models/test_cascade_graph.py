@@ -145,6 +145,7 @@ def test_the_margin_is_the_caches() -> None:
     assert inspect.signature(build_or_open).parameters["margin"].default == MARGIN
     box = torch.tensor([[43.0, 133.0, 39.0, 129.0]], dtype=torch.float64)
     assert source_regions(box, 165, 169).tolist() == [[7, 169, 3, 165]]  # .4 * 90 is whole
+    assert source_regions(box, 400, 300).tolist() == [[7, 170, 3, 166]]
 
 
 def test_nets_in_half_precision_are_fed_so() -> None:
