@@ -83,7 +83,14 @@ class OnnxCascade(_OnnxModel):
 
         Returns:
             Points after each stage, image px, (F, T, 5, 2).
+
+        Raises:
+            ValueError: If the image has another shape or type.
         """
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise ValueError(
+                f"image must be uint8 of shape (H, W, 3), got {image.dtype} of {image.shape}"
+            )
         if not len(boxes):  # the loop over regions would have nothing to put together
             return np.zeros((0, self._session.get_outputs()[0].shape[1], 5, 2), np.float32)
         feed = {"image": np.ascontiguousarray(image), "boxes": np.asarray(boxes, np.float64)}

@@ -55,11 +55,13 @@ class CascadeGraph(nn.Module):
             Points after each stage, image px, float32, (F, T, 5, 2).
 
         Raises:
-            ValueError: If the shapes are others.
+            ValueError: If the shapes are others, or the image is not uint8.
         """
         if not torch.compiler.is_exporting():  # which would take the sizes for fixed ones
             check_shape("image", image, "H", "W", 3)
             check_shape("boxes", boxes, "F", 4)
+            if image.dtype != torch.uint8:
+                raise ValueError(f"image must be uint8, values to 255, got {image.dtype}")
             if not len(boxes):
                 return boxes.new_zeros((0, len(self.counts), POINTS, 2), dtype=torch.float32)
         low, sides = _corner(boxes.float())

@@ -70,3 +70,8 @@ def test_a_missing_library_is_named(onnx_file: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(UserError, match=r"needs ONNX Runtime, which is not installed: pip"):
         OnnxCascade(onnx_file)
+
+
+def test_an_image_of_another_kind_is_refused(onnx_file: Path) -> None:
+    with pytest.raises(ValueError, match=r"uint8 of shape \(H, W, 3\), got float64 of \(9, 9, 3\)"):
+        OnnxCascade(onnx_file)(np.zeros((9, 9, 3)), np.zeros((1, 4)))  # type: ignore[arg-type]

@@ -168,3 +168,8 @@ def test_other_shapes_are_refused(
     graph = CascadeGraph(cascade("ccnn"))
     with pytest.raises(ValueError, match=said):
         graph(torch.zeros(image, dtype=torch.uint8), torch.zeros(boxes))
+
+
+def test_an_image_of_floats_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"must be uint8, values to 255, got torch\.float32"):
+        CascadeGraph(cascade("ccnn"))(torch.zeros(8, 9, 3), torch.zeros(1, 4))
