@@ -92,12 +92,13 @@ class Order:
             )
 
 
-def export_model(order: Order, data: LFPWDataModule) -> Path:
+def export_model(order: Order, data: object) -> Path:
     """Export a model, print how far it is from PyTorch's, and keep it if that is near enough.
 
     Args:
         order: What to export.
-        data: Faces: training faces calibrate int8, test faces are compared.
+        data: Lists of faces (``LFPWDataModule``): training faces calibrate int8, test faces are
+            compared.
 
     Returns:
         The file.
@@ -109,7 +110,10 @@ def export_model(order: Order, data: LFPWDataModule) -> Path:
     order.check()
     model, notes = load_model(order.checkpoint)
     card = find_model(order.checkpoint).with_suffix(".md")
+    if not isinstance(data, LFPWDataModule):
+        raise UserError("wanted data=lfpw or generated, faces with boxes and points, got others")
     data.prepare_data()
+    next(listed_scenes(data, "test", 1))  # a mistake in the list shows before the long work
     if isinstance(model, Cascade):
         if order.t is not None or order.size is not None:
             raise UserError("t and size are for models of normals; leave them out with points")

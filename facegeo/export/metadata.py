@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from facegeo import __version__
+from facegeo.data.coding import trained_coding
 from facegeo.export.onnx_model import CASCADE, FORMAT, NORMALS
 from facegeo.geometry.points import POINT_NAMES
 
@@ -38,7 +39,9 @@ def normals_metadata(
         "t": str(t),
         "size": str(size or "any multiple of 32"),
         "classes": json.dumps(["x", "y", "z"]),
-        "inputs": f"images: red, green, blue in [0, 1], float32, (B, 3, H, W), sides {side}",
+        "inputs": f"images: red, green, blue in [0, 1], float32, (B, 3, H, W), sides {side}, "
+        "coded as coding says",
+        "coding": trained_coding(notes) or "unknown: as the training's photos",
         "outputs": "normals_0 to normals_t: the initial normals and those after each refinement, "
         "float32, (B, 3, H, W), unit length; the last is the answer",
         "frame": "x right, y up, z to the camera",

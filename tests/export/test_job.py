@@ -94,7 +94,7 @@ def test_int8_is_calibrated_on_training_faces_and_measured_on_others(
     monkeypatch.setattr(job, "_file", lambda *_: file)  # exported once, which takes long
     order = Order(str(small_checkpoint[0]), precision="int8", output=tmp_path / "int8.onnx")
     made = export_model(order, data).read_bytes()
-    assert asked == [("train", job.CALIBRATION_FACES), ("test", None)]
+    assert asked == [("test", 1), ("train", job.CALIBRATION_FACES), ("test", None)]
     assert made.count(b"QuantizeLinear") > 4 > file.count(b"QuantizeLinear")
     row = next(line for line in capsys.readouterr().out.splitlines() if "LFPW" in line).split()
     assert 0 < float(row[-4]) < 1  # mean difference, % of the box width
@@ -133,6 +133,17 @@ def test_orders_that_a_generator_can_not_meet(
 ) -> None:
     with pytest.raises(UserError, match=said):
         export_model(Order(str(carn), **options), data)
+
+
+def test_other_data_and_lists_that_are_not_there_are_refused_at_once(
+    carn: Path, data: LFPWDataModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "normals_program", None)  # the long work
+    with pytest.raises(UserError, match="wanted data=lfpw or generated"):
+        export_model(Order(str(carn)), object())
+    data.root = tmp_path / "nowhere"
+    with pytest.raises(UserError, match=r"set data\.root to the folder"):
+        export_model(Order(str(carn)), data)
 
 
 def test_missing_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,12 @@ def test_half_precision_is_near_and_answers_in_single(tmp_path: Path) -> None:
     assert 0 < apart.mean < 0.2
 
 
+def test_a_file_says_how_its_photos_are_coded(tmp_path: Path) -> None:
+    for notes, coding in (({"coding": "linear"}, "linear"), ({"data": "Photoface"}, "unknown")):
+        told = normals_metadata("fp32", notes, tmp_path / "no.md", 0, None)
+        assert told["coding"].startswith(coding)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [64, None])
 def test_cas_fne_with_its_refinements(size: int | None, tmp_path: Path) -> None:
