@@ -83,7 +83,8 @@ def metadata_outline(text: str) -> Points:
 def crop_square(outline: Points, height: int, width: int) -> tuple[int, int, int]:
     """Lay the square around an outline.
 
-    It is moved into the image where it sticks out, and made no larger than the image.
+    It is moved into the image where it sticks out, and made no larger than the image; points that
+    are all alike get a pixel.
 
     Args:
         outline: Points, px, (K, 2).
@@ -94,7 +95,7 @@ def crop_square(outline: Points, height: int, width: int) -> tuple[int, int, int
         Left column, top row and side, px.
     """
     low, high = outline.min(axis=0), outline.max(axis=0)
-    side = min(round(MARGIN * float((high - low).max())), height, width)
+    side = max(1, min(round(MARGIN * float((high - low).max())), height, width))
     start = np.rint((low + high - (side - 1)) / 2).astype(int)
     left, top = np.clip(start, 0, [width - side, height - side]).tolist()
     return left, top, side

@@ -18,6 +18,8 @@ MEAN_SHAPE: Final = np.array(
     [[0.2685, 0.2585], [0.7389, 0.2519], [0.5029, 0.5415], [0.3060, 0.7684], [0.7136, 0.7641]]
 )
 """Mean points of Sun et al.'s 10,000 training faces in their boxes."""
+LARGEST: Final = 10
+"""Most that a box may measure, in longer sides of its image."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +83,15 @@ def paired_overlap(boxes: Boxes, others: Boxes) -> npt.NDArray[np.float64]:
 
 
 def is_inside(boxes: Boxes, height: int, width: int) -> npt.NDArray[np.bool_]:
-    """Tell which boxes (F, 4) have their middle in an image and are 2 px wide or more, (F,)."""
+    """Tell which boxes (F, 4) have their middle in an image and a fit size, (F,).
+
+    They are 2 px wide or more, and no larger than ``LARGEST`` says.
+    """
     middle = (boxes[:, 0::2] + boxes[:, 1::2]) / 2
     within = ((middle >= 0) & (middle <= [width - 1, height - 1])).all(axis=1)
-    wide = (boxes[:, 1::2] - boxes[:, 0::2] >= 2).all(axis=1)
-    return np.asarray(within & wide, np.bool_)
+    sides = boxes[:, 1::2] - boxes[:, 0::2]
+    fit = ((sides >= 2) & (sides <= LARGEST * max(height, width))).all(axis=1)
+    return np.asarray(within & fit, np.bool_)
 
 
 def check_boxes(boxes: npt.ArrayLike, height: int, width: int) -> Boxes:
@@ -97,7 +103,8 @@ def check_boxes(boxes: npt.ArrayLike, height: int, width: int) -> Boxes:
         width: Of their image, px.
 
     Raises:
-        UserError: If a box is empty, not finite, or its middle lies outside the image.
+        UserError: If a box is empty, not finite, far larger than the image, or its middle lies
+            outside.
         ValueError: If the shape is another.
     """
     array = np.asarray(boxes, np.float64)
@@ -110,6 +117,10 @@ def check_boxes(boxes: npt.ArrayLike, height: int, width: int) -> Boxes:
         got = f"left {left:g}, right {right:g}, top {top:g}, bottom {bottom:g}"
         if not (right - left >= 2 and bottom - top >= 2 and np.isfinite([right, bottom]).all()):
             raise UserError(f"wanted a box of 2 px or more, left < right, top < bottom; got {got}")
+        if max(right - left, bottom - top) > (most := LARGEST * max(height, width)):
+            raise UserError(
+                f"wanted a box of {most} px or less, {LARGEST} times its image; got {got}"
+            )
         if not is_inside(np.array([[left, right, top, bottom]]), height, width).all():
             wanted = f"wanted a box with its middle in the {width} x {height} image"
             raise UserError(f"{wanted}, got {got}")

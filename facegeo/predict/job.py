@@ -96,20 +96,30 @@ def predict_files(wanted: str, out: Path, predictor: Predictor, settings: Settin
     report, sheet = Report(), Sheet()
     with open_output(out) as folder, bars() as bar:
         photos = [source for source in sources if not source.is_video]
-        for found in _in_batches(photos, predictor, settings.batch):
-            for source, result in found:
-                _keep(folder, source, result, report, sheet, settings)
-                bar("photos", report.photos + len(report.faults), len(photos))
-        for source in sources:
-            if source.is_video:
-                _watch(folder, source, predictor, report, sheet, settings, bar)
-        folder.write(LIST, list_csv(report.rows))
-        if sheet:
-            folder.write(SHEET, sheet.jpeg())
+        try:
+            for found in _in_batches(photos, predictor, settings.batch):
+                for source, result in found:
+                    _keep(folder, source, result, report, sheet, settings)
+                    bar("photos", report.photos + len(report.faults), len(photos))
+            for source in sources:
+                if source.is_video:
+                    _watch(folder, source, predictor, report, sheet, settings, bar)
+        finally:  # interrupted or not: what was found is listed
+            folder.write(LIST, list_csv(report.rows))
+            if sheet:
+                folder.write(SHEET, sheet.jpeg())
     return report
 
 
-Result = tuple[Image, list[Face]] | UserError
+Read = tuple[Image, Boxes] | Exception
+Result = tuple[Image, list[Face]] | Exception
+
+
+def _why(source: Source, error: Exception) -> str:
+    """What to tell of a file that could not be done, whatever it did to us."""
+    if isinstance(error, UserError):
+        return str(error).removeprefix(f"{source.path}: ")
+    return f"{type(error).__name__}: {error}"
 
 
 def _keep(
@@ -121,17 +131,17 @@ def _keep(
     settings: Settings,
 ) -> None:
     try:
-        if isinstance(result, UserError):
+        if isinstance(result, Exception):
             raise result
         photo, faces = result
         keep_photo(folder, source.name, photo, faces, settings.looks)
-    except UserError as error:
-        report.faults.append((source.name, str(error).removeprefix(f"{source.path}: ")))
+        sheet.add(photo, faces)
+    except Exception as error:
+        report.faults.append((source.name, _why(source, error)))
         return
     report.photos += 1
     report.faces += len(faces)
     report.rows += rows_of(source.name, faces)
-    sheet.add(photo, faces)
     if not faces:
         report.without.append(source.name)
 
@@ -155,8 +165,8 @@ def _watch(
             settings.smooth,
             partial(bar, source.name),
         )
-    except UserError as error:
-        report.faults.append((source.name, str(error).removeprefix(f"{source.path}: ")))
+    except Exception as error:
+        report.faults.append((source.name, _why(source, error)))
         return
     if seen.fault:
         report.faults.append((source.name, seen.fault))
@@ -174,16 +184,16 @@ def _in_batches(
 ) -> Iterator[list[tuple[Source, Result]]]:
     """Read photos and find their boxes in threads, ahead of the networks; batch by batch."""
 
-    def read(source: Source) -> tuple[Image, Boxes] | UserError:
+    def read(source: Source) -> Read:
         try:
             photo = read_photo(source.path)
             return photo, predictor.boxes_of(photo, name=source.name)
-        except UserError as error:
+        except Exception as error:
             return error
 
     with ThreadPoolExecutor() as pool:
         waiting = iter(sources)
-        ahead: list[tuple[Source, Future[tuple[Image, Boxes] | UserError]]] = []
+        ahead: list[tuple[Source, Future[Read]]] = []
         while True:
             ahead += [(s, pool.submit(read, s)) for s in islice(waiting, 2 * batch - len(ahead))]
             if not ahead:
@@ -193,11 +203,16 @@ def _in_batches(
 
 
 def _predict(
-    read: Sequence[tuple[Source, tuple[Image, Boxes] | UserError]], predictor: Predictor
+    read: Sequence[tuple[Source, Read]], predictor: Predictor
 ) -> list[tuple[Source, Result]]:
-    sound = [found for _, found in read if not isinstance(found, UserError)]
-    faces = iter(predictor.in_boxes([p for p, _ in sound], [b for _, b in sound]))
+    sound = [found for _, found in read if not isinstance(found, Exception)]
+    try:
+        faces = iter(predictor.in_boxes([p for p, _ in sound], [b for _, b in sound]))
+    except Exception as error:
+        if len(read) > 1:  # which of them was it?
+            return [result for one in read for result in _predict([one], predictor)]
+        return [(source, error) for source, _ in read]
     return [
-        (source, found if isinstance(found, UserError) else (found[0], next(faces)))
+        (source, found if isinstance(found, Exception) else (found[0], next(faces)))
         for source, found in read
     ]

@@ -12,6 +12,9 @@ from facegeo.data.image_file import ImageError, decode
 from facegeo.errors import UserError
 from facegeo.predict.face import Image
 
+JPEG_PX = 65500
+"""Longest side of a JPEG file, as libjpeg has it."""
+
 
 def read_photo(path: Path) -> Image:
     """Read an image file and turn it as its EXIF orientation says.
@@ -106,7 +109,14 @@ def _of_pil(image: object) -> Image:
 
 
 def write_jpeg(image: Image, quality: int = 92) -> bytes:
-    """Return an RGB image as the bytes of a JPEG file."""
+    """Return an RGB image as the bytes of a JPEG file, shrunk if it is longer than ``JPEG_PX``."""
+    height, width = image.shape[:2]
+    if (longest := max(height, width)) > JPEG_PX:
+        size = (max(1, JPEG_PX * width // longest), max(1, JPEG_PX * height // longest))
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    coded: bytes = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
-    return coded
+    done, coded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise UserError(f"OpenCV can not write {width} x {height} pixels as a JPEG file")
+    data: bytes = coded.tobytes()
+    return data

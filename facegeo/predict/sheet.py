@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import torch
 
@@ -57,7 +58,7 @@ def _tile(photo: Image, face: Face) -> Image:
     left, right, top, bottom = face.box
     side = max(2, round(AROUND * max(right - left, bottom - top)))
     corner = np.rint([(left + right - side) / 2, (top + bottom - side) / 2]).astype(int)
-    cut = resize_face(_cut(photo, int(corner[0]), int(corner[1]), side), TILE_PX)
+    cut = _cut(photo, int(corner[0]), int(corner[1]), side)
     scale = TILE_PX / side
     stages = (face.stages - corner + 0.5) * scale - 0.5
     edges = [
@@ -73,10 +74,17 @@ def _tile(photo: Image, face: Face) -> Image:
 
 
 def _cut(photo: Image, left: int, top: int, side: int) -> Image:
-    """A square of a photo, black where it sticks out."""
-    height, width = photo.shape[:2]
-    x0, x1 = np.clip([left, left + side], 0, width).tolist()
-    y0, y1 = np.clip([top, top + side], 0, height).tolist()
-    square = np.zeros((side, side, 3), np.uint8)
-    square[y0 - top : y1 - top, x0 - left : x1 - left] = photo[y0:y1, x0:x1]
-    return square
+    """A square of a photo scaled to a tile, black where it sticks out; its middle is in the photo.
+
+    What is outside is never laid out in the photo's pixels: a box may be far larger than it.
+    """
+    corner, size = np.array([left, top]), np.array(photo.shape[1::-1])
+    low, high = np.clip([corner, corner + side], 0, size)
+    to_low, to_high = np.rint((np.stack([low, high]) - corner) * TILE_PX / side).astype(int)
+    to_high = np.maximum(to_high, to_low + 1)
+    way = cv2.INTER_AREA if side > TILE_PX else cv2.INTER_LINEAR
+    tile = np.zeros((TILE_PX, TILE_PX, 3), np.uint8)
+    tile[to_low[1] : to_high[1], to_low[0] : to_high[0]] = cv2.resize(
+        photo[low[1] : high[1], low[0] : high[0]], (to_high - to_low).tolist(), interpolation=way
+    )
+    return tile

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -12,7 +12,7 @@ import pytest
 from facegeo.errors import UserError
 from facegeo.predict.box_file import BoxFile
 from facegeo.predict.detectors import Haar, WholeImage
-from facegeo.predict.face import Image
+from facegeo.predict.face import Boxes, Floats, Image
 from facegeo.predict.job import Report, Settings, predict_files
 from facegeo.predict.loading import load_normals
 from facegeo.predict.photo import read_photo
@@ -221,3 +221,48 @@ def test_a_turned_photo_is_predicted_as_it_is_seen(
         for name in ("turned.jpg", "as_it_is.png")
     )
     assert np.abs(turned - plain).max() < 1
+
+
+def test_odd_files_do_not_end_the_rest(
+    tmp_path: Path, face: Image, save: Save, find_points: FindPoints
+) -> None:
+    """Longer than a JPEG may be; and a box of two million pixels."""
+    save(tmp_path / "in/a_long.png", np.zeros((4, 70000, 3), np.uint8))
+    save(tmp_path / "in/b_wide.png", face)
+    save(tmp_path / "in/c.png", face)
+    boxes = ["a_long.png,5,9,0,4", "b_wide.png,-1e6,1e6,-1e6,1e6", f"c.png,{BOX}"]
+    (tmp_path / "boxes.csv").write_text("\n".join(["file,left,right,top,bottom", *boxes]))
+    predictor = Predictor(find_points, BoxFile(str(tmp_path / "boxes.csv")))
+    report = predict_files(str(tmp_path / "in"), tmp_path / "out", predictor, Settings())
+    assert (report.photos, [name for name, _ in report.faults]) == (2, ["b_wide.png"])
+    assert "wanted a box of 960 px or less, 10 times its image" in report.faults[0][1]
+    assert read_photo(tmp_path / "out/a_long.png.points.jpg").shape == (3, 65500, 3)
+
+
+def test_a_photo_that_breaks_a_model_is_told_and_its_batch_is_done(
+    photos: Path, find_points: FindPoints
+) -> None:
+    def breaks(images: Sequence[Image], boxes: Sequence[Boxes]) -> Sequence[Floats]:
+        if any(len(own) == 2 for own in boxes):
+            raise MemoryError("two faces")
+        return find_points(images, boxes)
+
+    report = run(photos, Predictor(breaks, BoxFile(str(photos / "boxes.csv"))))
+    assert report.faults[0] == ("a.png", "MemoryError: two faces")
+    assert (report.photos, report.faces, report.frames) == (3, 2, 3)
+
+
+def test_an_interrupted_run_lists_what_it_found(photos: Path, find_points: FindPoints) -> None:
+    calls = []
+
+    def interrupted(images: Sequence[Image], boxes: Sequence[Boxes]) -> Sequence[Floats]:
+        calls.append(len(images))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return find_points(images, boxes)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(photos, Predictor(interrupted, BoxFile(str(photos / "boxes.csv"))), batch=2)
+    out = photos.parent / "out"
+    assert len((out / "points.csv").read_text().splitlines()) == 1 + 3
+    assert (out / "sheet.jpg").is_file()
