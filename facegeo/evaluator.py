@@ -10,6 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from facegeo.checkpoint import load_model
+from facegeo.data.coding import trained_coding
 from facegeo.data.lfpw import LFPWDataModule
 from facegeo.data.photo_folder import PhotoFolder
 from facegeo.data.photoface import PhotofaceDataModule
@@ -39,7 +40,9 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     if isinstance(data, LFPWDataModule):
         options = {}
     else:
-        _warn_of_size(notes, data)
+        _warn_of_faces(notes, data)
+    if isinstance(data, PhotoFolder):
+        options["coding"] = trained_coding(notes)
     if not isinstance(data, PhotoFolder):
         _check_held_out(cfg, data, notes)
         paper = paper_values(data.paper)
@@ -69,7 +72,7 @@ def _check_kind(cfg: DictConfig, model: object, data: object) -> None:
         raise UserError("t and panels are for models of normals; leave them out with points")
 
 
-def _warn_of_size(notes: Mapping[str, Any], data: PhotofaceDataModule | PhotoFolder) -> None:
+def _warn_of_faces(notes: Mapping[str, Any], data: PhotofaceDataModule | PhotoFolder) -> None:
     trained = notes.get("size", data.size)
     if trained != data.size:
         log.warning(
@@ -78,6 +81,9 @@ def _warn_of_size(notes: Mapping[str, Any], data: PhotofaceDataModule | PhotoFol
             data.size,
             trained,
         )
+    codings = {trained_coding(notes), getattr(data, "coding", None)} - {None}
+    if len(codings) > 1:
+        log.warning("trained on linear or sRGB photos, these are of the other coding: expect worse")
 
 
 def _check_held_out(

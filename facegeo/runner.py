@@ -107,7 +107,7 @@ def _train_and_measure(
     results |= report_others(model, others, folder, device_of(kind), console)
     about = {"seed": cfg.seed, "data": data.title, "split": data.split_settings}
     if isinstance(data, PhotofaceDataModule):
-        about["size"] = data.size
+        about |= {"size": data.size, "coding": data.coding}
     save_model(folder / MODEL, model, plain(cfg)["model"], {"results": results} | about | notes)
     return results
 

@@ -25,6 +25,7 @@ WITHOUT_EFFECT = (
     "procedure.checkpoint_every",
     "procedure.validate_every",
     "data.cache_dir",
+    "data.coding",
     "data.num_workers",
 )
 """Keys that change no weight but for rounding: a run may go on with others."""

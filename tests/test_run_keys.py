@@ -95,7 +95,7 @@ def test_what_shapes_a_generator_changes_its_key(
     override: str, normals: Callable[..., str]
 ) -> None:
     assert normals() != normals(override)
-    assert normals() == normals("procedure.max_steps=100", "study=s")
+    assert normals() == normals("procedure.max_steps=100", "study=s", "data.coding=srgb")
     assert normals() != normals(content="b")
 
 

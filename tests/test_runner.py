@@ -7,10 +7,14 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
+from torch import Tensor
 
 from facegeo.checkpoint import load_model
+from facegeo.data.photo_folder import PhotoFolder
 from facegeo.errors import UserError
 from facegeo.evaluator import evaluate
+from facegeo.geometry.light import to_linear
+from facegeo.models.casfne.generator import CasFNE
 from facegeo.paths import conf_dir
 from facegeo.run_folder import config_hash, run_folder
 from facegeo.runner import run
@@ -250,6 +254,7 @@ def test_a_run_of_normals_leaves_its_numbers_and_evaluation_gives_them_again(
     _, notes = load_model(trained_normals)
     assert notes["results"] == wanted
     assert notes["weights"] == "none"
+    assert notes["coding"] == "linear"
 
 
 def test_an_evaluation_goes_to_a_logger(trained_normals: Path, normals: list[str]) -> None:
@@ -261,11 +266,25 @@ def test_an_evaluation_goes_to_a_logger(trained_normals: Path, normals: list[str
     assert len(values.split(",")) == len(header.split(","))
 
 
-def test_photos_need_no_ground_truth(trained_normals: Path, tmp_path: Path) -> None:
+def test_photos_need_no_ground_truth_and_are_shown_as_in_training(
+    trained_normals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[Tensor] = []
+    monkeypatch.setattr(CasFNE, "forward", lambda net, image, t=0: (shown.append(image) or image,))
     photos = SESSIONS / "200000"
     given = ["data=photos", f"data.root={photos}", "data.size=32", f"out={tmp_path}", "name=seen"]
     assert evaluate(eval_normals(trained_normals, *given)) == {}
     assert (tmp_path / "seen" / "photos_0000.png").is_file()
+    stored = torch.stack([PhotoFolder(photos, 32)[row]["image"] for row in range(6)])
+    torch.testing.assert_close(shown[0], to_linear(stored))
+
+
+def test_faces_of_the_other_coding_are_doubted(
+    trained_normals: Path, normals: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    for coding, doubted in (("linear", False), ("null", False), ("srgb", True)):
+        evaluate(eval_normals(trained_normals, *normals, f"data.coding={coding}", "name=doubted"))
+        assert ("of the other coding" in caplog.text) == doubted
 
 
 def test_a_cascade_measures_no_normals_and_a_generator_no_points(

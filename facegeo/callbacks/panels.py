@@ -8,6 +8,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from facegeo.data.coding import as_trained
 from facegeo.data.photo_folder import PhotoFolder
 from facegeo.figures.panels import normal_panel
 from facegeo.types import NormalBatch
@@ -44,7 +45,8 @@ class Panels(Callback):
         if self.photos is not None:
             rows = range(min(self.faces, len(self.photos)))
             photos = torch.stack([self.photos[row]["image"] for row in rows])
-            self._draw("photos", photos.to(pl_module.device), trainer, pl_module)
+            coding = getattr(trainer.datamodule, "coding", None)  # type: ignore[attr-defined]
+            self._draw("photos", photos.to(pl_module.device), trainer, pl_module, coding=coding)
 
     def _draw(
         self,
@@ -53,9 +55,10 @@ class Panels(Callback):
         trainer: Trainer,
         pl_module: LightningModule,
         truth: tuple[Tensor, Tensor] | tuple[None, None] = (None, None),
+        coding: str | None = None,
     ) -> None:
         with torch.inference_mode():
-            stages = [stage.float().cpu() for stage in pl_module(images)]
+            stages = [stage.float().cpu() for stage in pl_module(as_trained(images, coding))]
         done = trainer.fit_loop.batch_idx + 1
         kind = title.split()[-1]
         path = self.folder / f"{kind}_{done:07d}.png"

@@ -11,6 +11,7 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
+from facegeo.data.coding import CODINGS
 from facegeo.data.normal_augment import NormalAugment
 from facegeo.data.normal_faces import NormalFaces, StoredBatch, develop
 from facegeo.data.session_split import SessionSplit, SplitBy, keep_description, split_digest
@@ -43,6 +44,8 @@ class PhotofaceDataModule(LightningDataModule):
         batch_size: Training faces of a step in one process.
         eval_batch_size: Faces of a validation or test batch.
         size: Side that all pictures are brought to, px.
+        coding: How the photos are coded, of ``facegeo.data.coding.CODINGS``; None: unknown. They
+            are taken as they are; the trained model's notes tell it to whom shows it photos.
         frame: Frame of the stored normals, a key of ``facegeo.geometry.normals.FRAMES``.
         split_by: What stays in one split: all images of a "subject", of a "session", or each
             "image" by itself.
@@ -68,6 +71,7 @@ class PhotofaceDataModule(LightningDataModule):
         batch_size: int = 8,
         eval_batch_size: int = 32,
         size: int = 256,
+        coding: str | None = None,
         frame: str = "down_right_camera",
         split_by: SplitBy = "subject",
         val_fraction: float = 0.1,
@@ -87,6 +91,8 @@ class PhotofaceDataModule(LightningDataModule):
             raise UserError("data.train_list and data.test_list are both null: name one")
         if frame not in FRAMES:
             raise UserError(f"data.frame must be one of {', '.join(FRAMES)}; got {frame}")
+        if coding not in (*CODINGS, None):
+            raise UserError(f"data.coding must be {', '.join(CODINGS)} or null; got {coding}")
         if min(batch_size, eval_batch_size, size) < 1:
             sizes = (batch_size, eval_batch_size, size)
             raise UserError(
@@ -98,7 +104,7 @@ class PhotofaceDataModule(LightningDataModule):
         self.size, self.frame, self.seed = size, frame, seed
         self.splitting = SessionSplit(split_by, val_fraction, test_fraction, split_seed)
         self.on_error, self.num_workers, self.prepare = on_error, num_workers, prepare
-        self.title, self.paper = title, paper
+        self.title, self.paper, self.coding = title, paper, coding
         self._sessions: Sessions | None = None
         self.steps = 1
 

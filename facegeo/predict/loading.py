@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from facegeo.checkpoint import load_model
+from facegeo.data.coding import trained_coding
 from facegeo.errors import UserError
 from facegeo.models.ccnn import Cascade
 from facegeo.predict.detectors import Detect, Haar
@@ -78,11 +79,13 @@ def load_normals(name: str | Path, device: str) -> FaceNormals:
         exported = OnnxNormals(name)
         fixed = exported.metadata.get("size", "")
         size = fixed if fixed.isdecimal() else exported.notes.get("size", AUTHORS_SIZE)
-        return FaceNormals(ExportedNormals(exported), int(size))
+        coding = trained_coding(exported.notes)
+        return FaceNormals(ExportedNormals(exported), int(size), coding=coding)
     model, notes = load_model(name)
     if isinstance(model, Cascade):
         raise UserError(f"normals={name} finds points: wanted a model of normals")
-    return FaceNormals(model, int(notes.get("size", AUTHORS_SIZE)), device)
+    size, coding = int(notes.get("size", AUTHORS_SIZE)), trained_coding(notes)
+    return FaceNormals(model, size, device, coding=coding)
 
 
 def _is_exported(name: str | Path) -> bool:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from facegeo.data.coding import as_trained
 from facegeo.data.face_outline import crop_square, outline_mask
 from facegeo.data.normal_files import Mask, resize_face
 from facegeo.data.photo_places import five_point_outline
@@ -28,19 +29,28 @@ class FaceNormals:
         size: Side S of the cut-outs that it was trained on, px.
         device: Where it runs.
         batch: Faces that run at once.
+        coding: Of the photos that it was trained on, see ``facegeo.data.coding``.
     """
 
-    def __init__(self, generate: Generate, size: int, device: str = "cpu", batch: int = 8) -> None:
+    def __init__(
+        self,
+        generate: Generate,
+        size: int,
+        device: str = "cpu",
+        batch: int = 8,
+        coding: str | None = None,
+    ) -> None:
         if isinstance(generate, nn.Module):
             generate = generate.to(device).eval()
         self.generate, self.size, self.device, self.batch = generate, size, device, batch
+        self.coding = coding
 
     @torch.inference_mode()
     def __call__(self, images: Sequence[Image], faces: Sequence[Face]) -> list[Face]:
         """Return faces with their normals.
 
         Args:
-            images: One a face; many faces may share one.
+            images: One a face, sRGB; many faces may share one.
             faces: With points.
         """
         found: list[Face] = []
@@ -54,8 +64,9 @@ class FaceNormals:
                 cut_out(image, square, self.size)
                 for image, square in zip(images[start:], squares, strict=False)
             ]
-            batch = torch.from_numpy(np.stack(cuts)).to(self.device)
-            normals = self.generate(batch.permute(0, 3, 1, 2).float() / 255)[-1].float().cpu()
+            batch = torch.from_numpy(np.stack(cuts)).to(self.device).permute(0, 3, 1, 2)
+            shown = as_trained(batch.float() / 255, self.coding)
+            normals = self.generate(shown)[-1].float().cpu()
             for face, square, one in zip(some, squares, normals, strict=True):
                 place = face_mask(face.points, square, self.size)
                 vectors = one.permute(1, 2, 0).contiguous().numpy()

@@ -10,6 +10,7 @@ from rich.console import Console
 from torch import nn
 from torch.utils.data import DataLoader
 
+from facegeo.data.coding import as_trained
 from facegeo.data.photo_folder import PhotoFolder
 from facegeo.figures.panels import normal_panel
 from facegeo.procedures.report_normals import find_normals
@@ -30,6 +31,7 @@ def show_photos(
     *,
     t: int | None = None,
     panels: bool = False,
+    coding: str | None = None,
 ) -> dict[str, float]:
     """Draw what a generator of normals sees in photos: ``photos_0000.png`` and so on.
 
@@ -43,6 +45,7 @@ def show_photos(
         console: Says where they are; None: the terminal.
         t: Refinements to run; None: as the model was built.
         panels: Draw all photos, not the first page alone.
+        coding: Of the photos that the generator was trained on, see ``facegeo.data.coding``.
 
     Returns:
         No numbers.
@@ -54,7 +57,7 @@ def show_photos(
     for page, batch in enumerate(DataLoader(photos, ROWS)):
         if page and not panels:
             break
-        stages = find_normals(model, batch["image"].to(device), t)
+        stages = find_normals(model, as_trained(batch["image"].to(device), coding), t)
         path = folder / f"photos_{page:04d}.png"
         normal_panel(path, batch["image"], stages, photos.root.name)
     (console or Console()).print(f"Pictures: {folder}")

@@ -5,13 +5,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from lightning import LightningModule, Trainer
+from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.loggers import Logger
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from facegeo.callbacks.panels import Panels
 from facegeo.data.photo_folder import PhotoFolder
+from facegeo.geometry.light import to_linear
 
 SIDE = 16
 STEP = 128 + 4 + 18  # px from a face to the next: a tile, a gap and a note; without notes 132
@@ -69,7 +70,13 @@ def faces(count: int, seed: int) -> dict[str, Tensor]:
     return {"image": image, "normal": normal, "mask": mask}
 
 
-def train(folder: Path, panels: Panels, logger: Logger | bool = False, **options: Any) -> Flat:
+def train(
+    folder: Path,
+    panels: Panels,
+    logger: Logger | bool = False,
+    coding: str | None = None,
+    **options: Any,
+) -> Flat:
     """Four batches, with a look at two batches of faces after the second and the fourth."""
     module = Flat()
     trainer = Trainer(
@@ -87,7 +94,10 @@ def train(folder: Path, panels: Panels, logger: Logger | bool = False, **options
         **options,
     )
     held_out = DataLoader([faces(5, 0), faces(5, 1)], batch_size=None)  # type: ignore[arg-type]
-    trainer.fit(module, DataLoader(torch.zeros(4)), held_out)  # type: ignore[arg-type]
+    data = LightningDataModule.from_datasets(torch.zeros(4))  # type: ignore[arg-type]
+    data.val_dataloader = lambda: held_out  # type: ignore[method-assign]
+    data.coding = coding
+    trainer.fit(module, datamodule=data)
     return module
 
 
@@ -105,14 +115,22 @@ def test_the_first_faces_are_drawn_at_every_validation(tmp_path: Path) -> None:
     assert all(torch.equal(images, faces(5, 0)["image"][:2]) for images in module.shown)
 
 
-def test_photos_are_drawn_beside_them_and_all_go_to_the_logger(tmp_path: Path) -> None:
-    photos = tmp_path / "photos"
-    photos.mkdir()
+@pytest.fixture
+def photos(tmp_path: Path) -> PhotoFolder:
+    """Three grey photos."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
     for number in range(3):
         pixels = np.full((20, 20, 3), 80 * number, np.uint8)
-        (photos / f"{number}.png").write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+        (folder / f"{number}.png").write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+    return PhotoFolder(folder, SIDE)
+
+
+def test_photos_are_drawn_beside_them_and_all_go_to_the_logger(
+    photos: PhotoFolder, tmp_path: Path
+) -> None:
     wall = Wall()
-    panels = Panels(tmp_path, faces=5, photos=PhotoFolder(photos, SIDE))
+    panels = Panels(tmp_path, faces=5, photos=photos)
     module = train(tmp_path, panels, wall)
     assert [len(images) for images in module.shown] == [5, 3, 5, 3]
     assert module.shown[1].mean(dim=(1, 2, 3)).tolist() == pytest.approx([0, 80 / 255, 160 / 255])
@@ -124,6 +142,12 @@ def test_photos_are_drawn_beside_them_and_all_go_to_the_logger(tmp_path: Path) -
         for done in (2, 4)
         for kind in ("faces", "photos")
     ]
+
+
+def test_photos_are_shown_in_the_trainings_coding(photos: PhotoFolder, tmp_path: Path) -> None:
+    shown = train(tmp_path, Panels(tmp_path, faces=1, photos=photos), coding="linear").shown
+    torch.testing.assert_close(shown[0], faces(5, 0)["image"][:1])
+    torch.testing.assert_close(shown[1], to_linear(photos[0]["image"][None]))
 
 
 def test_one_process_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -209,6 +209,8 @@ def test_mistakes_in_the_settings_are_named(tmp_path: Path) -> None:
         module(tmp_path, val_fraction=0).check(["val"])
     with pytest.raises(UserError, match=r"data.on_error must be raise or skip, got ignore"):
         module(tmp_path, on_error="ignore")
+    with pytest.raises(UserError, match=r"data.coding must be linear, srgb or null; got gamma"):
+        module(tmp_path, coding="gamma")
     with pytest.raises(UserError, match=r"size must be 1 or more, got \(5, 32, 0\)"):
         module(tmp_path, size=0)
 
@@ -246,6 +248,7 @@ def test_every_config_makes_the_data_module(
         data = instantiate(compose("train", overrides).data)
     assert isinstance(data, PhotofaceDataModule)
     assert (data.test_list is None) == (name == "photoface")
+    assert data.coding == (None if name == "photoface" else "linear")
     assert data.augment == NormalAugment()  # the paper's: none
     if name == "fixture_sessions":
         data.check(["train", "val", "test"])

@@ -62,13 +62,13 @@ def save() -> Callable[[Path, Image], Path]:
 
 
 @pytest.fixture(scope="session")
-def small_normals() -> Callable[[Path], Path]:
+def small_normals() -> Callable[..., Path]:
     """Make a run's folder with an untrained generator of normals for faces of 32 px."""
 
-    def make(folder: Path) -> Path:
+    def make(folder: Path, **notes: str) -> Path:
         config = {"_target_": "facegeo.models.carn.CARN", "width": 4}
         model = CARN(width=4)
-        save_model(folder / MODEL, model, config, {"size": 32})
+        save_model(folder / MODEL, model, config, {"size": 32} | notes)
         return folder
 
     return make

@@ -52,14 +52,14 @@ def test_one_kind_is_not_taken_for_the_other(exported: Path) -> None:
         load_normals(exported, "cpu")
 
 
-def test_an_exported_generator_knows_its_size(
-    tmp_path: Path, small_normals: Callable[[Path], Path]
+def test_an_exported_generator_knows_its_size_and_coding(
+    tmp_path: Path, small_normals: Callable[..., Path]
 ) -> None:
     from facegeo.export.metadata import normals_metadata
     from facegeo.export.onnx_file import onnx_bytes
     from facegeo.export.programs import normals_program
 
-    run = small_normals(tmp_path / "run")
+    run = small_normals(tmp_path / "run", coding="linear")
     model, notes = load_model(run)
     faces = torch.rand(2, 3, 32, 32)
     for size in (None, 32):
@@ -68,7 +68,7 @@ def test_an_exported_generator_knows_its_size(
         program = normals_program(model, 0, size, half=False)
         path.write_bytes(onnx_bytes(program, ["images"], ["normals_0"], told))
         loaded = load_normals(path, "cpu")
-        assert loaded.size == 32
+        assert (loaded.size, loaded.coding) == (32, "linear")
         with torch.inference_mode():
             torch.testing.assert_close(
                 loaded.generate(faces)[-1], model(faces)[-1], atol=1e-4, rtol=0

@@ -14,6 +14,7 @@ from torch import Tensor
 
 import facegeo
 from facegeo.errors import UserError
+from facegeo.geometry.light import to_linear
 from facegeo.predict.box import box_of_points
 from facegeo.predict.detectors import WholeImage
 from facegeo.predict.face import Face, Image
@@ -130,6 +131,16 @@ def test_normals_cover_the_square_of_the_training(find_points: FindPoints, face:
     assert other[0].normals is not None
 
 
+def test_a_model_of_linear_photos_is_shown_them_so(find_points: FindPoints, face: Image) -> None:
+    shown = []
+    for coding in (None, "srgb", "linear"):
+        find_normals = FaceNormals(generate, 32, coding=coding)
+        (found,) = Predictor(find_points, WholeImage(), find_normals)(face, BOX)
+        shown.append((torch.from_numpy(found.normals) + 1) / 2)
+    torch.testing.assert_close(shown[0], shown[1])
+    torch.testing.assert_close(shown[2], to_linear(shown[0]))
+
+
 def test_each_face_is_cut_out_of_its_own_photo(find_points: FindPoints, face: Image) -> None:
     wide = np.pad(face, ((0, 0), (60, 0), (0, 0)))
     places = [[BOX], [[edge + 60 * (number < 2) for number, edge in enumerate(BOX)], BOX]]
@@ -162,10 +173,12 @@ def test_the_mask_is_the_outline_in_the_square(find_points: FindPoints, face: Im
 
 
 def test_models_that_find_something_else_are_refused(
-    tmp_path: Path, small_normals: Callable[[Path], Path]
+    tmp_path: Path, small_normals: Callable[..., Path]
 ) -> None:
     run = small_normals(tmp_path / "run")
     assert load_normals(run, "cpu").size == 32
+    assert load_normals(run, "cpu").coding is None
+    assert load_normals(small_normals(tmp_path / "new", coding="linear"), "cpu").coding == "linear"
     with pytest.raises(UserError, match=r"run finds normals: .*give it as normals=.*run"):
         load_points(run, "cpu")
     with pytest.raises(UserError, match="normals=ccnn-lfpw finds points"):

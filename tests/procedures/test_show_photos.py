@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from facegeo.data.photo_folder import PhotoFolder
 from facegeo.errors import UserError
+from facegeo.geometry.light import to_linear
 from facegeo.models.casfne.generator import CasFNE
 from facegeo.models.ccnn import Cascade
 from facegeo.procedures.show_photos import show_photos
@@ -60,6 +61,17 @@ def test_or_all_pages_with_every_photo_once(
     greys = torch.cat(model.shown).mean(dim=(1, 2, 3))
     torch.testing.assert_close(greys, 30 * torch.arange(8) / 255)
     assert f"Pictures: {tmp_path}" in capsys.readouterr().out.replace("\n", "")
+
+
+def test_a_model_of_linear_photos_is_shown_them_so_and_they_are_drawn_as_they_are(
+    photos: PhotoFolder, tmp_path: Path
+) -> None:
+    pictures, model = [], Flat()
+    for coding in ("linear", None):
+        show_photos(model, photos, tmp_path, coding=coding)
+        pictures.append((tmp_path / "photos_0000.png").read_bytes())
+    torch.testing.assert_close(model.shown[0], to_linear(model.shown[1]))
+    assert pictures[0] == pictures[1]
 
 
 def test_a_stage_more_is_a_column_of_normals_and_one_of_shading_more(
