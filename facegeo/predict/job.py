@@ -82,6 +82,9 @@ class Settings:
 def predict_files(wanted: str, out: Path, predictor: Predictor, settings: Settings) -> Report:
     """Predict photos and videos and write all that is found below a folder.
 
+    What an earlier run wrote of the same files goes at the end, unless it is written anew; what it
+    wrote of others stays. The list and the sheet are of this run alone.
+
     Args:
         wanted: Input as ``find_sources`` takes it.
         out: The folder.
@@ -108,6 +111,7 @@ def predict_files(wanted: str, out: Path, predictor: Predictor, settings: Settin
             folder.write(LIST, list_csv(report.rows))
             if sheet:
                 folder.write(SHEET, sheet.jpeg())
+        folder.drop_stale({SHEET, *(source.name for source in sources)})
     return report
 
 

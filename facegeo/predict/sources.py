@@ -7,6 +7,7 @@ from pathlib import Path
 
 from facegeo.data.photo_folder import ENDINGS as PHOTOS
 from facegeo.errors import UserError
+from facegeo.predict.folder import is_output
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 
@@ -35,7 +36,8 @@ def find_sources(wanted: str, out: Path) -> list[Source]:
     Args:
         wanted: A photo or video, a folder (at any depth), or a pattern with ``*``, ``?``, ``[]``
             and ``**``. Of a pattern, names are relative to the folder before its first wildcard.
-        out: The output's folder: what stands there is not taken.
+        out: The output's folder: what stands there is not taken, nor what stands in folders below
+            the input that hold the output of other runs.
 
     Raises:
         UserError: If nothing fits.
@@ -51,11 +53,14 @@ def find_sources(wanted: str, out: Path) -> list[Source]:
         found = [file for file in found if file.is_file()]
     else:
         raise UserError(f"input={wanted}: wanted a photo, video, folder or pattern, found none")
+    folders = {folder for file in found for folder in file.parents} - {base, *base.parents}
+    others = {folder for folder in folders if is_output(folder)}
     sources = sorted(
         {
             Source(file, _name(file, base))
             for file in found
             if file.suffix.lower() in (*PHOTOS, *VIDEOS)
+            and others.isdisjoint(file.parents)
             and not file.resolve().is_relative_to(out.resolve())
         },
         key=lambda source: source.name,

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from facegeo.errors import UserError
-from facegeo.predict.folder import open_output
+from facegeo.folder_lock import LOCK
+from facegeo.predict.folder import RECORD, open_output
 
 
 def test_our_own_files_are_replaced_and_listed_once(tmp_path: Path) -> None:
@@ -14,7 +15,7 @@ def test_our_own_files_are_replaced_and_listed_once(tmp_path: Path) -> None:
             out.write("a/b.json", text)
             out.write("c.json", text)
     assert (tmp_path / "out/a/b.json").read_text() == "two"
-    assert (tmp_path / "out/written.txt").read_text().splitlines() == ["a/b.json", "c.json"]
+    assert (tmp_path / "out" / RECORD).read_text().splitlines()[1:] == ["a/b.json", "c.json"]
 
 
 def test_a_file_is_listed_before_it_is_written(tmp_path: Path) -> None:
@@ -22,7 +23,7 @@ def test_a_file_is_listed_before_it_is_written(tmp_path: Path) -> None:
     with open_output(tmp_path / "out") as out:
         path = out.claim("film.mp4")
         assert not path.exists()
-        assert "film.mp4" in (tmp_path / "out/written.txt").read_text()
+        assert "film.mp4" in (tmp_path / "out" / RECORD).read_text()
 
 
 def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
@@ -52,6 +53,44 @@ def test_a_folder_of_others_and_a_file_are_refused(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
     with pytest.raises(UserError, match="must be a folder, found a file"):
         open_output(tmp_path / "notes.txt").__enter__()
+
+
+@pytest.mark.parametrize("name", ["written.txt", RECORD])
+def test_a_list_of_somebody_is_no_record_of_ours(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("a.json\n")
+    with pytest.raises(UserError, match="must be new, empty or written by facegeo-predict"):
+        open_output(tmp_path).__enter__()
+
+
+def test_a_name_with_other_ends_of_lines_in_it_is_one_name(tmp_path: Path) -> None:
+    for text in ("one", "two"):
+        with open_output(tmp_path / "out") as out:
+            path = out.write("a\u2028b\rc.json", text)
+    assert path.read_text() == "two"
+
+
+@pytest.mark.parametrize("left", [(LOCK,), (LOCK, RECORD)])
+def test_a_process_killed_as_it_began_stops_no_other(tmp_path: Path, left: tuple[str]) -> None:
+    for name in left:
+        (tmp_path / name).touch()
+    for text in ("one", "two"):
+        with open_output(tmp_path) as out:
+            out.write("a.json", text)
+    assert (tmp_path / "a.json").read_text() == "two"
+
+
+def test_stale_files_go_and_others_stay(tmp_path: Path) -> None:
+    names = {"x/a.jpg.json", "x/a.jpg.points.jpg", "x/a.jpg2.json", "b.jpg.json", "sheet.jpg"}
+    with open_output(tmp_path / "out") as out:
+        for name in names:
+            out.write(name, "")
+    (tmp_path / "out/x/a.jpg.txt").write_text("mine")
+    with open_output(tmp_path / "out") as out:
+        out.write("x/a.jpg.json", "")
+        out.drop_stale({"sheet.jpg", "x/a.jpg"})
+    left = {path.relative_to(tmp_path / "out").as_posix() for path in tmp_path.rglob("*.*g*")}
+    assert left & names == {"x/a.jpg.json", "x/a.jpg2.json", "b.jpg.json"}
+    assert (tmp_path / "out/x/a.jpg.txt").is_file()
 
 
 def test_two_do_not_write_at_once(tmp_path: Path) -> None:

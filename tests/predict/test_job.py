@@ -13,6 +13,7 @@ from facegeo.errors import UserError
 from facegeo.predict.box_file import BoxFile
 from facegeo.predict.detectors import Haar, WholeImage
 from facegeo.predict.face import Boxes, Floats, Image
+from facegeo.predict.folder import RECORD
 from facegeo.predict.job import Report, Settings, predict_files
 from facegeo.predict.loading import load_normals
 from facegeo.predict.photo import read_photo
@@ -88,15 +89,15 @@ def test_twice_writes_the_same_files_and_takes_none_of_them_for_photos(
         report = predict_files(str(photos), out, predictor, Settings())
     assert report.photos == 4
     names = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
-    listed = (out / "written.txt").read_text().splitlines()
-    assert sorted([*listed, ".lock", "written.txt"]) == names
+    listed = (out / RECORD).read_text().splitlines()[1:]
+    assert sorted([*listed, ".lock", RECORD]) == names
 
 
 def test_a_file_of_somebody_stops_its_photo_alone(photos: Path, predictor: Predictor) -> None:
     run(photos, predictor)
     out = photos.parent / "out"
-    (out / "written.txt").write_text("")
-    for path in out.glob("[!aw]*"):
+    (out / RECORD).write_text("")
+    for path in out.glob("[!.a]*"):
         path.unlink() if path.is_file() else None
     report = run(photos, predictor)
     told = dict(report.faults)
@@ -115,13 +116,15 @@ def test_normals_light_and_meshes(
     normals = load_normals(small_normals(tmp_path / "run"), "cpu")
     predictor = Predictor(find_points, WholeImage(), normals)
     out = tmp_path / "out"
-    for looks in (Looks(relight="studio", mesh="ply"), Looks(relight="rotating", mesh="obj")):
+    always = {".normals.jpg", ".shading.jpg", ".points.jpg", ".json", ".npz"}
+    obj = {".face0.obj", ".face0.mtl", ".face0.png", ".face0_normal.png"}
+    for looks, more in (
+        (Looks(relight="studio", mesh="ply"), {".relit.jpg", ".face0.ply"}),
+        (Looks(relight="rotating", mesh="obj"), {".face0.gif", *obj}),
+    ):
         report = predict_files(str(tmp_path / "in"), out, predictor, Settings(looks=looks))
         assert report.faults == []
-    kinds = {path.name.removeprefix("a.png") for path in out.glob("a.png*")}
-    films = {".face0.gif", ".relit.jpg", ".normals.jpg", ".shading.jpg", ".points.jpg", ".json"}
-    meshes = {".face0.ply", ".face0.obj", ".face0.mtl", ".face0.png", ".face0_normal.png", ".npz"}
-    assert kinds == films | meshes
+        assert {p.name.removeprefix("a.png") for p in out.glob("a.png*")} == always | more
     arrays = np.load(out / "a.png.npz")
     assert arrays["normals"].shape == (1, 32, 32, 3)
     assert arrays["mask"].dtype == bool
@@ -183,6 +186,21 @@ def test_a_name_that_is_no_text_is_a_name_all_the_same(
     assert "caf\\udce9.png,,0," in (tmp_path / "out/points.csv").read_text()
     faults = "".join(table.csv() for table in report.tables(tmp_path))
     assert "\\udcff.jpg," in faults
+
+
+def test_a_second_run_leaves_nothing_that_its_list_denies(
+    tmp_path: Path, face: Image, save: Save, find_points: FindPoints
+) -> None:
+    save(tmp_path / "in/a.png", face)
+    save(tmp_path / "in/b.png", face)
+    out, found = tmp_path / "out", Predictor(find_points, WholeImage())
+    nothing = Predictor(find_points, lambda *image: np.zeros((0, 4)))
+    predict_files(str(tmp_path / "in"), out, found, Settings())
+    (tmp_path / "in/a.png").write_bytes(b"torn")
+    predict_files(str(tmp_path / "in/a.png"), out, nothing, Settings())
+    assert not (out / "sheet.jpg").exists()
+    assert not (out / "a.png.points.jpg").exists()
+    assert (out / "b.png.points.jpg").exists()  # of another input
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3000), (3000, 2), (20, 20)])

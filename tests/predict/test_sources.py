@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from facegeo.errors import UserError
+from facegeo.predict.folder import open_output
 from facegeo.predict.sources import find_sources
 
 FILES = ("b.jpg", "a/c.PNG", "a/clip.mp4", "a/notes.txt", "out/b.jpg.points.jpg", "[x]/d.jpg")
@@ -46,6 +47,16 @@ def test_a_pattern_that_climbs_does_not_climb_out_of_the_output(photos: Path) ->
 def test_a_file_or_folder_whose_name_looks_like_a_pattern(photos: Path) -> None:
     assert names(photos / "[x]/d.jpg", photos) == ["d.jpg"]
     assert names(photos / "[x]", photos) == ["d.jpg"]
+
+
+def test_output_of_an_earlier_run_is_no_input_unless_it_is_named(photos: Path) -> None:
+    with open_output(photos / "a/found/deep") as out:
+        out.write("b.jpg.points.jpg", b"")
+        out.write("more/b.jpg.points.jpg", b"")
+    assert names(photos, photos) == ["[x]/d.jpg", "a/c.PNG", "a/clip.mp4", "b.jpg"]
+    assert names(photos / "a/**/*", photos) == ["c.PNG", "clip.mp4"]
+    found = ["b.jpg.points.jpg", "more/b.jpg.points.jpg"]
+    assert names(photos / "a/found/deep", photos) == found
 
 
 @pytest.mark.parametrize("wanted", ["gone", "gone.jpg", "*.gif", "a/*.txt", "empty"])
