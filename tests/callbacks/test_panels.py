@@ -145,9 +145,9 @@ def test_photos_are_drawn_beside_them_and_all_go_to_the_logger(
 
 
 def test_photos_are_shown_in_the_trainings_coding(photos: PhotoFolder, tmp_path: Path) -> None:
-    shown = train(tmp_path, Panels(tmp_path, faces=1, photos=photos), coding="linear").shown
-    torch.testing.assert_close(shown[0], faces(5, 0)["image"][:1])
-    torch.testing.assert_close(shown[1], to_linear(photos[0]["image"][None]))
+    shown = train(tmp_path, Panels(tmp_path, faces=2, photos=photos), coding="linear").shown
+    torch.testing.assert_close(shown[0], faces(5, 0)["image"][:2])
+    torch.testing.assert_close(shown[1][1], to_linear(photos[1]["image"]))
 
 
 def test_one_process_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
