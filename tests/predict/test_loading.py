@@ -1,0 +1,21 @@
+from pathlib import Path
+
+import torch
+
+from facegeo.checkpoint import MODEL, save_model
+from facegeo.models.casfne.fast import FastCasFNE
+from facegeo.models.casfne.generator import CasFNE
+from facegeo.predict.loading import load_normals
+
+
+def test_a_generator_runs_in_its_fast_form_with_equal_outputs(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = CasFNE(t=1).eval()
+    config = {"_target_": "facegeo.models.casfne.generator.CasFNE", "t": 1}
+    save_model(tmp_path / MODEL, model, config, {"size": 64})
+    loaded = load_normals(tmp_path, "cpu").generate
+    assert isinstance(loaded, FastCasFNE)
+    faces = torch.rand(2, 3, 64, 64)
+    with torch.inference_mode():
+        for one, other in zip(loaded(faces), model(faces), strict=True):
+            torch.testing.assert_close(one, other, atol=1e-4, rtol=0)
