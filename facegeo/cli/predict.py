@@ -29,7 +29,7 @@ def _predict(cfg: "DictConfig") -> None:
         cfg.checkpoint, normals=cfg.normals, detect=detect, device=cfg.device, looks=cfg.looks
     )
     smooth = OneEuro(**cfg.one_euro) if cfg.smooth else None
-    settings = Settings(cfg.batch, Looks(cfg.light, cfg.relight, cfg.mesh), smooth)
+    settings = Settings(cfg.batch, Looks(cfg.light, cfg.relight, cfg.film, cfg.mesh), smooth)
     report = predict_files(str(cfg.input), Path(cfg.output).expanduser(), predictor, settings)
     for table in report.tables(cfg.output):
         Console().print(table.rich())

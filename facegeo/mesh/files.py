@@ -60,7 +60,7 @@ def save_mesh(
     check_shape("texture", texture, "h", "w", 3)
     if normals is not None:
         check_shape("normals", normals, *depth.shape, 3)
-    _need_trimesh()
+    need_trimesh()
     surface = surface_of(depth, mask)
     colours = (np.clip(texture, 0, 1) * 255).round().astype(np.uint8)
     detail = None if normals is None else normal_map(surface, normals)
@@ -148,7 +148,8 @@ def _mesh(surface: Surface, visual: TextureVisuals | ColorVisuals) -> Trimesh:
     )
 
 
-def _need_trimesh() -> None:
+def need_trimesh() -> None:
+    """Raise a UserError where trimesh is not installed."""
     if find_spec("trimesh") is None:
         raise UserError("meshes are written by trimesh, which is not installed: facegeo[mesh]")
 

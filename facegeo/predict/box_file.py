@@ -4,8 +4,9 @@ import csv
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,11 +14,12 @@ from facegeo.data.faults import Fault, FaultsError, WantedError
 from facegeo.data.landmark_list import BOX_FIELDS
 from facegeo.errors import UserError
 from facegeo.predict.box import check_boxes
-from facegeo.predict.face import Boxes, Image
+from facegeo.predict.face import FORMAT, Boxes, Image
+from facegeo.predict.sources import shown
 
 Box = tuple[float, float, float, float]
-Told = Iterator[tuple[int, str, Sequence[object]]]
-"""Line, image, and left, right, top, bottom as they stand there."""
+Told = Iterator[tuple[int, str, object, Sequence[object]]]
+"""Line, image, frame if any, and left, right, top, bottom as they stand there."""
 SIZES = ("left", "top", "width", "height")
 PATH = r".*\.[A-Za-z]\w{1,4}(?=\s)"
 """A path and its ending, spaces in it or not."""
@@ -28,13 +30,14 @@ class BoxFile:
 
     Boxes belong to the photo as it is seen, turned as its EXIF orientation says. An image is found
     by its path as the command has it; or else by the end of the path, where only one image of the
-    file ends so. A box of a video holds for all its frames.
+    file ends so. A box of a video holds for all its frames, unless it tells which.
 
     Args:
         path: Of the file. ``.json``: ``{"a.jpg": [[left, right, top, bottom], ...]}``, a box a
-            face. ``.csv``: a header with ``file`` and ``left,right,top,bottom`` or
-            ``left,top,width,height`` among its columns, such as ``points.csv`` of
-            facegeo-predict, and a line a face; without a header ``file,left,top,width,height``.
+            face, or a file of facegeo-predict. ``.csv``: a header with ``file`` and
+            ``left,right,top,bottom`` or ``left,top,width,height``, and perhaps ``frame``, among
+            its columns, such as ``points.csv`` of facegeo-predict, and a line a face; without a
+            header ``file,left,top,width,height``.
             Others: ``path left right top bottom``, and points that are not used, as in the lists
             of Sun et al.
 
@@ -51,44 +54,52 @@ class BoxFile:
                 f"detector.path={path}: wanted a file of boxes, got {error.strerror or error}"
             ) from error
         reader = {".json": _json, ".csv": _csv}.get(file.suffix.lower(), _list)
-        self.name, self._boxes = file.name, dict[str, list[Box]]()
+        self._boxes = dict[str, dict[int | None, list[Box]]]()
         faults = []
-        for line, image, told in reader(text, file.name):
+        for line, image, frame, told in reader(text, file.name):
             try:
-                self._boxes.setdefault(_slashed(image), []).append(_box(told))
+                if not image:
+                    raise WantedError("the name of an image", "none")
+                of_image = self._boxes.setdefault(_key(image), {})
+                of_image.setdefault(_frame(frame), []).append(_box(told))
             except WantedError as error:
                 faults.append(Fault(file.name, line, image, error.wanted, error.got))
         if faults:
             raise FaultsError(faults, f"mend {path}")
         if not self._boxes:
             raise UserError(f"detector.path={path}: wanted a box a face, got an empty file")
+        self._by_last = dict[str, list[str]]()
+        for key in self._boxes:
+            self._by_last.setdefault(_last(key), []).append(key)
 
-    def __call__(self, image: Image, name: str = "") -> Boxes:
-        """Return the boxes told of an image; none if the file does not name it.
+    def __call__(self, image: Image, name: str = "", frame: int | None = None) -> Boxes:
+        """Return the boxes told of an image, or of one frame; none if the file names it not.
 
         Raises:
             UserError: If the middle of a box lies outside the image.
         """
-        own = self._boxes.get(name)
-        if own is None:
-            ends = [key for key in self._boxes if _ends_alike(key, name)]
-            own = self._boxes[ends[0]] if len(ends) == 1 else []
-        return check_boxes(np.array(own), *image.shape[:2])
+        key = _key(name)
+        if key not in self._boxes:
+            ends = [k for k in self._by_last.get(_last(key), ()) if _ends_alike(k, key)]
+            key = ends[0] if len(ends) == 1 else key
+        own = self._boxes.get(key, {})
+        boxes = own.get(None, []) + (own.get(frame, []) if frame is not None else [])
+        return check_boxes(np.array(boxes), *image.shape[:2])
 
 
 def _list(text: str, name: str) -> Told:
     """Lines of Sun et al.: path, box, and any points; a path may hold spaces."""
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         path = re.match(PATH, line)
         image = path[0].strip() if path else line.split(maxsplit=1)[0] if line.strip() else ""
         if image:
             rest = line.strip().removeprefix(image).split()
-            yield number, image, rest[: len(BOX_FIELDS)]
+            yield number, image, None, rest[: len(BOX_FIELDS)]
 
 
 def _csv(text: str, name: str) -> Told:
     columns: Sequence[str] = ("file", *SIZES)
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         fields = [field.strip() for field in next(csv.reader([line]), [])]
         if not any(fields):
             continue
@@ -102,7 +113,7 @@ def _csv(text: str, name: str) -> Told:
                 )
             continue
         told = dict(zip(columns, fields, strict=False))
-        yield number, told["file"], _edges(told)
+        yield number, told.get("file", ""), told.get("frame"), _edges(told)
 
 
 def _edges(told: dict[str, str]) -> list[object]:
@@ -124,11 +135,32 @@ def _json(text: str, name: str) -> Told:
         ) from error
     if not isinstance(images, dict):
         raise UserError(f"{name}: wanted boxes by image, {{...}}, got a {type(images).__name__}")
+    if images.get("format") == FORMAT:
+        yield from _of_ours(images)
+        return
     for image, boxes in images.items():
         if not isinstance(boxes, list):
             raise UserError(f"{name}, {image}: wanted a list of boxes, got {boxes!r}")
         line = 1 + text.count("\n", 0, text.find(json.dumps(image)))
-        yield from ((line, image, box if isinstance(box, list) else [box]) for box in boxes)
+        yield from ((line, image, None, box if isinstance(box, list) else [box]) for box in boxes)
+
+
+def _of_ours(told: Mapping[str, Any]) -> Told:
+    """Boxes of a photo's or a video's JSON as facegeo-predict writes it."""
+    try:
+        for frame in told.get("frames", [told]):
+            for face in frame["faces"]:
+                yield 1, told["file"], frame.get("frame"), face["box"]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"wanted the JSON of facegeo-predict, got another ({error!r})") from error
+
+
+def _frame(told: object) -> int | None:
+    if told in (None, ""):
+        return None
+    if not str(told).isdecimal():
+        raise WantedError("the number of a frame, or nothing", repr(told))
+    return int(str(told))
 
 
 def _box(told: Sequence[object]) -> Box:
@@ -151,8 +183,12 @@ def _is_number(value: object) -> bool:
         return False
 
 
-def _slashed(image: str) -> str:
-    return image.replace("\\", "/").removeprefix("./")
+def _key(image: str) -> str:
+    return shown(image).replace("\\", "/").removeprefix("./")
+
+
+def _last(key: str) -> str:
+    return key.rpartition("/")[2]
 
 
 def _ends_alike(one: str, other: str) -> bool:

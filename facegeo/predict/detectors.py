@@ -12,8 +12,9 @@ from facegeo.errors import UserError
 from facegeo.predict.box import BoxMapping, box_of_points
 from facegeo.predict.face import Boxes, Image
 
-Detect = Callable[[Image, str], Boxes]
-"""Finds the boxes (F, 4) of an image; the name is its path as the command was given it."""
+Detect = Callable[[Image, str, int | None], Boxes]
+"""Finds the boxes (F, 4) of an image; told its path as the command was given it, and the number of
+a video's frame."""
 
 HAAR_TO_TRAINING = BoxMapping(right=-0.0046, down=0.0788, scale=0.7907)
 """Measured by ``facegeo-boxes`` on the training list alone: ``experiments/ccnn/boxes.md``."""
@@ -39,14 +40,15 @@ class Haar:
         self.smallest, self.neighbours, self.longest_px = smallest, neighbours, longest_px
         self.mapping = mapping
         file = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_alt2.xml"
-        self._file, self._of_thread = str(file), threading.local()
+        self._file = str(file)
+        self._free: list[cv2.CascadeClassifier] = []
         if not file.is_file() or not hasattr(cv2, "CascadeClassifier"):
             raise UserError(
                 f"OpenCV {cv2.__version__} has no Haar cascades (5 dropped them); "
                 "pip install 'opencv-python-headless<5'"
             )
 
-    def __call__(self, image: Image, name: str = "") -> Boxes:
+    def __call__(self, image: Image, name: str = "", frame: int | None = None) -> Boxes:
         """Find faces, the largest first."""
         return self.mapping(self.raw(image))
 
@@ -57,19 +59,17 @@ class Haar:
         if shrink < 1:
             grey = cv2.resize(grey, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
         least = max(20, round(self.smallest * min(grey.shape)))  # 20 px: the cascade's own window
-        found = self._cascade().detectMultiScale(
+        try:
+            cascade = self._free.pop()  # one may not be used by two threads
+        except IndexError:
+            cascade = cv2.CascadeClassifier(self._file)
+        found = cascade.detectMultiScale(
             grey, scaleFactor=1.1, minNeighbors=self.neighbours, minSize=(least, least)
         )
+        self._free.append(cascade)
         x, y, w, h = np.array(found, np.float64).reshape(-1, 4).T / shrink
         boxes = np.stack([x, x + w, y, y + h], axis=1) - 0.5  # edges lie half a pixel off centres
         return boxes[np.argsort(-w, kind="stable")]
-
-    def _cascade(self) -> cv2.CascadeClassifier:
-        """Return this thread's own classifier: one may not be used by two."""
-        own: cv2.CascadeClassifier | None = getattr(self._of_thread, "cascade", None)
-        if own is None:
-            own = self._of_thread.cascade = cv2.CascadeClassifier(self._file)
-        return own
 
 
 class YuNet:
@@ -98,7 +98,7 @@ class YuNet:
                 f"({error.err})"
             ) from error
 
-    def __call__(self, image: Image, name: str = "") -> Boxes:
+    def __call__(self, image: Image, name: str = "", frame: int | None = None) -> Boxes:
         """Find faces, the best score first."""
         shrink = min(1.0, self.longest_px / max(image.shape[:2]))
         seen = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
@@ -116,7 +116,7 @@ class YuNet:
 class WholeImage:
     """One face that fills each image: the largest square in its middle is the box."""
 
-    def __call__(self, image: Image, name: str = "") -> Boxes:
+    def __call__(self, image: Image, name: str = "", frame: int | None = None) -> Boxes:
         """Return the square."""
         height, width = image.shape[:2]
         side = min(height, width)

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+FORMAT = "facegeo-faces-1"
+"""Of the JSON files of faces."""
 Image = npt.NDArray[np.uint8]
 """RGB, (H, W, 3), turned as it is to be seen."""
 Floats = npt.NDArray[np.float32]

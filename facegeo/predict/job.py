@@ -35,7 +35,8 @@ class Report:
         frames: Frames of these.
         without: Names of files in which no face was found.
         faults: Names of files that could not be done, or not to the end, and why.
-        rows: Of the list of points.
+        rows: Lines of the list of points.
+        photos_alone: Keys that said nothing to the videos among the files.
     """
 
     photos: int = 0
@@ -44,7 +45,8 @@ class Report:
     frames: int = 0
     without: list[str] = field(default_factory=list)
     faults: list[tuple[str, str]] = field(default_factory=list)
-    rows: list[list[object]] = field(default_factory=list)
+    rows: list[str] = field(default_factory=list)
+    photos_alone: list[str] = field(default_factory=list)
 
     def tables(self, out: Path) -> list[Table]:
         """Return what was done and, if any, what was not."""
@@ -57,6 +59,9 @@ class Report:
         if self.faults:
             rows = tuple((shown(name), shown(why)) for name, why in self.faults)
             tables.append(Table("Not done, or not to the end", ("file", "why"), rows))
+        if self.photos_alone:
+            keys = tuple((key,) for key in self.photos_alone)
+            tables.append(Table("Made of photos, not of videos", ("key",), keys))
         return tables
 
 
@@ -96,16 +101,17 @@ def predict_files(wanted: str, out: Path, predictor: Predictor, settings: Settin
     """
     settings.looks.check(normals=predictor.find_normals is not None)
     sources = find_sources(wanted, out)
-    report, sheet = Report(), Sheet()
+    report, sheet, done = Report(), Sheet(), 0
     with open_output(out) as folder, bars() as bar:
         photos = [source for source in sources if not source.is_video]
         try:
             for found in _in_batches(photos, predictor, settings.batch):
                 for source, result in found:
                     _keep(folder, source, result, report, sheet, settings)
-                    bar("photos", report.photos + len(report.faults), len(photos))
+                bar("photos", done := done + len(found), len(photos))
             for source in sources:
                 if source.is_video:
+                    report.photos_alone = settings.looks.of_photos_alone()
                     _watch(folder, source, predictor, report, sheet, settings, bar)
         finally:  # interrupted or not: what was found is listed
             folder.write(LIST, list_csv(report.rows))
@@ -138,11 +144,12 @@ def _keep(
         if isinstance(result, Exception):
             raise result
         photo, faces = result
-        keep_photo(folder, source.name, photo, faces, settings.looks)
+        missing = keep_photo(folder, source.name, photo, faces, settings.looks)
         sheet.add(photo, faces)
     except Exception as error:
         report.faults.append((source.name, _why(source, error)))
         return
+    report.faults += [(source.name, why) for why in missing]
     report.photos += 1
     report.faces += len(faces)
     report.rows += rows_of(source.name, faces)

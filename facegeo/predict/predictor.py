@@ -1,6 +1,7 @@
 """From images to faces: boxes, points, normals."""
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from time import perf_counter
 from typing import cast
@@ -17,6 +18,8 @@ from facegeo.predict.photo import is_one, to_photo
 
 FindPoints = Callable[[Sequence[Image], Sequence[Boxes]], Sequence[Floats]]
 """Maps images and the boxes (F, 4) of each to points (F, T, 5, 2) of each, px."""
+AT_ONCE = 16
+"""Photos that are held in memory at once, and read in threads."""
 ManyBoxes = Sequence[npt.ArrayLike | None] | None
 
 
@@ -75,16 +78,35 @@ class Predictor:
             images: Any number of images.
             boxes: One entry an image; None, or None for an image: the detector finds them.
         """
-        photos = [to_photo(image) for image in images]
-        given = [None] * len(photos) if boxes is None else list(boxes)
-        if len(given) != len(photos):
-            raise ValueError(f"boxes must have one entry an image, {len(photos)}, got {len(given)}")
-        start = perf_counter()
-        places = [self.boxes_of(photo, own) for photo, own in zip(photos, given, strict=True)]
-        return self.in_boxes(photos, places, {"box": perf_counter() - start})
+        listed = list(images)
+        given = [None] * len(listed) if boxes is None else list(boxes)
+        if len(given) != len(listed):
+            raise ValueError(f"boxes must have one entry an image, {len(listed)}, got {len(given)}")
+        found = []
+        with ThreadPoolExecutor() as pool:
+            run = map if len(listed) == 1 else pool.map  # a thread for one is not worth its start
+            for first in range(0, len(listed), AT_ONCE):
+                some = slice(first, first + AT_ONCE)
+                photos = list(run(to_photo, listed[some]))
+                start = perf_counter()
+                places = list(run(self.boxes_of, photos, given[some]))
+                found += self.in_boxes(photos, places, {"box": perf_counter() - start})
+        return found
 
-    def boxes_of(self, photo: Image, given: npt.ArrayLike | None = None, name: str = "") -> Boxes:
+    def boxes_of(
+        self,
+        photo: Image,
+        given: npt.ArrayLike | None = None,
+        name: str = "",
+        frame: int | None = None,
+    ) -> Boxes:
         """Return the boxes of one image: those given, checked, or those detected in it.
+
+        Args:
+            photo: The image.
+            given: Its boxes, if they are known.
+            name: Its path, or that of its video.
+            frame: Its number in the video.
 
         Raises:
             UserError: If a given box is empty or lies outside the image.
@@ -92,7 +114,7 @@ class Predictor:
         height, width = photo.shape[:2]
         if given is not None:
             return check_boxes(given, height, width)
-        found = self.detect(photo, name)
+        found = self.detect(photo, name, frame)
         return found[is_inside(found, height, width)]
 
     def in_boxes(

@@ -14,7 +14,7 @@ from facegeo.errors import UserError
 from facegeo.geometry.light import LIGHTS
 from facegeo.geometry.points import POINT_NAMES
 from facegeo.predict.drawing import draw_normals, draw_points, draw_shading, enlarged
-from facegeo.predict.face import Face, Image
+from facegeo.predict.face import FORMAT, Face, Image
 from facegeo.predict.folder import OutputFolder
 from facegeo.predict.photo import write_jpeg
 from facegeo.predict.sources import shown
@@ -25,12 +25,12 @@ from facegeo.predict.surfaces import (
     keep_films,
     keep_meshes,
 )
+from facegeo.predict.tracks import Seen
 
 LIST = "points.csv"
 BOX_COLUMNS = ("left", "right", "top", "bottom")
 POINT_COLUMNS = tuple(f"{name}_{axis}" for name in POINT_NAMES for axis in "xy")
-COLUMNS = ("file", "frame", "face", *BOX_COLUMNS, *POINT_COLUMNS)
-FORMAT = "facegeo-faces-1"
+COLUMNS = ("file", "frame", "face", *BOX_COLUMNS, *POINT_COLUMNS, "detected")
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,13 @@ class Looks:
     Attributes:
         light: Light of the shading, a key of ``facegeo.geometry.light.LIGHTS``.
         relight: Another light: a key of ``facegeo.lighting.lights.PRESETS``, or ``ROTATING``.
-        mesh: A kind of mesh, of ``facegeo.predict.surfaces.MESHES``.
+        film: With ``ROTATING``: a kind of film, of ``facegeo.predict.surfaces.FILMS``.
+        mesh: A kind of mesh, of ``facegeo.mesh.files.KINDS``.
     """
 
     light: str = "left"
     relight: str | None = None
+    film: str = "gif"
     mesh: str | None = None
 
     def check(self, *, normals: bool) -> None:
@@ -58,7 +60,12 @@ class Looks:
         """
         if self.light not in LIGHTS:
             raise UserError(f"light must be one of {', '.join(LIGHTS)}; got {self.light!r}")
-        check_surfaces(self.relight, self.mesh, normals=normals)
+        check_surfaces(self.relight, self.film, self.mesh, normals=normals)
+
+    def of_photos_alone(self) -> list[str]:
+        """Return the keys that say nothing to videos."""
+        keys = {f"relight={ROTATING}": self.relight == ROTATING, f"mesh={self.mesh}": self.mesh}
+        return [key for key, asked in keys.items() if asked]
 
 
 def faces_json(name: str, size: tuple[int, int], faces: Sequence[Face]) -> str:
@@ -69,21 +76,35 @@ def faces_json(name: str, size: tuple[int, int], faces: Sequence[Face]) -> str:
         size: Height and width of the photo, px.
         faces: All but their normal maps are told.
     """
-    return _by_line(_head(name, size), "faces", [face.record() for face in faces])
+    return _by_line(_head(name, size), "faces", [json.dumps(face.record()) for face in faces])
 
 
-def video_json(
-    name: str, size: tuple[int, int], rate: float, frames: Iterable[Mapping[str, Any]]
-) -> str:
+def video_json(name: str, size: tuple[int, int], rate: float, frames: Iterable[str]) -> str:
     """Return the faces of a video as JSON, a line a frame.
 
     Args:
         name: Of the video.
         size: Height and width, px.
         rate: Frames a second.
-        frames: Number of each frame and its faces' records.
+        frames: A line of ``frame_json`` for each.
     """
     return _by_line({**_head(name, size), "frames_per_second": rate}, "frames", frames)
+
+
+def frame_json(number: int, seconds: float, seen: Sequence[Seen], faces: Sequence[Face]) -> str:
+    """Return the faces of one frame of a video as a line of JSON.
+
+    Args:
+        number: Of the frame.
+        seconds: Its time.
+        seen: Whose the faces are, and whether they were detected or held where they last were.
+        faces: In it.
+    """
+    told = [
+        {"track": track, "detected": detected, **face.record()}
+        for (track, detected), face in zip(seen, faces, strict=True)
+    ]
+    return json.dumps({"frame": number, "seconds": round(seconds, 4), "faces": told})
 
 
 def read_faces(text: str) -> list[Face]:
@@ -95,44 +116,47 @@ def rows_of(
     name: str,
     faces: Sequence[Face],
     frame: int | None = None,
-    tracks: Sequence[int] | None = None,
-) -> list[list[object]]:
-    """Return a row of ``COLUMNS`` for each face; px with three decimals.
+    seen: Sequence[Seen] | None = None,
+) -> list[str]:
+    """Return a line of CSV with the ``COLUMNS`` for each face; px with three decimals.
 
     Args:
         name: Of the photo or video.
         faces: In it.
         frame: Of the video; None for a photo.
-        tracks: Numbers of the faces; None counts them.
+        seen: Whose the faces are; None counts them.
     """
-    return [
-        [
-            shown(name),
-            "" if frame is None else frame,
-            number,
-            *(f"{value:.3f}" for value in (*face.box, *face.points.ravel().tolist())),
-        ]
-        for number, face in zip(tracks or range(len(faces)), faces, strict=True)
-    ]
+    place = _line([shown(name), "" if frame is None else frame])
+    rows = []
+    for number, face in enumerate(faces):
+        track, detected = (number, True) if seen is None else seen[number]
+        places = (f"{value:.3f}" for value in (*face.box, *face.points.ravel().tolist()))
+        rows.append(",".join([place, str(track), *places, str(int(detected))]))
+    return rows
 
 
-def list_csv(rows: Iterable[Sequence[object]]) -> str:
+def list_csv(rows: Iterable[str]) -> str:
     """Return the list of all faces' boxes and points."""
+    return "\n".join([_line(COLUMNS), *rows, ""])
+
+
+def _line(fields: Sequence[object]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(rows)
+    csv.writer(text, lineterminator="").writerow(fields)
     return text.getvalue()
 
 
 def keep_photo(
     out: OutputFolder, name: str, photo: Image, faces: Sequence[Face], looks: Looks
-) -> None:
+) -> list[str]:
     """Write what was found in one photo, under its name with an ending more.
 
     ``.json``; ``.points.jpg``; with normals ``.normals.jpg``, ``.shading.jpg`` and ``.npz`` with
     the arrays ``normals`` (F, S, S, 3), ``mask`` (F, S, S) and ``square`` (F, 3); ``.relit.jpg``,
     films and meshes if they are asked for.
+
+    Returns:
+        What could not be made of it, and why.
 
     Raises:
         UserError: If one of the files is somebody else's.
@@ -151,16 +175,17 @@ def keep_photo(
         )
         out.write(f"{name}.npz", arrays.getvalue())
         if looks.relight == ROTATING:
-            keep_films(out, name, photo, faces)
+            keep_films(out, name, photo, faces, looks.film)
         elif looks.relight:
             out.write(f"{name}.relit.jpg", write_jpeg(draw_relit(photo, faces, looks.relight)))
         if looks.mesh:
-            keep_meshes(out, name, photo, faces, looks.mesh)
+            return keep_meshes(out, name, photo, faces, looks.mesh)
+    return []
 
 
-def _by_line(head: Mapping[str, Any], key: str, items: Iterable[Mapping[str, Any]]) -> str:
+def _by_line(head: Mapping[str, Any], key: str, items: Iterable[str]) -> str:
     lines = [f" {json.dumps(name)}: {json.dumps(value)}," for name, value in head.items()]
-    listed = ",\n".join("  " + json.dumps(item) for item in items)
+    listed = ",\n".join("  " + item for item in items)
     return "\n".join(
         ["{", *lines, f" {json.dumps(key)}: [", *([listed] if listed else []), " ]\n}\n"]
     )

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facegeo.errors import UserError
+from facegeo.mesh.files import KINDS, need_trimesh, save_mesh
 from facegeo.predict.drawing import lay_over
 from facegeo.predict.face import Face, Image
 from facegeo.predict.folder import OutputFolder
@@ -15,16 +16,17 @@ from facegeo.predict.normals import cut_out
 
 ROTATING = "rotating"
 """Value of ``relight`` that asks for a film of each face under a light that goes round it."""
-MESHES = ("obj", "ply", "glb")
+FILMS = ("gif", "mp4")
 FILM_PX = 320
 """Most pixels a side of a film."""
 
 
-def check_surfaces(relight: str | None, mesh: str | None, *, normals: bool) -> None:
+def check_surfaces(relight: str | None, film: str, mesh: str | None, *, normals: bool) -> None:
     """See that what is asked for is there, before any photo is read.
 
     Raises:
-        UserError: If a light or a kind of mesh is unknown, or no normals are asked for.
+        UserError: If a light or a kind of film or mesh is unknown, no normals are asked for, or
+            what writes meshes is not installed.
     """
     if (relight or mesh) and not normals:
         raise UserError("relight and mesh need normals; add normals=MODEL")
@@ -34,8 +36,12 @@ def check_surfaces(relight: str | None, mesh: str | None, *, normals: bool) -> N
         if relight not in PRESETS:
             wanted = ", ".join([*PRESETS, ROTATING])
             raise UserError(f"relight must be one of {wanted}; got {relight!r}")
-    if mesh and mesh not in MESHES:
-        raise UserError(f"mesh must be one of {', '.join(MESHES)}; got {mesh!r}")
+    if film not in FILMS:
+        raise UserError(f"film must be one of {', '.join(FILMS)}; got {film!r}")
+    if mesh:
+        if mesh not in KINDS:
+            raise UserError(f"mesh must be one of {', '.join(KINDS)}; got {mesh!r}")
+        need_trimesh()
 
 
 def draw_relit(photo: Image, faces: Sequence[Face], light: str) -> Image:
@@ -57,22 +63,24 @@ def draw_relit(photo: Image, faces: Sequence[Face], light: str) -> Image:
     return image
 
 
-def keep_films(out: OutputFolder, name: str, photo: Image, faces: Sequence[Face]) -> None:
-    """Write ``NAME.faceN.gif`` of each face under a light that goes round it."""
+def keep_films(
+    out: OutputFolder, name: str, photo: Image, faces: Sequence[Face], kind: str
+) -> None:
+    """Write ``NAME.faceN.gif``, or of another of ``FILMS``, of each face under a turning light."""
     from facegeo.lighting.film import save_rotating_light
 
     for number, face in enumerate(faces):
         if face.normals is not None and face.mask is not None:
             with TemporaryDirectory() as folder:
-                path = Path(folder) / "film.gif"
+                path = Path(folder) / f"film.{kind}"
                 texture = _texture(photo, face, FILM_PX)
                 save_rotating_light(path, face.normals, texture, face.mask)
-                out.write(f"{name}.face{number}.gif", path.read_bytes())
+                out.write(f"{name}.face{number}.{kind}", path.read_bytes())
 
 
 def keep_meshes(
     out: OutputFolder, name: str, photo: Image, faces: Sequence[Face], kind: str
-) -> None:
+) -> list[str]:
     """Write ``NAME.faceN.glb``, or of another kind with what belongs to it, of each face.
 
     Args:
@@ -80,11 +88,14 @@ def keep_meshes(
         name: Of the photo.
         photo: Gives the texture, as fine as it is.
         faces: On it, with normals, whose integral is the depth.
-        kind: One of ``MESHES``.
+        kind: One of ``facegeo.mesh.files.KINDS``.
+
+    Returns:
+        Which faces have no mesh, and why.
     """
-    from facegeo.mesh.files import save_mesh
     from facegeo.mesh.integrate import integrate
 
+    missing = []
     for number, face in enumerate(faces):
         if face.normals is None or face.mask is None:
             continue
@@ -93,8 +104,14 @@ def keep_meshes(
         place = Path(name).parent
         with TemporaryDirectory() as folder:
             path = Path(folder) / f"{Path(name).name}.face{number}.{kind}"
-            for file in save_mesh(path, depth, face.mask, texture, face.normals):
+            try:
+                files = save_mesh(path, depth, face.mask, texture, face.normals)
+            except UserError as error:
+                missing.append(f"face {number} has no mesh: {error}")
+                continue
+            for file in files:
                 out.write((place / file.name).as_posix(), file.read_bytes())
+    return missing
 
 
 def _texture(photo: Image, face: Face, most_px: int | None = None) -> npt.NDArray[np.float32]:

@@ -1,6 +1,7 @@
 """Which face of a frame is which of the frame before, by their boxes."""
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,6 +13,18 @@ SAME = 0.3
 """Least overlap (IoU) of two frames' boxes of one face."""
 PATIENCE = 5
 """Frames for which a face that the detector loses is looked for where it last was."""
+
+
+class Seen(NamedTuple):
+    """What a frame knows of a track.
+
+    Attributes:
+        number: Of the track.
+        detected: Whether the detector saw the face in this frame; or it is held where it was.
+    """
+
+    number: int
+    detected: bool
 
 
 @dataclass
@@ -31,6 +44,10 @@ class Track:
     lost: int = 0
     smooth_box: Smoother | None = None
     smooth_points: Smoother | None = None
+
+    def seen(self) -> Seen:
+        """Return what is to be told of it in the last frame."""
+        return Seen(self.number, not self.lost)
 
 
 class Tracks:

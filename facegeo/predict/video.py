@@ -7,24 +7,29 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 from facegeo.errors import UserError
 from facegeo.predict.drawing import draw_normals, draw_points
-from facegeo.predict.face import Face, Image
+from facegeo.predict.face import Boxes, Face, Image
 from facegeo.predict.folder import OutputFolder
 from facegeo.predict.one_euro import OneEuro
 from facegeo.predict.predictor import Predictor
-from facegeo.predict.results import Looks, rows_of, video_json
+from facegeo.predict.results import Looks, frame_json, rows_of, video_json
 from facegeo.predict.sources import Source
 from facegeo.predict.surfaces import ROTATING, draw_relit
-from facegeo.predict.tracks import Tracks
+from facegeo.predict.tracks import Seen, Tracks
 
 USUAL_RATE = 25.0
 """Frames a second of a video that does not say."""
+EXACT_RATE = 65.0
+"""Faster films are written with a whole number of frames a second: MP4's clock, as OpenCV sets it,
+has 65,535 ticks a second, a thousand a frame."""
+LONGEST_S = 60.0
+"""Most seconds that a frame is believed to last; else, or if time stands still, it lasts as long as
+the video's rate says."""
 WHOLE = 0.9
 """Least share of the frames that a video says it has; containers only estimate their number."""
 
@@ -36,12 +41,12 @@ class Clip:
     Attributes:
         rate: Frames a second.
         frames: How many there should be, 0 if it does not say.
-        read: Returns the next frame, RGB, None after the last.
+        read: Returns the next frame, RGB, and its time in seconds; None after the last.
     """
 
     rate: float
     frames: int
-    read: Callable[[], Image | None]
+    read: Callable[[], tuple[Image, float] | None]
 
 
 @dataclass
@@ -50,13 +55,13 @@ class Watched:
 
     Attributes:
         frames: Frames seen.
-        rows: A row of the list of points for each face of each frame.
+        rows: A line of the list of points for each face of each frame.
         best: The frame that shows most faces, and these.
         fault: What was wrong with it, although all that could be read was done; or empty.
     """
 
     frames: int = 0
-    rows: list[list[object]] = field(default_factory=list)
+    rows: list[str] = field(default_factory=list)
     best: tuple[Image, list[Face]] | None = None
     fault: str = ""
 
@@ -84,20 +89,18 @@ def watch(
     Raises:
         UserError: If the video can not be opened, holds no frame, or a file can not be written.
     """
-    seen, tracks, records = Watched(), Tracks(smooth), list[dict[str, Any]]()
+    seen, tracks, lines = Watched(), Tracks(smooth), list[str]()
     with opened(source.path) as clip, _films(out, source.name, clip.rate) as film:
-        for frames in _in_batches(clip, batch):
-            times = [(seen.frames + number) / clip.rate for number in range(len(frames))]
-            for frame, time, (numbers, faces) in zip(
-                frames, times, _predict(source.name, frames, times, predictor, tracks), strict=True
-            ):
-                film(".points", draw_points(frame, faces, [str(number) for number in numbers]))
+        for read in _in_batches(clip, batch):
+            found = _predict(source.name, seen.frames, read, predictor, tracks)
+            for (frame, seconds), (whose, faces) in zip(read, found, strict=True):
+                film(".points", draw_points(frame, faces, [str(one.number) for one in whose]))
                 if predictor.find_normals is not None:
                     film(".normals", draw_normals(frame, faces))
                     if looks.relight not in (None, ROTATING):
                         film(".relit", draw_relit(frame, faces, str(looks.relight)))
-                records.append(_record(seen.frames, time, numbers, faces))
-                seen.rows += rows_of(source.name, faces, seen.frames, numbers)
+                lines.append(frame_json(seen.frames, seconds, whose, faces))
+                seen.rows += rows_of(source.name, faces, seen.frames, whose)
                 if seen.best is None or len(faces) > len(seen.best[1]):
                     seen.best = (frame, faces)
                 seen.frames += 1
@@ -108,7 +111,7 @@ def watch(
             seen.fault = f"stops in the middle: {seen.frames} of {clip.frames} frames were done"
         out.write(
             f"{source.name}.json",
-            video_json(source.name, seen.best[0].shape[:2], clip.rate, records),
+            video_json(source.name, seen.best[0].shape[:2], clip.rate, lines),
         )
     return seen
 
@@ -127,23 +130,30 @@ def opened(path: Path) -> Iterator[Clip]:
                 f"{path}: wanted a video, got {path.stat().st_size} bytes that are none"
             )
 
-        def read() -> Image | None:
-            more, frame = capture.read()
-            return np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8) if more else None
-
         rate = capture.get(cv2.CAP_PROP_FPS)
+        rate = rate if np.isfinite(rate) and 0 < rate <= 1000 else USUAL_RATE
+        last = -1 / rate
+
+        def read() -> tuple[Image, float] | None:
+            nonlocal last
+            more, frame = capture.read()
+            if not more:
+                return None
+            told = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            last = told if last < told < last + LONGEST_S else last + 1 / rate
+            return np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8), last
+
         count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        sound_rate = rate if np.isfinite(rate) and 0 < rate < 1000 else USUAL_RATE
-        yield Clip(sound_rate, int(count) if np.isfinite(count) and count > 0 else 0, read)
+        yield Clip(rate, int(count) if np.isfinite(count) and count > 0 else 0, read)
     finally:
         capture.release()
 
 
-def _in_batches(clip: Clip, batch: int) -> Iterator[list[Image]]:
+def _in_batches(clip: Clip, batch: int) -> Iterator[list[tuple[Image, float]]]:
     """Frames in order; the next batch is read while one is worked on."""
 
-    def some() -> list[Image]:
-        frames: list[Image] = []
+    def some() -> list[tuple[Image, float]]:
+        frames: list[tuple[Image, float]] = []
         while len(frames) < batch and (frame := clip.read()) is not None:
             frames.append(frame)
         return frames
@@ -156,28 +166,40 @@ def _in_batches(clip: Clip, batch: int) -> Iterator[list[Image]]:
 
 
 def _predict(
-    name: str, frames: Sequence[Image], times: Sequence[float], predictor: Predictor, tracks: Tracks
-) -> Iterator[tuple[list[int], list[Face]]]:
-    """Numbers of the tracks, and faces, of each frame."""
+    name: str,
+    first: int,
+    read: Sequence[tuple[Image, float]],
+    predictor: Predictor,
+    tracks: Tracks,
+) -> Iterator[tuple[list[Seen], list[Face]]]:
+    """Whose the faces are, and these, of each frame from the ``first`` on."""
+
+    def detect(number: int) -> Boxes:
+        return predictor.boxes_of(read[number][0], name=name, frame=first + number)
+
     with ThreadPoolExecutor() as pool:
-        detected = list(pool.map(lambda frame: predictor.boxes_of(frame, name=name), frames))
-    followed = [tracks.follow(boxes, time) for boxes, time in zip(detected, times, strict=True)]
-    found = predictor.in_boxes(frames, [boxes for _, boxes in followed])
-    for time, (own, _), faces in zip(times, followed, found, strict=True):
-        yield [track.number for track in own], tracks.settle(own, faces, time)
+        detected = list(pool.map(detect, range(len(read))))
+    followed = []
+    for (_, seconds), boxes in zip(read, detected, strict=True):
+        own, places = tracks.follow(boxes, seconds)
+        followed.append((own, [track.seen() for track in own], places))
+    found = predictor.in_boxes([frame for frame, _ in read], [boxes for *_, boxes in followed])
+    for (_, seconds), (own, whose, _), faces in zip(read, followed, found, strict=True):
+        yield whose, tracks.settle(own, faces, seconds)
 
 
 @contextmanager
 def _films(out: OutputFolder, name: str, rate: float) -> Iterator[Callable[[str, Image], None]]:
     """Yield what adds a frame to the film of a kind; films begin with their first frame."""
     writers: dict[str, cv2.VideoWriter] = {}
+    written = rate if rate <= EXACT_RATE else round(rate)
 
     def add(kind: str, frame: Image) -> None:
         height, width = (side - side % 2 for side in frame.shape[:2])  # the codec wants pairs
         if kind not in writers:
             path = out.claim(f"{name}{kind}.mp4")
             code = cv2.VideoWriter.fourcc(*"mp4v")
-            writers[kind] = cv2.VideoWriter(str(path), code, rate, (width, height))
+            writers[kind] = cv2.VideoWriter(str(path), code, written, (width, height))
             if not writers[kind].isOpened():
                 raise UserError(f"{path} can not be written by this OpenCV (codec mp4v)")
         writers[kind].write(cv2.cvtColor(frame[:height, :width], cv2.COLOR_RGB2BGR))
@@ -187,10 +209,3 @@ def _films(out: OutputFolder, name: str, rate: float) -> Iterator[Callable[[str,
     finally:
         for writer in writers.values():
             writer.release()
-
-
-def _record(
-    number: int, seconds: float, tracks: Sequence[int], faces: Sequence[Face]
-) -> dict[str, Any]:
-    told = [{"track": t, **face.record()} for t, face in zip(tracks, faces, strict=True)]
-    return {"frame": number, "seconds": round(seconds, 4), "faces": told}

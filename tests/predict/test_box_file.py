@@ -8,6 +8,9 @@ import pytest
 from facegeo.data.faults import FaultsError
 from facegeo.errors import UserError
 from facegeo.predict.box_file import BoxFile
+from facegeo.predict.face import Face
+from facegeo.predict.results import faces_json, frame_json, list_csv, rows_of, video_json
+from facegeo.predict.tracks import Seen
 
 BLANK = np.zeros((100, 200, 3), np.uint8)
 
@@ -96,3 +99,45 @@ def test_other_files_are_refused(tmp_path: Path, name: str, text: str, message: 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"detector\.path=.*gone\.csv: .*got No such file"):
         BoxFile(str(tmp_path / "gone.csv"))
+
+
+def test_boxes_of_a_video_belong_to_their_frames(tmp_path: Path) -> None:
+    """And are those that were written, in CSV and in JSON; a box of no frame is of all."""
+    faces = [Face((10.0 + n, 40.0 + n, 20, 60), np.zeros((1, 5, 2), np.float32)) for n in range(3)]
+    lines = [rows_of("clip.mp4", [face], n, [Seen(0, True)]) for n, face in enumerate(faces)]
+    frames = [frame_json(n, n / 25, [Seen(0, True)], [face]) for n, face in enumerate(faces)]
+    texts = {
+        "points.csv": list_csv([line for own in lines for line in own]),
+        "clip.mp4.json": video_json("clip.mp4", (100, 200), 25, frames),
+    }
+    for name, text in texts.items():
+        boxes = told(tmp_path, name, text)
+        for number, face in enumerate(faces):
+            assert boxes(BLANK, "clip.mp4", number).tolist() == [list(face.box)]
+        assert boxes(BLANK, "clip.mp4", 3).shape == boxes(BLANK, "clip.mp4").shape == (0, 4)
+    text = "file,frame,left,right,top,bottom\nclip.mp4,,1,9,1,9\nclip.mp4,1,2,9,2,9\n"
+    boxes = told(tmp_path, "some.csv", text)
+    assert boxes(BLANK, "clip.mp4", 0).tolist() == [[1, 9, 1, 9]]
+    assert boxes(BLANK, "clip.mp4", 1).tolist() == [[1, 9, 1, 9], [2, 9, 2, 9]]
+
+
+def test_json_of_a_photo_gives_its_boxes_back(tmp_path: Path) -> None:
+    name = "caf\udce9.jpg"
+    face = Face((10, 40, 20, 60), np.zeros((1, 5, 2), np.float32))
+    boxes = told(tmp_path, "a.json", faces_json(name, (100, 200), [face]))
+    assert boxes(BLANK, name).tolist() == [[10, 40, 20, 60]]
+
+
+def test_a_path_that_is_there_is_not_looked_for_by_its_end(tmp_path: Path) -> None:
+    boxes = told(tmp_path, "boxes.csv", "a.jpg,1,2,30,40\nx/a.jpg,5,5,30,40\n")
+    assert boxes(BLANK, "a.jpg").tolist() == [[1, 31, 2, 42]]
+
+
+def test_names_and_frames_that_are_missing_are_told(tmp_path: Path) -> None:
+    text = "left,top,width,height,frame,file\n1,2,30,40,,a.jpg\n1,2,30,40\n1,2,30,40,x,c.jpg\n"
+    with pytest.raises(FaultsError, match=r"(?s)line 3: wanted the name of an image.*line 4, c"):
+        told(tmp_path, "boxes.csv", text)
+    boxes = told(tmp_path, "odd.csv", "a\u2028b.jpg,1,2,30,40\n")
+    assert len(boxes(BLANK, "a\u2028b.jpg")) == 1
+    with pytest.raises(UserError, match=r"JSON of facegeo-predict, got another \(KeyError\('box"):
+        told(tmp_path, "a.json", '{"format": "facegeo-faces-1", "file": "a", "faces": [{}]}')

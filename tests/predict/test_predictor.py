@@ -74,7 +74,7 @@ def test_a_detected_box_with_its_middle_off_the_image_is_dropped(
     find_points: FindPoints, face: Image
 ) -> None:
     boxes = np.array([[80.0, 130, 20, 70], BOX])
-    predictor = Predictor(find_points, lambda image, name: boxes)
+    predictor = Predictor(find_points, lambda *image: boxes)
     assert [found.box for found in predictor(face)] == [(*BOX,)]
 
 

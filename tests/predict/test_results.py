@@ -10,7 +10,15 @@ import numpy as np
 from facegeo.geometry.points import POINT_NAMES
 from facegeo.predict.box_file import BoxFile
 from facegeo.predict.face import Face
-from facegeo.predict.results import faces_json, list_csv, read_faces, rows_of, video_json
+from facegeo.predict.results import (
+    faces_json,
+    frame_json,
+    list_csv,
+    read_faces,
+    rows_of,
+    video_json,
+)
+from facegeo.predict.tracks import Seen
 
 RANDOM = np.random.default_rng(0)
 FACE = Face(
@@ -39,25 +47,27 @@ def test_json_gives_the_faces_back_but_for_their_normal_maps() -> None:
 
 
 def test_json_of_a_video_has_a_line_a_frame() -> None:
-    frames = [
-        {"frame": n, "seconds": n / 25, "faces": [{"track": 3, **PLAIN.record()}]} for n in range(2)
-    ]
-    text = video_json("clip.mp4", (30, 40), 25.0, frames)
+    lines = [frame_json(n, n / 25, [Seen(3, n == 0)], [PLAIN]) for n in range(2)]
+    text = video_json("clip.mp4", (30, 40), 25.0, lines)
     told = json.loads(text)
-    assert told["frames"] == frames
+    record = {"track": 3, **PLAIN.record()}
+    assert told["frames"] == [
+        {"frame": 0, "seconds": 0, "faces": [{**record, "detected": True}]},
+        {"frame": 1, "seconds": 0.04, "faces": [{**record, "detected": False}]},
+    ]
     assert told["frames_per_second"] == 25
     assert sum(line.startswith('  {"frame"') for line in text.splitlines()) == 2
     assert json.loads(video_json("clip.mp4", (30, 40), 25.0, []))["frames"] == []
 
 
 def test_the_list_has_a_row_a_face(tmp_path: Path) -> None:
-    rows = rows_of("a, b.jpg", [FACE, PLAIN]) + rows_of("clip.mp4", [PLAIN], 7, [3])
+    rows = rows_of("a, b.jpg", [FACE, PLAIN]) + rows_of("clip.mp4", [PLAIN], 7, [Seen(3, False)])
     text = list_csv(rows)
     read = list(csv.DictReader(io.StringIO(text)))
-    assert [(row["file"], row["frame"], row["face"]) for row in read] == [
-        ("a, b.jpg", "", "0"),
-        ("a, b.jpg", "", "1"),
-        ("clip.mp4", "7", "3"),
+    assert [(row["file"], row["frame"], row["face"], row["detected"]) for row in read] == [
+        ("a, b.jpg", "", "0", "1"),
+        ("a, b.jpg", "", "1", "1"),
+        ("clip.mp4", "7", "3", "0"),
     ]
     places = [float(read[0][f"{name}_{axis}"]) for name in POINT_NAMES for axis in "xy"]
     np.testing.assert_allclose(places, FACE.points.ravel(), atol=5e-4)

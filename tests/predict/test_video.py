@@ -1,5 +1,6 @@
 """Videos: every frame done, faces followed, films written, torn files told."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,14 +32,11 @@ def moving(face: Image) -> list[Image]:
 class Following:
     """A detector that knows where the face of ``moving`` is, and loses it in frame 4."""
 
-    def __init__(self) -> None:
-        self.seen: list[int] = []
-
-    def __call__(self, image: Image, name: str) -> Boxes:
+    def __call__(self, image: Image, name: str, frame: int | None) -> Boxes:
         assert name == "clip.avi"
         left = int((np.abs(image.astype(int) - 80).max(axis=(0, 2)) > 40).argmax())
         number = round(left / 3)
-        self.seen.append(number)
+        assert abs(number - (frame or 0)) <= 1  # the last frame of a torn video repeats
         boxes = np.array([[20.0 + left, 72 + left, 22, 74]])
         return boxes[:0] if number == 4 else boxes
 
@@ -68,15 +66,22 @@ def test_every_frame_is_predicted_and_drawn(
         seen = run(path, out, find_points, batch=4)
     assert seen.frames == len(seen.rows) == 11
     assert seen.fault == ""
-    assert [row[:3] for row in seen.rows] == [["clip.avi", number, 0] for number in range(11)]
-    nose = np.array([float(row[11]) for row in seen.rows])
+    rows = [row.split(",") for row in seen.rows]
+    assert [row[:3] for row in rows] == [["clip.avi", str(number), "0"] for number in range(11)]
+    assert [number for number, row in enumerate(rows) if row[-1] == "0"] == [4]  # lost, and held
+    told = json.loads((tmp_path / "out/clip.avi.json").read_text())["frames"]
+    assert [n for n, frame in enumerate(told) if not frame["faces"][0]["detected"]] == [4]
+    assert [frame["seconds"] for frame in told] == [number / 25 for number in range(11)]
+    nose = np.array([float(row[11]) for row in rows])
     steps = np.diff(np.delete(nose, 4))
     np.testing.assert_allclose(np.delete(steps, 3), 3, atol=1)
     with opened(tmp_path / "out/clip.avi.points.mp4") as written:
         assert written.frames == 11
         assert written.rate == 25
-        frame = written.read()
-    assert frame is not None
+        read = written.read()
+    assert read is not None
+    frame, seconds = read
+    assert seconds == 0
     assert frame.shape == (96, 160, 3)
     assert np.abs(frame.astype(int) - moving[0]).max() > 100  # white lines of the box
 
@@ -93,7 +98,8 @@ def test_the_size_of_a_batch_changes_nothing(
     with open_output(tmp_path / "out") as out:
         rows = [run(path, out, find_points, batch, smooth).rows for batch in (1, 4, 16)]
     for other in rows[1:]:
-        got, wanted = (np.array([r[3:] for r in some], float) for some in (other, rows[0]))
+        got, wanted = (np.loadtxt(some, str, delimiter=",") for some in (other, rows[0]))
+        got, wanted = got[:, 3:].astype(float), wanted[:, 3:].astype(float)
         np.testing.assert_allclose(got, wanted, atol=2e-3)
 
 
@@ -123,7 +129,7 @@ def test_a_video_of_odd_size_loses_its_last_line(
     tmp_path: Path, face: Image, film: Film, find_points: FindPoints
 ) -> None:
     path = film(tmp_path / "clip.avi", [face[:95, :93]] * 2)
-    predictor = Predictor(find_points, lambda image, name: np.zeros((0, 4)))
+    predictor = Predictor(find_points, lambda *image: np.zeros((0, 4)))
     with open_output(tmp_path / "out") as out:
         seen = watch(
             Source(path, "clip.avi"), out, predictor, 8, Looks(), None, lambda *numbers: None
@@ -132,3 +138,97 @@ def test_a_video_of_odd_size_loses_its_last_line(
     written = cv2.VideoCapture(str(tmp_path / "out/clip.avi.points.mp4"))
     assert written.get(cv2.CAP_PROP_FRAME_HEIGHT) == 94
     assert written.get(cv2.CAP_PROP_FRAME_WIDTH) == 92
+
+
+def test_colours_are_seen_and_written_as_they_are(
+    tmp_path: Path, film: Film, find_points: FindPoints
+) -> None:
+    frame = np.zeros((64, 96, 3), np.uint8)
+    frame[:, :48], frame[:, 48:] = (220, 30, 20), (20, 40, 230)
+    shown: list[Image] = []
+
+    def detect(image: Image, name: str, frame: int | None) -> Boxes:
+        shown.append(image)
+        return np.zeros((0, 4))
+
+    path = film(tmp_path / "clip.avi", [frame] * 2)
+    with open_output(tmp_path / "out") as out:
+        predictor = Predictor(find_points, detect)
+        watch(Source(path, "clip.avi"), out, predictor, 8, Looks(), None, lambda *numbers: None)
+    with opened(tmp_path / "out/clip.avi.points.mp4") as written:
+        read = written.read()
+    assert read is not None
+    for image in (shown[0], read[0]):
+        assert np.abs(image[8:-8, [10, 80]].astype(int) - frame[8:-8, [10, 80]]).max() < 30
+
+
+class Capture:
+    """A video of four frames that says what it is told to say."""
+
+    def __init__(self, rate: float, times_ms: list[float]) -> None:
+        self.rate, self.times, self.at = rate, times_ms, -1
+
+    def isOpened(self) -> bool:  # noqa: N802
+        return True
+
+    def read(self) -> tuple[bool, Image]:
+        self.at += 1
+        return self.at < 4, np.zeros((4, 4, 3), np.uint8)
+
+    def get(self, key: int) -> float:
+        said = {cv2.CAP_PROP_FPS: self.rate, cv2.CAP_PROP_FRAME_COUNT: -1.0}
+        return self.times[self.at] if key == cv2.CAP_PROP_POS_MSEC else said[key]
+
+    def release(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("rate", "times_ms", "seconds"),
+    [
+        (50, [0, 15, 100, 130], [0, 0.015, 0.1, 0.13]),
+        (50, [0, 0, 0, 0], [0, 0.02, 0.04, 0.06]),
+        (50, [0, np.nan, 1e12, -5], [0, 0.02, 0.04, 0.06]),
+        (50, [40, 60, 30, 100], [0.04, 0.06, 0.08, 0.1]),
+        (0, [0, 0, 0, 0], [0, 0.04, 0.08, 0.12]),
+        (np.nan, [0, 0, 0, 0], [0, 0.04, 0.08, 0.12]),
+        (90000, [0, 0, 0, 0], [0, 0.04, 0.08, 0.12]),
+    ],
+)
+def test_frames_have_the_times_that_the_video_tells_where_these_can_be(
+    monkeypatch: pytest.MonkeyPatch, rate: float, times_ms: list[float], seconds: list[float]
+) -> None:
+    monkeypatch.setattr(cv2, "VideoCapture", lambda path: Capture(rate, times_ms))
+    with opened(Path("clip.mp4")) as clip:
+        assert clip.rate == (rate if rate == 50 else 25)
+        assert clip.frames == 0
+        read = [frame[1] for _ in range(4) if (frame := clip.read()) is not None]
+        assert clip.read() is None
+    np.testing.assert_allclose(read, seconds)
+
+
+@pytest.mark.parametrize(
+    ("rate", "wanted"),
+    [(23.976, 23.976), (65.5, 66), (119.937, 120), (239.7612, 240), (999.99, 1000)],
+)
+def test_films_of_fast_videos_can_be_written(
+    tmp_path: Path, find_points: FindPoints, rate: float, wanted: float
+) -> None:
+    writer = cv2.VideoWriter(
+        str(tmp_path / "clip.avi"), cv2.VideoWriter.fourcc(*"MJPG"), rate, (32, 32)
+    )
+    for _ in range(3):
+        writer.write(np.zeros((32, 32, 3), np.uint8))
+    writer.release()
+    predictor = Predictor(find_points, lambda *image: np.zeros((0, 4)))
+    with open_output(tmp_path / "out") as out:
+        watch(
+            Source(tmp_path / "clip.avi", "clip.avi"),
+            out,
+            predictor,
+            8,
+            Looks(),
+            None,
+            lambda *numbers: None,
+        )
+    with opened(tmp_path / "out/clip.avi.points.mp4") as film:
+        assert film.rate == pytest.approx(wanted, abs=1e-2)

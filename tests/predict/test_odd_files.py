@@ -1,0 +1,90 @@
+"""Photos of odd sizes, names and turns are done like others."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from facegeo.predict.box_file import BoxFile
+from facegeo.predict.detectors import Haar, WholeImage
+from facegeo.predict.face import Image
+from facegeo.predict.job import Settings, predict_files
+from facegeo.predict.photo import read_photo
+from facegeo.predict.predictor import FindPoints, Predictor
+from facegeo.predict.results import read_faces
+
+Save = Callable[[Path, Image], Path]
+BOX = "20,72,22,74"
+
+
+def test_a_name_that_is_no_text_is_a_name_all_the_same(
+    tmp_path: Path, face: Image, save: Save, find_points: FindPoints
+) -> None:
+    (tmp_path / "in").mkdir()
+    good = os.fsdecode(b"in/caf\xe9.png")
+    save(tmp_path / "a.png", face).rename(tmp_path / good)
+    (tmp_path / os.fsdecode(b"in/\xff.jpg")).write_bytes(b"torn")
+    predictor = Predictor(find_points, WholeImage())
+    for _ in range(2):
+        report = predict_files(str(tmp_path / "in"), tmp_path / "out", predictor, Settings())
+    assert (tmp_path / "out" / os.fsdecode(b"caf\xe9.png.json")).is_file()
+    assert "caf\\udce9.png,,0," in (tmp_path / "out/points.csv").read_text()
+    faults = "".join(table.csv() for table in report.tables(tmp_path))
+    assert "\\udcff.jpg," in faults
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3000), (3000, 2), (20, 20)])
+def test_photos_of_odd_sizes_are_no_mistake(
+    tmp_path: Path, save: Save, find_points: FindPoints, size: tuple[int, int]
+) -> None:
+    save(tmp_path / "in/a.png", np.zeros((*size, 3), np.uint8))
+    for number, detect in enumerate((Haar(), WholeImage())):
+        predictor = Predictor(find_points, detect)
+        report = predict_files(
+            str(tmp_path / "in"), tmp_path / f"out{number}", predictor, Settings()
+        )
+        assert (report.photos, report.faults) == (1, [])
+
+
+def test_a_turned_photo_is_predicted_as_it_is_seen(
+    tmp_path: Path, face: Image, find_points: FindPoints
+) -> None:
+    """Stored on its side with the tag that says so: points as of the photo itself."""
+    (tmp_path / "in").mkdir()
+    stored = cv2.imencode(".jpg", np.rot90(face)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 100])[1]
+    orientation = bytes.fromhex(
+        "ffe1 0022 457869660000 4d4d002a00000008 0001 0112 0003 00000001 0006 0000 00000000"
+    )
+    data = stored.tobytes()
+    (tmp_path / "in/turned.jpg").write_bytes(data[:2] + orientation + data[2:])
+    cv2.imwrite(str(tmp_path / "in/as_it_is.png"), face[..., ::-1])
+    boxes = "file,left,right,top,bottom\n" + "\n".join(
+        f"{n},{BOX}" for n in ("turned.jpg", "as_it_is.png")
+    )
+    (tmp_path / "boxes.csv").write_text(boxes)
+    predictor = Predictor(find_points, BoxFile(str(tmp_path / "boxes.csv")))
+    predict_files(str(tmp_path / "in"), tmp_path / "out", predictor, Settings())
+    turned, plain = (
+        read_faces((tmp_path / f"out/{name}.json").read_text())[0].points
+        for name in ("turned.jpg", "as_it_is.png")
+    )
+    assert np.abs(turned - plain).max() < 1
+
+
+def test_odd_files_do_not_end_the_rest(
+    tmp_path: Path, face: Image, save: Save, find_points: FindPoints
+) -> None:
+    """Longer than a JPEG may be; and a box of two million pixels."""
+    save(tmp_path / "in/a_long.png", np.zeros((4, 70000, 3), np.uint8))
+    save(tmp_path / "in/b_wide.png", face)
+    save(tmp_path / "in/c.png", face)
+    boxes = ["a_long.png,5,9,0,4", "b_wide.png,-1e6,1e6,-1e6,1e6", f"c.png,{BOX}"]
+    (tmp_path / "boxes.csv").write_text("\n".join(["file,left,right,top,bottom", *boxes]))
+    predictor = Predictor(find_points, BoxFile(str(tmp_path / "boxes.csv")))
+    report = predict_files(str(tmp_path / "in"), tmp_path / "out", predictor, Settings())
+    assert (report.photos, [name for name, _ in report.faults]) == (2, ["b_wide.png"])
+    assert "wanted a box of 960 px or less, 10 times its image" in report.faults[0][1]
+    assert read_photo(tmp_path / "out/a_long.png.points.jpg").shape == (3, 65500, 3)

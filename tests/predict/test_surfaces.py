@@ -1,0 +1,136 @@
+"""Relit photos, films and meshes of what was found."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from facegeo.errors import UserError
+from facegeo.predict.detectors import WholeImage
+from facegeo.predict.face import Face, Image
+from facegeo.predict.job import Settings, predict_files
+from facegeo.predict.loading import load_normals
+from facegeo.predict.photo import read_photo
+from facegeo.predict.predictor import FindPoints, Predictor
+from facegeo.predict.results import Looks, read_faces
+
+Save = Callable[[Path, Image], Path]
+BOX = "20,72,22,74"
+
+
+def test_normals_light_and_meshes(
+    tmp_path: Path,
+    face: Image,
+    save: Save,
+    find_points: FindPoints,
+    small_normals: Callable[..., Path],
+) -> None:
+    save(tmp_path / "in/a.png", face)
+    normals = load_normals(small_normals(tmp_path / "run"), "cpu")
+    predictor = Predictor(find_points, WholeImage(), normals)
+    out = tmp_path / "out"
+    always = {".normals.jpg", ".shading.jpg", ".points.jpg", ".json", ".npz"}
+    obj = {".face0.obj", ".face0.mtl", ".face0.png", ".face0_normal.png"}
+    for looks, more in (
+        (Looks(relight="studio", mesh="ply"), {".relit.jpg", ".face0.ply"}),
+        (Looks(relight="rotating", mesh="obj"), {".face0.gif", *obj}),
+    ):
+        report = predict_files(str(tmp_path / "in"), out, predictor, Settings(looks=looks))
+        assert report.faults == []
+        assert {p.name.removeprefix("a.png") for p in out.glob("a.png*")} == always | more
+    arrays = np.load(out / "a.png.npz")
+    assert arrays["normals"].shape == (1, 32, 32, 3)
+    assert arrays["mask"].dtype == bool
+    assert arrays["square"].tolist() == [
+        list(read_faces((out / "a.png.json").read_text())[0].square or ())
+    ]
+    np.testing.assert_allclose(np.linalg.norm(arrays["normals"], axis=3), 1, atol=1e-3)
+    shown = read_photo(out / "a.png.normals.jpg")
+    assert shown.shape == face.shape
+    assert np.abs(shown.astype(int) - face).max() > 60
+    assert read_photo(out / "sheet.jpg").shape == (160, 320, 3)
+
+
+def test_unknown_lights_and_meshes_are_refused() -> None:
+    with pytest.raises(UserError, match=r"relight must be one of front, .*rotating; got 'noon'"):
+        Looks(relight="noon").check(normals=True)
+    with pytest.raises(UserError, match="mesh must be one of obj, ply, glb; got 'stl'"):
+        Looks(mesh="stl").check(normals=True)
+    with pytest.raises(UserError, match="batch must be 1 or more, got 0"):
+        Settings(batch=0)
+
+
+def test_what_is_made_of_photos_alone_is_told_of_videos(
+    tmp_path: Path,
+    face: Image,
+    film: Callable[..., Path],
+    find_points: FindPoints,
+    small_normals: Callable[..., Path],
+) -> None:
+    film(tmp_path / "clip.avi", [face] * 2)
+    normals = load_normals(small_normals(tmp_path / "run"), "cpu")
+    predictor = Predictor(find_points, WholeImage(), normals)
+    told = []
+    for looks in (Looks(), Looks(relight="studio"), Looks(relight="rotating", mesh="glb")):
+        settings = Settings(looks=looks)
+        path = str(tmp_path / "clip.avi")
+        report = predict_files(path, tmp_path / "out", predictor, settings)
+        assert report.faults == []
+        told.append(report.photos_alone)
+        assert (tmp_path / "out/clip.avi.relit.mp4").exists() == (looks.relight == "studio")
+    assert told == [[], [], ["relight=rotating", "mesh=glb"]]
+    assert "relight=rotating" in report.tables(tmp_path)[-1].csv()
+
+
+def test_a_light_that_turns_may_be_filmed_as_mp4(
+    tmp_path: Path,
+    face: Image,
+    save: Save,
+    find_points: FindPoints,
+    small_normals: Callable[..., Path],
+) -> None:
+    normals = load_normals(small_normals(tmp_path / "run"), "cpu")
+    settings = Settings(looks=Looks(relight="rotating", film="mp4"))
+    path = str(save(tmp_path / "a.png", face))
+    predictor = Predictor(find_points, WholeImage(), normals)
+    predict_files(path, tmp_path / "out", predictor, settings)
+    seen = cv2.VideoCapture(str(tmp_path / "out/a.png.face0.mp4"))
+    assert seen.get(cv2.CAP_PROP_FRAME_COUNT) == 36
+    with pytest.raises(UserError, match="film must be one of gif, mp4; got 'avi'"):
+        Looks(film="avi").check(normals=True)
+
+
+def test_a_face_without_a_mesh_is_told_and_the_others_have_theirs(
+    tmp_path: Path, face: Image, save: Save, find_points: FindPoints
+) -> None:
+    """The first face's mask is empty: no triangle fits in it."""
+
+    def normals(images: Sequence[Image], faces: Sequence[Face]) -> list[Face]:
+        up = np.zeros((32, 32, 3), np.float32) + np.array([0, 0, 1], np.float32)
+        masks = [np.zeros((32, 32), bool), np.ones((32, 32), bool)]
+        return [
+            replace(face, square=(0, 0, 90), normals=up, mask=mask)
+            for face, mask in zip(faces, masks, strict=True)
+        ]
+
+    boxes = np.array([[20.0, 72, 22, 74]] * 2)
+    predictor = Predictor(find_points, lambda *image: boxes, normals)  # type: ignore[arg-type]
+    path = str(save(tmp_path / "a.png", face))
+    settings = Settings(looks=Looks(mesh="ply"))
+    report = predict_files(path, tmp_path / "out", predictor, settings)
+    ((name, why),) = report.faults
+    assert name == "a.png"
+    assert why.startswith("face 0 has no mesh: ")
+    assert (report.photos, report.faces) == (1, 2)
+    assert {p.name for p in (tmp_path / "out").glob("*.ply")} == {"a.png.face1.ply"}
+
+
+def test_a_missing_trimesh_is_told_before_any_photo_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("facegeo.mesh.files.find_spec", lambda name: None)
+    with pytest.raises(UserError, match="trimesh, which is not installed"):
+        Looks(mesh="glb").check(normals=True)
