@@ -11,6 +11,7 @@ import numpy as np
 from facegeo.errors import UserError
 from facegeo.predict.box import BoxMapping, box_of_points
 from facegeo.predict.face import Boxes, Image
+from facegeo.predict.keys import check_number
 
 Detect = Callable[[Image, str, int | None], Boxes]
 """Finds the boxes (F, 4) of an image; told its path as the command was given it, and the number of
@@ -37,6 +38,9 @@ class Haar:
         longest_px: int = 1280,
         mapping: BoxMapping = HAAR_TO_TRAINING,
     ) -> None:
+        check_number("detector.smallest", smallest, 0, 1)
+        check_number("detector.neighbours", neighbours, 0, whole=True)
+        check_number("detector.longest_px", longest_px, 20, whole=True)
         self.smallest, self.neighbours, self.longest_px = smallest, neighbours, longest_px
         self.mapping = mapping
         file = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_alt2.xml"
@@ -85,6 +89,8 @@ class YuNet:
     """
 
     def __init__(self, model: str, score: float = 0.7, longest_px: int = 1280) -> None:
+        check_number("detector.score", score, 0, 1)
+        check_number("detector.longest_px", longest_px, 20, whole=True)
         self.longest_px, self._alone = longest_px, threading.Lock()
         if not Path(model).expanduser().is_file():
             raise UserError(f"detector.model={model}: wanted YuNet's .onnx file, found none there")

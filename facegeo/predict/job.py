@@ -10,6 +10,7 @@ from pathlib import Path
 from facegeo.errors import UserError
 from facegeo.predict.face import Boxes, Face, Image
 from facegeo.predict.folder import OutputFolder, open_output
+from facegeo.predict.keys import check_number
 from facegeo.predict.one_euro import OneEuro
 from facegeo.predict.photo import read_photo
 from facegeo.predict.predictor import Predictor
@@ -80,8 +81,7 @@ class Settings:
     smooth: OneEuro | None = None
 
     def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise UserError(f"batch must be 1 or more, got {self.batch}")
+        check_number("batch", self.batch, 1, whole=True)
 
 
 def predict_files(wanted: str, out: Path, predictor: Predictor, settings: Settings) -> Report:

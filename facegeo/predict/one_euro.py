@@ -9,9 +9,11 @@ from math import pi
 import numpy as np
 import numpy.typing as npt
 
-from facegeo.errors import UserError
+from facegeo.predict.keys import check_number
 
 Values = npt.NDArray[np.float64]
+LEAST_HZ = 1e-3
+"""Least cut-off frequency: slower, and a value never comes to where it should be."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,9 @@ class OneEuro:
     speed_cutoff: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (self.min_cutoff > 0 and self.beta >= 0 and self.speed_cutoff > 0):
-            raise UserError(
-                "smoothing wants min_cutoff > 0, beta >= 0 and speed_cutoff > 0, got "
-                f"{self.min_cutoff}, {self.beta} and {self.speed_cutoff}"
-            )
+        check_number("one_euro.min_cutoff", self.min_cutoff, LEAST_HZ)
+        check_number("one_euro.beta", self.beta, 0)
+        check_number("one_euro.speed_cutoff", self.speed_cutoff, LEAST_HZ)
 
 
 class Smoother:

@@ -58,6 +58,7 @@ def to_photo(image: object) -> Image:
         if image.ndim != 3 or image.shape[0] not in (1, 3):
             got = tuple(image.shape)
             raise ValueError(f"a tensor must have shape (1, H, W) or (3, H, W), got {got}")
+        image = image.float() if image.is_floating_point() else image  # NumPy has no bfloat16
         return _of_array(image.detach().cpu().permute(1, 2, 0).numpy())
     if isinstance(image, np.ndarray):
         return _of_array(image)

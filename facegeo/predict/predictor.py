@@ -9,10 +9,10 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from facegeo.errors import UserError
 from facegeo.predict.box import box_of_points, check_boxes, is_inside
 from facegeo.predict.detectors import Detect
 from facegeo.predict.face import Boxes, Face, Floats, Image
+from facegeo.predict.keys import check_number
 from facegeo.predict.normals import FaceNormals
 from facegeo.predict.photo import is_one, to_photo
 
@@ -34,7 +34,7 @@ class Predictor:
             (``experiments/ccnn/boxes.md``) and takes twice the time.
 
     Raises:
-        UserError: If ``looks`` is below 1.
+        UserError: If ``looks`` is no whole number from 1.
     """
 
     def __init__(
@@ -44,8 +44,7 @@ class Predictor:
         find_normals: FaceNormals | None = None,
         looks: int = 1,
     ) -> None:
-        if looks < 1:
-            raise UserError(f"looks must be 1 or more, got {looks}")
+        check_number("looks", looks, 1, whole=True)
         self.find_points, self.detect, self.find_normals = find_points, detect, find_normals
         self.looks = looks
 

@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facegeo.checks import check_range
 from facegeo.errors import UserError
 from facegeo.mesh.detail import transfer_detail
 from facegeo.mesh.integrate import METHODS, integrate
@@ -59,10 +58,9 @@ class Question:
         sizes = {"train": 0, "test": self.faces, "size": self.size, "seed": self.seed}
         Order(**sizes, **of_head, maps=True).check()  # type: ignore[arg-type]
         for name in ("blur_pct", "scale_pct"):
-            try:
-                check_range(name, getattr(self, name), 0.5, 50)
-            except ValueError as error:
-                raise UserError(str(error)) from error
+            value = getattr(self, name)
+            if type(value) not in (int, float) or not 0.5 <= value <= 50:
+                raise UserError(f"{name} must be a number from 0.5 to 50, got {value!r}")
 
 
 @dataclass(frozen=True)

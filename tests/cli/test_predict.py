@@ -57,7 +57,12 @@ def test_names_need_no_quotes_of_ours(
             ("input=x", "output=y", "detector=file", "detector.path=gone.csv"),
             "detector.path=gone.csv: wanted a file of boxes, got No such file",
         ),
-        (("input=x", "output=y", "smooth=true", "one_euro.beta=-1"), "smoothing wants min_cutoff"),
+        (("input=x", "output=y", "smooth=true", "one_euro.beta=-1"), "one_euro.beta must be"),
+        (
+            ("input=x", "output=y", "batch=2.5"),
+            "batch must be a whole number of 1 or more, got 2.5",
+        ),
+        (("input=x", "output=y", "detector.smallest=x"), "detector.smallest must be a number from"),
         (("input=x", "output=y", "relight=studio"), "relight and mesh need normals"),
     ],
 )

@@ -57,5 +57,5 @@ def test_rest_is_steadied_and_movement_followed() -> None:
 
 @pytest.mark.parametrize("options", [{"min_cutoff": 0}, {"beta": -1}, {"speed_cutoff": 0}])
 def test_parameters_out_of_range_are_refused(options: dict[str, float]) -> None:
-    with pytest.raises(UserError, match="smoothing wants min_cutoff > 0, beta >= 0"):
+    with pytest.raises(UserError, match=r"one_euro\..* must be a number of"):
         OneEuro(**options)

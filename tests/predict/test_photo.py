@@ -70,12 +70,15 @@ def test_what_is_in_memory_gives_the_same_bytes(tmp_path: Path) -> None:
         np.dstack([RAMP, RAMP[..., 0]]),
         torch.from_numpy(RAMP).permute(2, 0, 1),
         torch.from_numpy(RAMP).permute(2, 0, 1).float() / 255,
+        torch.from_numpy(RAMP).permute(2, 0, 1).double() / 255,
         Pillow.fromarray(RAMP),
         Pillow.fromarray(RAMP).convert("RGBA"),
     ]
     for form in forms:
         assert is_one(form)
         np.testing.assert_array_equal(to_photo(form), RAMP)
+    coarse = to_photo(torch.from_numpy(RAMP).permute(2, 0, 1).bfloat16() / 255)
+    assert np.abs(coarse.astype(int) - RAMP).max() <= 1  # eight bits, of which one is the first
     grey = np.repeat(RAMP[..., :1], 3, axis=2)
     greys = [RAMP[..., 0], RAMP[..., :1], torch.from_numpy(RAMP[None, ..., 0])]
     for form in [*greys, Pillow.fromarray(RAMP[..., 0])]:

@@ -89,7 +89,7 @@ def test_a_second_look_is_taken_where_the_points_are(find_points: FindPoints, fa
     far = np.full((1, 3, 5, 2), -1e3, np.float32) + first.stages
     lost = Predictor(lambda images, boxes: [far], WholeImage(), looks=2)
     assert lost(face, wide)[0].box == (*wide,)
-    with pytest.raises(UserError, match="looks must be 1 or more, got 0"):
+    with pytest.raises(UserError, match="looks must be a whole number of 1 or more, got 0"):
         Predictor(find_points, WholeImage(), looks=0)
 
 

@@ -59,8 +59,6 @@ def test_unknown_lights_and_meshes_are_refused() -> None:
         Looks(relight="noon").check(normals=True)
     with pytest.raises(UserError, match="mesh must be one of obj, ply, glb; got 'stl'"):
         Looks(mesh="stl").check(normals=True)
-    with pytest.raises(UserError, match="batch must be 1 or more, got 0"):
-        Settings(batch=0)
 
 
 def test_what_is_made_of_photos_alone_is_told_of_videos(

@@ -140,8 +140,9 @@ def test_what_is_flat_stays_where_it_is_up_to_the_edge() -> None:
         ({"faces": 0}, "faces must be a whole number from 1, got 0"),
         ({"size": 8}, "size must be a whole number from 32 to 4096, got 8"),
         ({"head": "bust"}, "head must be one of anny, ict; got 'bust'"),
-        ({"blur_pct": 0.0}, r"blur_pct must be in \[0.5, 50\], got 0"),
-        ({"scale_pct": 99.0}, r"scale_pct must be in \[0.5, 50\], got 99"),
+        ({"blur_pct": 0.0}, "blur_pct must be a number from 0.5 to 50, got 0"),
+        ({"blur_pct": "abc"}, "blur_pct must be a number from 0.5 to 50, got 'abc'"),
+        ({"scale_pct": 99.0}, "scale_pct must be a number from 0.5 to 50, got 99"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
