@@ -72,3 +72,24 @@ def test_an_opencv_without_haar_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.delattr(cv2, "CascadeClassifier")
     with pytest.raises(UserError, match=r"has no Haar cascades .*opencv-python-headless<5"):
         Haar()
+
+
+def test_the_largest_comes_first_in_whatever_order_opencv_finds_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And the cascade's file is read once for calls that follow each other."""
+    made = []
+
+    class Cascade:
+        def __init__(self, file: str) -> None:
+            made.append(file)
+
+        def detectMultiScale(self, *given: object, **options: object) -> list[list[int]]:  # noqa: N802
+            return [[0, 0, 30, 30], [5, 5, 60, 60], [1, 1, 40, 40]]
+
+    monkeypatch.setattr(cv2, "CascadeClassifier", Cascade)
+    detect = Haar()
+    for _ in range(2):
+        found = detect.raw(np.zeros((100, 100, 3), np.uint8))
+        assert (found[:, 1] - found[:, 0]).tolist() == [60, 40, 30]
+    assert len(made) == 1

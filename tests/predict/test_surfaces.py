@@ -10,12 +10,14 @@ import pytest
 
 from facegeo.errors import UserError
 from facegeo.predict.detectors import WholeImage
-from facegeo.predict.face import Face, Image
+from facegeo.predict.face import Face, Floats, Image
+from facegeo.predict.folder import open_output
 from facegeo.predict.job import Settings, predict_files
 from facegeo.predict.loading import load_normals
 from facegeo.predict.photo import read_photo
 from facegeo.predict.predictor import FindPoints, Predictor
 from facegeo.predict.results import Looks, read_faces
+from facegeo.predict.surfaces import keep_films, keep_meshes
 
 Save = Callable[[Path, Image], Path]
 BOX = "20,72,22,74"
@@ -132,3 +134,33 @@ def test_a_missing_trimesh_is_told_before_any_photo_is_read(
     monkeypatch.setattr("facegeo.mesh.files.find_spec", lambda name: None)
     with pytest.raises(UserError, match="trimesh, which is not installed"):
         Looks(mesh="glb").check(normals=True)
+
+
+def test_films_are_small_and_meshes_as_fine_as_the_photo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a square of 500 px; both have the photo's colours as shares of one."""
+    photo = np.random.default_rng(0).integers(0, 256, (600, 700, 3)).astype(np.uint8)
+    photo[100:600, 50:300] = (255, 128, 0)
+    normals = np.zeros((32, 32, 3), np.float32)
+    stages = np.zeros((1, 5, 2), np.float32)
+    face = Face((0, 9, 0, 9), stages, (50, 100, 500), normals, np.ones((32, 32), bool))
+    given = []
+
+    def film(path: Path, normals: Floats, texture: Floats, mask: object) -> None:
+        given.append(texture)
+        path.write_bytes(b"")
+
+    def mesh(path: Path, depth: Floats, mask: object, texture: Floats, more: Floats) -> list[Path]:
+        given.append(texture)
+        return []
+
+    monkeypatch.setattr("facegeo.lighting.film.save_rotating_light", film)
+    monkeypatch.setattr("facegeo.predict.surfaces.save_mesh", mesh)
+    with open_output(tmp_path / "out") as out:
+        keep_films(out, "a.jpg", photo, [face], "gif")
+        assert keep_meshes(out, "a.jpg", photo, [face], "glb") == []
+    small, fine = given
+    assert small.shape == (320, 320, 3)
+    np.testing.assert_allclose(small[:, :150], np.full((320, 150, 3), (1, 128 / 255, 0)), atol=1e-6)
+    np.testing.assert_allclose(fine, photo[100:600, 50:550] / 255, atol=1e-6)
