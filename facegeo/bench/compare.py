@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from facegeo.bench.report import Report, Row
 from facegeo.tables import Table
@@ -85,14 +86,25 @@ def compare_reports(before: Report, after: Report) -> Comparison:
         for name in SAME_MACHINE
         if before.machine.get(name) != after.machine.get(name)
     ]
-    if before.settings.get("clock") != after.settings.get("clock"):
-        warnings.append(
-            f"Warning: clock was {before.settings.get('clock')}, is {after.settings.get('clock')}."
-        )
+    then, now = _flat(before.settings), _flat(after.settings)
+    warnings += [
+        f"Warning: {name} was {then[name]}, is {now[name]}."
+        for name in now
+        if name in then and name != "seconds" and then[name] != now[name]
+    ]
     alone = len(mine) + len(known) - 2 * len(changes)
     if alone:
         warnings.append(f"{alone} rows stand in one of the two alone.")
     return Comparison(changes, warnings)
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by the names that a user types: those of a group as ``casfne.size``."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        own = value.items() if isinstance(value, Mapping) else ()
+        flat |= {f"{name}.{key}": one for key, one in own} or {name: value}
+    return flat
 
 
 def _low(row: Row) -> float:

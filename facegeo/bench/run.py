@@ -22,6 +22,7 @@ from facegeo.checkpoint import load_model
 from facegeo.errors import UserError
 from facegeo.models.casfne.generator import CasFNE
 from facegeo.models.ccnn import Cascade
+from facegeo.predict.keys import check_number
 
 log = logging.getLogger(__name__)
 GROUPS = ("ccnn", "casfne", "training", "rendering")
@@ -58,6 +59,13 @@ class Settings:
         Raises:
             UserError: If a setting is out of range; the text names it.
         """
+        for name, values in (
+            ("only", self.only),
+            ("threads", self.threads),
+            ("batches", self.batches),
+        ):
+            if not isinstance(values, list):
+                raise UserError(f"{name} must be a list, such as {name}=[{values}]; got {values}")
         for name, values, known in (
             ("only", self.only, GROUPS),
             ("device", [self.device], DEVICES),
@@ -66,8 +74,7 @@ class Settings:
             unknown = [value for value in values if value not in known]
             if unknown or not values:
                 raise UserError(f"{name} must be of {', '.join(known)}; got {unknown or values}")
-        if type(self.timing.seconds) not in (int, float) or self.timing.seconds < 0:
-            raise UserError(f"seconds must be a number of at least 0, got {self.timing.seconds}")
+        check_number("seconds", self.timing.seconds, 0)
         if self.device == "cuda" and not torch.cuda.is_available():
             raise UserError("device=cuda needs a CUDA GPU, found none; set device=cpu")
         for name, numbers, least in (("threads", self.threads, 0), ("batches", self.batches, 1)):
@@ -80,12 +87,15 @@ class Settings:
 
     def _check_groups(self) -> None:
         for group, own in self.groups.items():
+            if not isinstance(own, Mapping):
+                raise UserError(f"{group} must hold keys of its own, got {own}")
             for key, value in own.items():
                 name = f"{group}.{key}"
+                if key == "compile" and type(value) is not bool:
+                    raise UserError(f"{name} must be true or false, got {value}")
                 if key in NOT_NUMBERS:
                     continue
-                if type(value) is not int or value < 1:
-                    raise UserError(f"{name} must be a whole number of at least 1, got {value}")
+                check_number(name, value, 1, whole=True)
                 if name in STRIDED and value % STRIDE:
                     raise UserError(f"{name} must be a multiple of {STRIDE} px, got {value}")
 
@@ -117,7 +127,7 @@ def run_bench(settings: Settings) -> Report:
                 log.info("measured %s: %s", made[0].group, made[0].case)
             rows += made
     about = {"clock": settings.timing.clock, "seconds": settings.timing.seconds}
-    return Report(machine(), about, rows, missing)
+    return Report(machine(), about | dict(settings.groups), rows, missing)
 
 
 def _ccnn(settings: Settings, missing: list[str]) -> Iterator[list[Row]]:
@@ -163,7 +173,7 @@ def _rendering(settings: Settings, missing: list[str]) -> Iterator[list[Row]]:
 
 def _cascade(settings: Settings) -> Cascade:
     name = settings.groups["ccnn"]["model"]
-    model, _ = load_model(name)
+    model, _ = load_model(str(name))
     if not isinstance(model, Cascade):
         raise UserError(f"ccnn.model={name} is a {type(model).__name__}, wanted a cascade")
     return model
@@ -177,7 +187,7 @@ def _generator(name: str | None) -> CasFNE:
     if name is None:
         torch.manual_seed(0)
         return CasFNE(2).eval()
-    model, _ = load_model(name)
+    model, _ = load_model(str(name))
     if not isinstance(model, CasFNE):
         raise UserError(f"casfne.model={name} is a {type(model).__name__}, wanted a CasFNE")
     return model

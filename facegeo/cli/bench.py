@@ -23,15 +23,21 @@ def _bench(cfg: "DictConfig") -> None:
     from facegeo.bench.report import read_report
     from facegeo.bench.run import run_bench
     from facegeo.errors import UserError
+    from facegeo.predict.keys import check_number
 
     if cfg.format not in ("table", "json", "markdown"):
         raise UserError(f"format must be table, json or markdown, got {cfg.format}")
     if cfg.fail_above is not None and cfg.compare is None:
         raise UserError("fail_above needs something to compare with: set compare=OLD.json")
-    before = None if cfg.compare is None else read_report(Path(cfg.compare))
+    if cfg.fail_above is not None:
+        check_number("fail_above", cfg.fail_above, 1)
+    before = None if cfg.compare is None else read_report(Path(str(cfg.compare)))
+    out = None if cfg.out is None else Path(str(cfg.out))
+    if out is not None and out.is_dir():
+        raise UserError(f"out={out} is a folder, wanted a file's name, such as {out}/bench.json")
     report = run_bench(_settings(cfg))
-    if cfg.out is not None:
-        report.write(Path(cfg.out))
+    if out is not None:
+        report.write(out)
     comparison = None if before is None else compare_reports(before, report)
     _show(report, comparison, cfg.format)
     if comparison is not None and cfg.fail_above and comparison.worst > cfg.fail_above:

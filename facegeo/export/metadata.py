@@ -20,7 +20,7 @@ def cascade_metadata(precision: str, notes: Mapping[str, Any], card: Path) -> di
         "classes_meaning": "left eye, right eye, nose tip, left and right mouth corner; left as "
         "seen in the image",
         "inputs": "image: red, green, blue, uint8, (H, W, 3), any size; boxes: left, right, top, "
-        "bottom in pixels of the image, float64, (F, 4), any number of faces",
+        "bottom in pixels of the image, float64, (F, 4), of one face or more",
         "outputs": "points: x, y in pixels of the image after each stage, float32, (F, T, 5, 2); "
         "the last stage is the answer",
         "frame": "x right, y down, pixel centres at integers, (0, 0) the left top one",
@@ -58,6 +58,6 @@ def _common(task: str, precision: str, notes: Mapping[str, Any], card: Path) -> 
         "precision": precision,
         "notes": json.dumps(notes),
         "results": json.dumps(notes.get("results", {})),
-        "card": card.read_text() if card.is_file() else "none",
+        "card": card.read_text(encoding="utf-8") if card.is_file() else "none",
         "licence": "code: Apache-2.0; weights: the terms of the card, or of who trained them",
     }

@@ -50,6 +50,14 @@ def test_rows_of_one_report_alone_and_the_papers_are_left_out() -> None:
     assert comparison.warnings == ["2 rows stand in one of the two alone."]
 
 
+def test_other_work_under_the_same_name_is_told() -> None:
+    before, after = report(BEFORE), report(BEFORE)
+    before = replace(before, settings={"seconds": 1.0, "casfne": {"size": 128, "model": None}})
+    after = replace(after, settings={"seconds": 4.0, "casfne": {"size": 256, "model": None}})
+    warnings = compare_reports(before, after).warnings
+    assert warnings == ["Warning: casfne.size was 128, is 256."]
+
+
 def test_another_machine_or_clock_is_told() -> None:
     other = report(BEFORE, processor="two", clock="wall")
     note = compare_reports(report(BEFORE), other).table().note

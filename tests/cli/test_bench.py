@@ -40,9 +40,10 @@ def test_results_are_kept_and_compared(bench: Bench, tmp_path: Path) -> None:
         row |= {key: row[key] / 100 for key in ("median_ms", "low_ms", "high_ms") if row[key]}
     kept.write_text(json.dumps(report))
     assert bench(f"compare={kept}").count("SLOWER") == 3 + 1  # and in the note
-    with pytest.raises(SystemExit) as end:
-        bench(f"compare={kept}", "fail_above=50")
-    assert end.value.code == 1
+    for factor, code in (("50", 1), ("0", 2), ("abc", 2)):
+        with pytest.raises(SystemExit) as end:
+            bench(f"compare={kept}", f"fail_above={factor}")
+        assert end.value.code == code
     bench(f"compare={kept}", "fail_above=1000")
 
 
@@ -58,6 +59,8 @@ def test_json_is_all_that_is_printed(bench: Bench) -> None:
         ("format=xml", "format must be table, json or markdown, got xml"),
         ("fail_above=1.2", "fail_above needs something to compare with"),
         ("compare=nowhere.json", "compare=nowhere.json can not be read"),
+        ("compare=5", "compare=5 can not be read"),
+        ("out=/", "out=/ is a folder, wanted a file's name"),
         ("only=[casfn]", "only must be of ccnn, casfne, training, rendering"),
     ],
 )
