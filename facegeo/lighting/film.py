@@ -69,7 +69,10 @@ def _write_mp4(path: Path, pictures: Frames) -> None:
     height, width = pictures[0].shape[:2]
     writer = cv2.VideoWriter(str(path), _mp4v(), PER_SECOND, (width, height))
     if not writer.isOpened():
-        raise UserError(f"{path} can not be written by this OpenCV; choose .gif or another folder")
+        raise UserError(
+            f"{width} x {height} pixels can not be written to {path} by this OpenCV; choose .gif, "
+            "a larger picture or another folder"
+        )
     for picture in pictures:
         writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     writer.release()

@@ -161,6 +161,7 @@ def keep_photo(
     Raises:
         UserError: If one of the files is somebody else's.
     """
+    missing: list[str] = []
     out.write(f"{name}.json", faces_json(name, photo.shape[:2], faces))
     out.write(f"{name}.points.jpg", write_jpeg(draw_points(*enlarged(photo, faces))))
     if any(face.normals is not None for face in faces):
@@ -175,12 +176,12 @@ def keep_photo(
         )
         out.write(f"{name}.npz", arrays.getvalue())
         if looks.relight == ROTATING:
-            keep_films(out, name, photo, faces, looks.film)
+            missing += keep_films(out, name, photo, faces, looks.film)
         elif looks.relight:
             out.write(f"{name}.relit.jpg", write_jpeg(draw_relit(photo, faces, looks.relight)))
         if looks.mesh:
-            return keep_meshes(out, name, photo, faces, looks.mesh)
-    return []
+            missing += keep_meshes(out, name, photo, faces, looks.mesh)
+    return missing
 
 
 def _by_line(head: Mapping[str, Any], key: str, items: Iterable[str]) -> str:

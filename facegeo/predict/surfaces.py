@@ -65,17 +65,27 @@ def draw_relit(photo: Image, faces: Sequence[Face], light: str) -> Image:
 
 def keep_films(
     out: OutputFolder, name: str, photo: Image, faces: Sequence[Face], kind: str
-) -> None:
-    """Write ``NAME.faceN.gif``, or of another of ``FILMS``, of each face under a turning light."""
+) -> list[str]:
+    """Write ``NAME.faceN.gif``, or of another of ``FILMS``, of each face under a turning light.
+
+    Returns:
+        Which faces have no film, and why.
+    """
     from facegeo.lighting.film import save_rotating_light
 
+    missing = []
     for number, face in enumerate(faces):
         if face.normals is not None and face.mask is not None:
             with TemporaryDirectory() as folder:
                 path = Path(folder) / f"film.{kind}"
                 texture = _texture(photo, face, FILM_PX)
-                save_rotating_light(path, face.normals, texture, face.mask)
+                try:
+                    save_rotating_light(path, face.normals, texture, face.mask)
+                except UserError as error:
+                    missing.append(f"face {number} has no film: {error}")
+                    continue
                 out.write(f"{name}.face{number}.{kind}", path.read_bytes())
+    return missing
 
 
 def keep_meshes(

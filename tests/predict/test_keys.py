@@ -1,16 +1,21 @@
 """Numbers that were typed wrong are told by their key."""
 
 from collections.abc import Callable
+from inspect import signature
 from math import nan
+from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
 from facegeo.errors import UserError
+from facegeo.paths import conf_dir
 from facegeo.predict.detectors import Haar, WholeImage, YuNet
 from facegeo.predict.job import Settings
 from facegeo.predict.keys import check_number
 from facegeo.predict.one_euro import OneEuro
 from facegeo.predict.predictor import Predictor
+from facegeo.predict.results import Looks
 
 
 @pytest.mark.parametrize("value", [0, 10, 2.5, 1])
@@ -53,3 +58,30 @@ def test_others_are_refused(value: object, whole: bool, wanted: str) -> None:
 def test_every_key_is_checked(make: Callable[[], object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("file", "own"),
+    [
+        ("detector/haar.yaml", Haar.__init__),
+        ("detector/yunet.yaml", YuNet.__init__),
+        ("predict.yaml", Settings),
+        ("predict.yaml", Looks),
+        ("predict.yaml", Predictor.__init__),
+        ("predict.yaml", OneEuro),
+    ],
+    ids=lambda own: getattr(own, "__qualname__", ""),
+)
+def test_a_command_does_what_a_call_does_unless_it_is_told(
+    file: str, own: Callable[..., object]
+) -> None:
+    told: Any = OmegaConf.to_container(OmegaConf.load(conf_dir() / file))
+    told |= told.get("one_euro", {})
+    defaults = {
+        name: parameter.default
+        for name, parameter in signature(own).parameters.items()
+        if isinstance(parameter.default, int | float | str | None) and name in told
+    }
+    defaults.pop("smooth", None)  # a switch in the file, its settings in a call
+    assert defaults
+    assert defaults == {name: told[name] for name in defaults}

@@ -103,29 +103,31 @@ def test_a_light_that_turns_may_be_filmed_as_mp4(
         Looks(film="avi").check(normals=True)
 
 
-def test_a_face_without_a_mesh_is_told_and_the_others_have_theirs(
+def test_a_face_without_mesh_or_film_is_told_and_the_others_have_theirs(
     tmp_path: Path, face: Image, save: Save, find_points: FindPoints
 ) -> None:
-    """The first face's mask is empty: no triangle fits in it."""
+    """The first face's mask is empty: no triangle fits in it; its one pixel is no film's size."""
 
     def normals(images: Sequence[Image], faces: Sequence[Face]) -> list[Face]:
         up = np.zeros((32, 32, 3), np.float32) + np.array([0, 0, 1], np.float32)
         masks = [np.zeros((32, 32), bool), np.ones((32, 32), bool)]
         return [
-            replace(face, square=(0, 0, 90), normals=up, mask=mask)
-            for face, mask in zip(faces, masks, strict=True)
+            replace(face, square=(0, 0, side), normals=up, mask=mask)
+            for face, mask, side in zip(faces, masks, (1, 90), strict=True)
         ]
 
     boxes = np.array([[20.0, 72, 22, 74]] * 2)
     predictor = Predictor(find_points, lambda *image: boxes, normals)  # type: ignore[arg-type]
     path = str(save(tmp_path / "a.png", face))
-    settings = Settings(looks=Looks(mesh="ply"))
+    settings = Settings(looks=Looks(relight="rotating", film="mp4", mesh="ply"))
     report = predict_files(path, tmp_path / "out", predictor, settings)
-    ((name, why),) = report.faults
-    assert name == "a.png"
-    assert why.startswith("face 0 has no mesh: ")
+    starts = [(name, why[:20]) for name, why in report.faults]
+    assert starts == [("a.png", "face 0 has no film: "), ("a.png", "face 0 has no mesh: ")]
     assert (report.photos, report.faces) == (1, 2)
-    assert {p.name for p in (tmp_path / "out").glob("*.ply")} == {"a.png.face1.ply"}
+    assert {p.name for p in (tmp_path / "out").glob("a*.face*")} == {
+        "a.png.face1.ply",
+        "a.png.face1.mp4",
+    }
 
 
 def test_a_missing_trimesh_is_told_before_any_photo_is_read(
