@@ -91,7 +91,7 @@ def known_faces(question: Question) -> Iterator[Face]:
         task = Task("test", number)
         person, now = (task.key(p, question.seed) for p in (Purpose.PERSON, Purpose.SESSION))
         session = photograph_session(studio, person, now, question.size)
-        bright = np.mean(session.images, axis=0, dtype=np.float32) / 255
+        bright = np.asarray(session.images, np.float32).mean(axis=0) / 255
         yield Face(session.images[number % len(session.images)], bright, session.render)
 
 
