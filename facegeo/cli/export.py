@@ -21,7 +21,7 @@ def _export(cfg: "DictConfig") -> None:
         precision=cfg.precision,
         t=cfg.t,
         size=cfg.size,
-        output=None if cfg.output is None else Path(cfg.output),
+        output=None if cfg.output is None else Path(str(cfg.output)),
     )
     order.check()
     path = export_model(order, instantiate(cfg.data))

@@ -82,14 +82,22 @@ class Order:
             raise UserError(f"precision must be fp32, fp16 or int8, got {self.precision}")
         if self.precision == "int8" and self.format != "onnx":
             raise UserError("precision=int8 is for format=onnx, got format=torch_export")
-        if self.size is not None and (self.size < 32 or self.size % 32):
-            raise UserError(f"size must be a multiple of 32 px, got {self.size}")
+        self._check_numbers()
+        if self.output is not None and self.output.expanduser().is_dir():
+            raise UserError(f"output={self.output} is a folder, wanted a file's name")
         missing = [name for name in ("onnx", "onnxruntime", "onnxscript") if not find_spec(name)]
         if self.format == "onnx" and missing:
             raise UserError(
                 f"format=onnx needs {', '.join(missing)}: pip install 'facegeo[export]', "
                 "or take format=torch_export"
             )
+
+    def _check_numbers(self) -> None:
+        size, t = self.size, self.t
+        if size is not None and (type(size) is not int or size < 32 or size % 32):
+            raise UserError(f"size must be a multiple of 32 px, got {size}")
+        if t is not None and (type(t) is not int or t < 0):
+            raise UserError(f"t must be a whole number from 0, got {t}")
 
 
 def export_model(order: Order, data: object) -> Path:
@@ -149,8 +157,8 @@ def _export_normals(
         raise UserError("precision=int8 is for models of points, got one of normals")
     built = int(getattr(model, "t", 0))
     t = built if order.t is None else order.t
-    if t < 0 or (t and not built):
-        raise UserError(f"t must be from 0, and 0 for a model built without refinements, got {t}")
+    if t and not built:
+        raise UserError(f"t must be 0 for a model built without refinements, got {t}")
     program = normals_program(model, t, order.size, order.precision == "fp16")
     metadata = normals_metadata(order.precision, notes, card, t, order.size)
     file = _file(order, program, ["images"], [f"normals_{i}" for i in range(t + 1)], metadata)

@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facegeo.data.image_file import decode
+from facegeo.data.image_file import ImageError, decode
 from facegeo.data.landmark_list import read_list
 from facegeo.data.lfpw import LFPWDataModule
+from facegeo.errors import UserError
 
 NOISE_SIZES = ((61, 57), (120, 150), (240, 200), (240, 320))
 """Height and width of the noise images, px."""
@@ -55,12 +56,18 @@ def listed_scenes(data: LFPWDataModule, split: str, most: int | None = None) -> 
         most: No more than so many, spread evenly over the list; None: all.
 
     Raises:
-        UserError: If the list can not be read.
+        UserError: If the list or an image can not be read.
     """
     faces = read_list(data.root, data.lists[split], data.on_error)
     count = len(faces) if most is None else min(most, len(faces))
     for row in np.linspace(0, len(faces) - 1, count).astype(int):
-        image = decode(faces.path(row).read_bytes())
+        path = faces.path(row)
+        try:
+            image = decode(path.read_bytes())
+        except (ImageError, OSError) as error:
+            raise UserError(
+                f"{path}: wanted an image, got {error}; mend or copy it again"
+            ) from error
         yield Scene(image, faces.boxes[row : row + 1], faces.points[row : row + 1])
 
 

@@ -1,5 +1,6 @@
 """Candidates take turns, and what is set for a measurement is put back after it."""
 
+import cv2
 import pytest
 import torch
 
@@ -11,8 +12,23 @@ def test_candidates_take_turns_after_a_warm_up() -> None:
     calls: list[str] = []
     candidates = [Candidate(name, lambda name=name: calls.append(name)) for name in ("a", "b")]
     found = Timing(seconds=0, least=3, warm_up=2).measure(candidates)
-    assert calls == [*"aabb", *"ababab"]
+    assert calls == [*"aabb", *"aabb" * 3]  # short: each of the last is timed
     assert {name: len(times) for name, times in found.items()} == {"a": 3, "b": 3}
+
+
+def test_long_calls_are_not_made_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, calls = [0.0], []
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: now[0])
+
+    def work(name: str, seconds: float) -> None:
+        calls.append(name)
+        now[0] += seconds
+
+    lengths = {"a": 2 * timing.SHORT, "b": timing.SHORT / 2}
+    candidates = [Candidate(name, lambda n=name: work(n, lengths[n])) for name in lengths]
+    rounds = len(Timing(seconds=10 * timing.SHORT, least=1, warm_up=1).measure(candidates)["b"])
+    assert rounds == 3  # of 3 SHORT each
+    assert calls == [*"ab", *"abb" * rounds]
 
 
 def test_a_case_lasts_as_long_as_asked_for_and_is_never_endless(
@@ -49,17 +65,18 @@ def test_quantiles_in_ms() -> None:
 
 def test_threads_are_put_back_whatever_happens() -> None:
     before = torch.get_num_threads()
+    cv2.setNumThreads(3)
     inside: list[int] = []
 
     def fail() -> None:
         with cpu_threads(before + 1):
-            inside.append(torch.get_num_threads())
+            inside.extend((torch.get_num_threads(), cv2.getNumThreads()))
             raise KeyError("mistake")
 
     with pytest.raises(KeyError, match="mistake"):
         fail()
-    assert inside == [before + 1]
-    assert torch.get_num_threads() == before
+    assert inside == [before + 1, before + 1]
+    assert (torch.get_num_threads(), cv2.getNumThreads()) == (before, 3)
 
 
 @pytest.mark.gpu

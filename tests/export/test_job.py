@@ -1,5 +1,6 @@
 """The command: what it prints and keeps, and the orders it can not meet."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,42 @@ def test_a_model_that_came_out_different_is_not_kept(
     assert [*(tmp_path / "a").iterdir()] == []
 
 
+def test_a_cascade_that_came_out_different_is_not_kept(
+    exported: tuple[Path, str],
+    small_checkpoint: tuple[Path, Cascade],
+    data: LFPWDataModule,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = exported[0].read_bytes()
+    monkeypatch.setattr(job, "cascade_program", lambda cascade, half: None)
+    monkeypatch.setattr(job, "_file", lambda *_: file)  # exported once, which takes long
+    output = tmp_path / "points.onnx"
+    output.write_text("an earlier one")
+    for precision, limits in (("fp32", "WORST_PX"), ("fp16", "MEAN_PCT")):
+        monkeypatch.setattr(parity, limits, -1.0 if precision == "fp32" else {precision: -1.0})
+        with pytest.raises(UserError, match=r"differs from PyTorch's on noise by .* allowed is -1"):
+            export_model(Order(str(small_checkpoint[0]), "onnx", precision, output=output), data)
+    assert [path.name for path in tmp_path.glob("*points*")] == ["points.onnx"]
+    assert output.read_text() == "an earlier one"
+
+
+def test_outputs_that_are_no_numbers_are_different() -> None:
+    found = [parity.Difference("noise", 1, float("nan"), float("nan"))]
+    for check in (parity.check_points, parity.check_normals):
+        for precision in ("fp32", "fp16"):
+            with pytest.raises(UserError, match="on noise by nan"):
+                check(found, precision)
+
+
+def test_a_torn_image_is_named(data: LFPWDataModule, tmp_path: Path) -> None:
+    shutil.copytree(data.root, tmp_path / "faces")
+    data.root = tmp_path / "faces"
+    (data.root / "test" / "000001.jpg").write_bytes(b"torn")
+    with pytest.raises(UserError, match=r"000001\.jpg: wanted an image, got 4 bytes that are no"):
+        list(listed_scenes(data, "test"))
+
+
 @pytest.mark.slow
 def test_a_cascade_and_normals_as_programs_of_torch(
     small_checkpoint: tuple[Path, Cascade], carn: Path, data: LFPWDataModule, tmp_path: Path
@@ -108,6 +145,12 @@ def test_int8_is_calibrated_on_training_faces_and_measured_on_others(
         ({"precision": "fp8"}, "precision must be fp32, fp16 or int8, got fp8"),
         ({"precision": "int8", "format": "torch_export"}, "precision=int8 is for format=onnx"),
         ({"size": 100}, "size must be a multiple of 32 px, got 100"),
+        ({"size": "abc"}, "size must be a multiple of 32 px, got abc"),
+        ({"size": -32}, "size must be a multiple of 32 px, got -32"),
+        ({"t": 1.5}, r"t must be a whole number from 0, got 1\.5"),
+        ({"t": "abc"}, "t must be a whole number from 0, got abc"),
+        ({"t": -1}, "t must be a whole number from 0, got -1"),
+        ({"output": Path("/")}, "output=/ is a folder, wanted a file's name"),
         ({"t": 1}, "t and size are for models of normals"),
     ],
 )
@@ -124,7 +167,7 @@ def test_orders_that_can_not_be_met(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"t": 2}, "and 0 for a model built without"),
+        ({"t": 2}, "t must be 0 for a model built without"),
         ({"precision": "int8"}, "for models of points"),
     ],
 )
