@@ -28,12 +28,14 @@ def model() -> Cascade:
 def test_every_way_finds_the_same_points(model: Cascade, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cascade, "has_onnx", lambda: False)
     monkeypatch.setattr(cascade, "peers", lambda missing: {})
+    assert [case.threads for case in cascade.cpu_cases(model, [1], [1, 2], [])] == [1] * 3 + [2] * 3
     cases = list(cascade.cpu_cases(model, [3], [1], []))
     assert [case.name.split(", ")[-1] for case in cases] == ["JPEG", "pixels", "crops"]
     ours = ["loop of nets, a crop each", "cascade", "one graph"]
     for case, names in zip(cases, [ours, ours, ["loop of nets", "nets side by side"]], strict=True):
         rows = case.measure(ONCE)
         assert [row.name for row in rows] == names
+        assert {row.items for row in rows} == {3}
         assert all(row.differs is not None and row.differs < 1e-3 for row in rows[1:])
 
 

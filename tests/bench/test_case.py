@@ -1,11 +1,15 @@
 """One case: rows in order, ratios to the first, outputs compared."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 from facegeo.bench import timing
 from facegeo.bench.case import Case
+from facegeo.bench.onnx_session import session
 from facegeo.bench.timing import Candidate, Timing
 
 ONCE = Timing(seconds=0, least=1, warm_up=0)
@@ -60,3 +64,28 @@ def test_one_with_fewer_outputs_is_no_candidate() -> None:
     candidates = [Candidate("two", lambda: [one, one]), Candidate("one", lambda: [one])]
     with pytest.raises(ValueError, match="zip"):
         Case("group", "case", candidates).measure(ONCE)
+
+
+def test_a_case_computes_on_as_many_cores_as_it_says() -> None:
+    seen: list[int] = []
+    candidates = [Candidate("a", lambda: seen.append(torch.get_num_threads()), compared=False)]
+    for threads in (1, 3):
+        Case("group", "case", candidates, threads=threads).measure(ONCE)
+    assert set(seen[: len(seen) // 2]) == {1}
+    assert set(seen[len(seen) // 2 :]) == {3}
+
+
+def test_onnx_runtime_computes_on_as_many_cores_as_it_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    told: list[int] = []
+
+    def start(file: bytes, options: Any, providers: list[str]) -> SimpleNamespace:  # noqa: ANN401
+        told.append(options.intra_op_num_threads)
+        return SimpleNamespace(get_inputs=list)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", start)
+    session(b"", 1)
+    session(b"", 3)
+    assert told == [1, 3]

@@ -19,6 +19,10 @@ def model() -> CasFNE:
 
 def test_all_forms_agree(model: CasFNE, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generator, "has_onnx", lambda: False)
+    names = [
+        (case.name, case.threads) for case in generator.cpu_cases(model, 32, [1], [1, 2], False)
+    ]
+    assert names == [("1 image, 1 thread", 1), ("1 image, 2 threads", 2)]
     cases = list(generator.cpu_cases(model, 32, [1, 2], [1], compiled=False))
     assert [case.name for case in cases] == ["1 image, 1 thread", "2 images, 1 thread"]
     for case, images in zip(cases, (1, 2), strict=True):
