@@ -1,4 +1,4 @@
-"""Pictures to measure on: noise, since what is in them costs nothing."""
+"""Pictures to measure on: noise, since what is in them costs nothing where boxes are given."""
 
 from __future__ import annotations
 
