@@ -36,7 +36,8 @@ def peers(missing: list[str]) -> dict[str, tuple[Find, str]]:
     except Exception as error:  # it wants libraries that may be there and fail
         missing.append(f"MTCNN: facenet-pytorch does not start ({error})")
         return found
-    found["MTCNN, 5 points"] = partial(_mtcnn, MTCNN(keep_all=True)), "finds the boxes too: none in noise, so less work than with faces"
+    note = "finds the boxes too: none in noise, so less work than with faces"
+    found["MTCNN, 5 points"] = partial(_mtcnn, MTCNN(keep_all=True)), note
     return found
 
 
