@@ -111,7 +111,7 @@ def find_model(name: str | Path) -> Path:
     raise UserError(
         f"no model called {name}: there is no such file, no {MODEL} in a folder of that name, "
         f"and released are {', '.join(released) or 'none'}; "
-        "give checkpoint=FILE, a run's folder or a released name"
+        "name a model file, a run's folder or a released model"
     )
 
 
