@@ -83,13 +83,22 @@ class Order:
         if self.precision == "int8" and self.format != "onnx":
             raise UserError("precision=int8 is for format=onnx, got format=torch_export")
         self._check_numbers()
-        if self.output is not None and self.output.expanduser().is_dir():
-            raise UserError(f"output={self.output} is a folder, wanted a file's name")
+        self._check_output()
         missing = [name for name in ("onnx", "onnxruntime", "onnxscript") if not find_spec(name)]
         if self.format == "onnx" and missing:
             raise UserError(
                 f"format=onnx needs {', '.join(missing)}: pip install 'facegeo[export]', "
                 "or take format=torch_export"
+            )
+
+    def _check_output(self) -> None:
+        if self.output is None:
+            return
+        if self.output.expanduser().is_dir():
+            raise UserError(f"output={self.output} is a folder, wanted a file's name")
+        if self.output.suffix != SUFFIX[self.format]:
+            raise UserError(
+                f"output={self.output} must end in {SUFFIX[self.format]} with format={self.format}"
             )
 
     def _check_numbers(self) -> None:

@@ -157,6 +157,7 @@ def test_int8_is_calibrated_on_training_faces_and_measured_on_others(
         ({"t": "abc"}, "t must be a whole number from 0, got abc"),
         ({"t": -1}, "t must be a whole number from 0, got -1"),
         ({"output": Path("/")}, "output=/ is a folder, wanted a file's name"),
+        ({"output": Path("a.pt2")}, r"output=a\.pt2 must end in \.onnx with format=onnx"),
         ({"t": 1}, "t and size are for models of normals"),
     ],
 )
