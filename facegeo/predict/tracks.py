@@ -12,7 +12,8 @@ from facegeo.predict.one_euro import OneEuro, Smoother
 SAME = 0.3
 """Least overlap (IoU) of two frames' boxes of one face."""
 PATIENCE = 5
-"""Frames for which a face that the detector loses is looked for where it last was."""
+"""Frames for which a face that the detector loses is looked for where it last was, if it was seen
+twice: what is seen in one frame alone is often no face."""
 
 
 class Seen(NamedTuple):
@@ -35,6 +36,7 @@ class Track:
         number: From 0, in order of appearance.
         box: In the last frame, (4,).
         lost: Frames since the detector last saw it.
+        sightings: Frames in which the detector saw it.
         smooth_box: Smooths its boxes; None leaves them.
         smooth_points: Smooths its points; None leaves them.
     """
@@ -42,8 +44,14 @@ class Track:
     number: int
     box: Boxes
     lost: int = 0
+    sightings: int = 1
     smooth_box: Smoother | None = None
     smooth_points: Smoother | None = None
+
+    @property
+    def patience(self) -> int:
+        """Frames for which it may be lost."""
+        return PATIENCE if self.sightings > 1 else 0
 
     def seen(self) -> Seen:
         """Return what is to be told of it in the last frame."""
@@ -64,7 +72,7 @@ class Tracks:
         """Tell whose the boxes of the next frame are.
 
         The pair that overlaps most is joined first. A face that the detector does not see keeps
-        its last box for ``PATIENCE`` frames.
+        its last box for ``PATIENCE`` frames, if it was seen in two.
 
         Args:
             boxes: Detected, (F, 4).
@@ -82,8 +90,9 @@ class Tracks:
             track = self._tracks[row]
             if shares[row, column] > SAME and column in free and track.lost:
                 track.box, track.lost = boxes[column], 0
+                track.sightings += 1
                 free.remove(int(column))
-        self._tracks = [track for track in self._tracks if track.lost <= PATIENCE]
+        self._tracks = [track for track in self._tracks if track.lost <= track.patience]
         self._tracks += [self._new(boxes[column]) for column in sorted(free)]
         return self._tracks[:], np.array(
             [self._box(track, seconds) for track in self._tracks]
@@ -109,7 +118,8 @@ class Tracks:
     def _new(self, box: Boxes) -> Track:
         smoothers = [None if self.smooth is None else Smoother(self.smooth) for _ in range(2)]
         self._count += 1
-        return Track(self._count - 1, box, 0, *smoothers)
+        smooth_box, smooth_points = smoothers
+        return Track(self._count - 1, box, smooth_box=smooth_box, smooth_points=smooth_points)
 
     @staticmethod
     def _box(track: Track, seconds: float) -> Boxes:

@@ -33,13 +33,15 @@ def test_the_pair_that_overlaps_most_is_joined_first() -> None:
 
 def test_boxes_that_hardly_overlap_are_of_two_faces() -> None:
     tracks = Tracks()
-    numbers(tracks, A)
+    for _ in range(2):
+        numbers(tracks, A)
     assert numbers(tracks, [30.0, 70, 0, 40]) == [0, 1]  # IoU 1 / 7; the first face is held
 
 
 def test_a_lost_face_is_held_for_some_frames_and_then_is_another() -> None:
     tracks = Tracks()
-    numbers(tracks, A)
+    for _ in range(2):
+        numbers(tracks, A)
     for _ in range(PATIENCE):
         followed, boxes = tracks.follow(np.zeros((0, 4)), 0.0)
         assert [track.number for track in followed] == [0]
@@ -49,6 +51,12 @@ def test_a_lost_face_is_held_for_some_frames_and_then_is_another() -> None:
         last = numbers(tracks)
     assert last == []
     assert numbers(tracks, A) == [1]
+
+
+def test_what_is_seen_once_is_not_held() -> None:
+    tracks = Tracks()
+    assert numbers(tracks, A) == [0]
+    assert numbers(tracks) == []
 
 
 def test_boxes_and_points_of_each_track_are_smoothed_by_themselves() -> None:
