@@ -36,6 +36,7 @@ class RunRecord:
         status: "running", "done" or "failed".
         error: Why it failed.
         data: Title, kind (class) and hash of the data.
+        also_on: Other data that the model was measured on, by name: title, hash, configuration.
         device: What computed, by name.
         threads: Threads that torch had.
         wall_s: Seconds, all sessions that ended by themselves together.
@@ -59,6 +60,7 @@ class RunRecord:
     status: str = "running"
     error: str | None = None
     data: dict[str, str] = field(default_factory=dict)
+    also_on: dict[str, dict[str, Any]] = field(default_factory=dict)
     device: str = "cpu"
     threads: int = 1
     wall_s: float = 0.0

@@ -75,7 +75,7 @@ def _train_and_measure(
     data.prepare_data()
     data.check(cfg.splits)
     data.keep_split(folder / "split.json")
-    others = _others(cfg)
+    others = _others(cfg, type(data))
     kind = accelerator(cfg.trainer.accelerator)
     record.data = {"title": data.title, "kind": type(data).__name__, "hash": data.content()}
     record.cost = model_costs(model)
@@ -105,6 +105,10 @@ def _train_and_measure(
     console = Console(quiet=in_sweep())  # a sweep ends in one table of all its runs
     results = report_for(data)(model, data, folder, cfg.splits, paper, device_of(kind), console)
     results |= report_others(model, others, folder, device_of(kind), console)
+    record.also_on = {
+        name: {"title": one.title, "hash": one.content(), "config": plain(cfg)["also_on"][name]}
+        for name, one in others.items()
+    }
     about = {"seed": cfg.seed, "data": data.title, "split": data.split_settings}
     if isinstance(data, PhotofaceDataModule):
         about |= {"size": data.size, "coding": data.coding}
@@ -112,15 +116,17 @@ def _train_and_measure(
     return results
 
 
-def _others(cfg: DictConfig) -> dict[str, Any]:
+def _others(cfg: DictConfig, kind: type) -> dict[str, Any]:
     """The data that the model is to be measured on besides its own."""
     others = {}
     for name, node in cfg.also_on.items():
         if not str(name).isidentifier() or name in ("train", "val", "test"):
             raise UserError(f"also_on.{name}: wanted a name that is no split's, such as strangers")
         others[str(name)] = data = instantiate(node)
-        if isinstance(data, PhotoFolder):
-            raise UserError(f"also_on.{name} has no ground truth; wanted what data= takes")
+        if not isinstance(data, kind):  # told now, not after the training
+            raise UserError(
+                f"also_on.{name} is a {type(data).__name__}: wanted a {kind.__name__}, as data is"
+            )
         data.prepare_data()
         data.check(["test"])
     return others

@@ -95,9 +95,14 @@ def _finished(cfg: DictConfig, folder: Path) -> dict[str, float] | None:
     claim(folder, plain(cfg))
     keep_overrides(folder, overrides())
     found: dict[str, float] = json.loads((folder / METRICS).read_text())
-    wanted = [*cfg.splits, *cfg.also_on]
-    missing = [split for split in wanted if not any(n.startswith(f"{split}/") for n in found)]
-    return None if missing else found
+    missing = [split for split in cfg.splits if not any(n.startswith(f"{split}/") for n in found)]
+    others = read_record(folder).get("also_on", {})
+    changed = [
+        name
+        for name, node in plain(cfg)["also_on"].items()
+        if others.get(name, {}).get("config") != node
+    ]
+    return None if missing or changed else found
 
 
 def _state(folder: Path) -> str:

@@ -84,6 +84,12 @@ def test_other_data_have_names_of_their_own(
         run(config)
 
 
+def test_other_data_are_of_the_same_kind(tiny_config: Compose, tmp_path: Path) -> None:
+    words = ["+data@also_on.others=fixture_sessions", f"also_on.others.root={SESSIONS}"]
+    with pytest.raises(UserError, match=r"also_on.others is a Photoface.*: wanted a LFPWDataM"):
+        run(tiny_config(SHORT, f"out={tmp_path}", "name=run", *words))
+
+
 def test_the_mean_shape_is_that_of_the_training_faces(trained: Path, tiny_faces: Path) -> None:
     """Worked out from the lists alone."""
     held_out = set(json.loads((trained / "split.json").read_text())["val"])

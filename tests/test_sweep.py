@@ -66,6 +66,9 @@ def test_a_sweep_is_planned_trained_once_reported_and_then_left_alone(
     faces = Path(__file__).parent / "fixtures" / "landmarks"
     third = sweep(*SWEEP, "+data@also_on.others=fixture", f"also_on.others.root={faces}")
     assert "4 jobs: 4 done\n" in third.stdout, third.stderr
+    again = ["+data@also_on.others=fixture", f"also_on.others.root={faces}"]
+    assert "4 jobs: 4 done before" in sweep(*SWEEP, *again).stdout
+    assert "4 jobs: 4 done\n" in sweep(*SWEEP, *again, "also_on.others.title=x").stdout
     assert all("others/stage3/error_pct" in found for found in metrics(tmp_path / "mine").values())
     assert {file: file.stat().st_mtime_ns for file in tmp_path.rglob("stage?.safetensors")} == (
         written
