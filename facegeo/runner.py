@@ -116,19 +116,20 @@ def _train_and_measure(
     return results
 
 
-def _others(cfg: DictConfig, kind: type) -> dict[str, Any]:
+def _others(cfg: DictConfig, kind: type[Any]) -> dict[str, Any]:
     """The data that the model is to be measured on besides its own."""
-    others = {}
+    others: dict[str, Any] = {}
     for name, node in cfg.also_on.items():
         if not str(name).isidentifier() or name in ("train", "val", "test"):
             raise UserError(f"also_on.{name}: wanted a name that is no split's, such as strangers")
-        others[str(name)] = data = instantiate(node)
+        data: Any = instantiate(node)
         if not isinstance(data, kind):  # told now, not after the training
             raise UserError(
                 f"also_on.{name} is a {type(data).__name__}: wanted a {kind.__name__}, as data is"
             )
         data.prepare_data()
         data.check(["test"])
+        others[str(name)] = data
     return others
 
 
