@@ -112,17 +112,19 @@ def _level_coordinate(
 
 def _bilinear(pixels: Tensor, offset: Tensor, bounds: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """Colours at (x, y), which lie within the level's pixel centres; (B, W, S, S, 3) in [0, 1]."""
-    left, top = x.long(), y.long()
-    fx, fy = (x - left)[..., None], (y - top)[..., None]
     columns = bounds[..., 1, None, None]
-    right = (left + 1 < columns).long()
-    below = (top + 1 < bounds[..., 0, None, None]).long() * columns
-    first = offset + top * columns + left
-    upper = torch.lerp(_rgb(pixels, first), _rgb(pixels, first + right), fx)
-    first = first + below
-    lower = torch.lerp(_rgb(pixels, first), _rgb(pixels, first + right), fx)
-    return torch.lerp(upper, lower, fy)[..., :3] / 255
-
-
-def _rgb(pixels: Tensor, index: Tensor) -> Tensor:
-    return pixels[index].unsqueeze(-1).view(torch.uint8).float()
+    first = y.long().mul_(columns).add_(x.long()).add_(offset)
+    below = first + columns
+    # right of a level's last column and below its last row the weight is 0: any pixel will do
+    corners = [
+        pixels.index_select(0, index.clamp_max_(len(pixels) - 1).view(-1)).view(x.shape)
+        for index in (first, first + 1, below, below + 1)
+    ]
+    fx, fy = x.frac(), y.frac()
+    colours = x.new_empty(*x.shape, 3)
+    for channel in range(3):  # one plane after the other: whole vectors, and they stay in the cache
+        byte = 255 << 8 * channel
+        upper, upper_right, lower, lower_right = ((corner & byte).float() for corner in corners)
+        upper.lerp_(upper_right, fx).lerp_(lower.lerp_(lower_right, fx), fy)
+        torch.div(upper, byte, out=colours[..., channel])
+    return colours

@@ -141,3 +141,22 @@ def test_each_face_and_window_gets_its_own_pixels() -> None:
     torch.testing.assert_close(got[0], torch.full((2, 3, 4, 4), 30.0))
     torch.testing.assert_close(got[1], torch.full((2, 3, 4, 4), 10.0))
     torch.testing.assert_close(got[2, 1, 0, 0], 3 * (4 + (torch.arange(4) - 1.5) / 4))
+
+
+def test_colours_are_those_of_the_four_neighbours() -> None:
+    """At borders too: what lies behind a row's or a face's last pixel does not shine through."""
+    rng = np.random.default_rng(0)
+    images: list[Image] = [rng.integers(0, 256, (8, 8, 3), dtype=np.uint8) for _ in range(2)]
+    crops = crops_of(images, (0, 8, 0, 8), levels=1)
+    found = crops(window(0.8, 0.7, 0.5, 0.5).expand(2, -1, -1), 16)
+    places = (np.arange(16) + 0.5) / 16 * 8
+    x, y = (np.clip(places + 8 * low, 0, 7) for low in (0.3, 0.2))
+    left, top = x.astype(int), y.astype(int)
+    right, below = np.minimum(left + 1, 7), np.minimum(top + 1, 7)
+    along, down = (x - left)[None, :, None], (y - top)[:, None, None]
+    for image, crop in zip(images, found, strict=True):
+        pixels = image / 255
+        upper = pixels[top][:, left] * (1 - along) + pixels[top][:, right] * along
+        lower = pixels[below][:, left] * (1 - along) + pixels[below][:, right] * along
+        want = (upper * (1 - down) + lower * down).transpose(2, 0, 1)
+        np.testing.assert_allclose(crop[0].numpy(), want, atol=1e-5)
