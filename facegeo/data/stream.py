@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 Draw = tuple[int, int]
@@ -45,7 +44,7 @@ class BatchStream(Sampler[list[Draw]]):
         self.rows, self.batch_size, self.batches, self.seed = rows, batch_size, batches, seed
         self.rank, self.world = rank, world
         self.start = 0
-        self._order: tuple[int, Tensor] = (-1, torch.empty(0))
+        self._order: tuple[int, list[int]] = (-1, [])
 
     def __len__(self) -> int:
         return self.batches
@@ -59,8 +58,8 @@ class BatchStream(Sampler[list[Draw]]):
         epoch, place = divmod(position, self.rows)
         if self._order[0] != epoch:
             order = torch.randperm(self.rows, generator=seeded(self.seed, epoch, 0))
-            self._order = (epoch, order)
-        return epoch, int(self._order[1][place])
+            self._order = (epoch, order.tolist())  # numbers of a list cost a tenth of a tensor's
+        return epoch, self._order[1][place]
 
 
 def as_it_is(batch: object) -> object:
