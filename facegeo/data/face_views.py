@@ -70,7 +70,7 @@ class FaceViews(Dataset[FaceBatch]):
         self._boxes, self._points = faces.boxes[rows], faces.points[rows]
         self._image_size = faces.image_size[rows]
         self.seed, self.windows = seed, windows
-        self.anchors: Tensor | None = None  # box frame, (views, rows, 5, 2)
+        self.anchors: Tensor | None = None  # box frame, (views that are seen, rows, 5, 2)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -98,12 +98,15 @@ class FaceViews(Dataset[FaceBatch]):
             "shake": augment.shake(self.seed, epochs, rows, count, self.windows),
         }
 
-    def find_anchors(self, find: Callable[[FaceBatch], Tensor], batch_size: int) -> None:
+    def find_anchors(
+        self, find: Callable[[FaceBatch], Tensor], batch_size: int, epochs: int
+    ) -> None:
         """Let ``find`` say, once for every view, where the windows of the next stage stand.
 
         Args:
             find: Maps a batch to points of its box frame, (B, 5, 2).
             batch_size: Faces of a batch.
+            epochs: Epochs that will be asked for; views that none of them has are left out.
         """
         self.anchors = torch.stack(
             [
@@ -113,7 +116,7 @@ class FaceViews(Dataset[FaceBatch]):
                         for rows in torch.arange(len(self)).split(batch_size)
                     ]
                 )
-                for view in range(self.augment.views)
+                for view in range(min(self.augment.views, epochs))
             ]
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -83,8 +83,7 @@ class LFPWDataModule(LightningDataModule):
             raise UserError(f"data.anchors must be pred or gt, got {anchors}")
         if on_error not in ("raise", "skip"):
             raise UserError(f"data.on_error must be raise or skip, got {on_error}")
-        if min(batch_size, eval_batch_size) < 1:
-            sizes = (batch_size, eval_batch_size)
+        if min(sizes := (batch_size, eval_batch_size)) < 1:
             raise UserError(f"data.batch_size, eval_batch_size must be 1 or more, got {sizes}")
         self.root, self.cache_dir = Path(root).expanduser(), Path(cache_dir).expanduser()
         self.lists = {"train": train_list, "test": test_list}
@@ -183,9 +182,10 @@ class LFPWDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[FaceBatch]:
         """Endless full batches, the same for every number of workers."""
-        views = self._with_anchors(self.views("train", self.augment), "train")
+        views = self.views("train", self.augment)
         share = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         stream = BatchStream(len(views), self.batch_size, self.steps, self.seed, *share)
+        self._find_anchors(views, "train", stream.epochs)
         return ResumableLoader(
             views,
             batch_sampler=stream,
@@ -196,7 +196,9 @@ class LFPWDataModule(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[FaceBatch]:
         """The held-out faces of the training list."""
-        return self._ordered(self._with_anchors(self.views("val"), "val"))
+        views = self.views("val")
+        self._find_anchors(views, "val", epochs=1)
+        return self._ordered(views)
 
     def in_order(self, split: str) -> DataLoader[FaceBatch]:
         """Batches of "train", "val" or "test" faces as they are."""
@@ -233,18 +235,16 @@ class LFPWDataModule(LightningDataModule):
             "size": batch["size"],
         }
 
-    def _with_anchors(self, views: FaceViews, split: str) -> FaceViews:
+    def _find_anchors(self, views: FaceViews, split: str, epochs: int) -> None:
         """Let the previous stages find the points of every view, on the device that trains."""
         if self.prior is None or (split == "train" and self.anchors == "gt"):
-            return views
+            return
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         prior = self.prior.to(device)
 
         @torch.inference_mode()
         def find(batch: FaceBatch) -> Tensor:
             batch = move_data_to_device(batch, device)
-            found: Tensor = prior(self.crops(batch, split), batch["canvas"])
-            return found[:, -1]
+            return cast(Tensor, prior(self.crops(batch, split), batch["canvas"]))[:, -1]
 
-        views.find_anchors(find, self.eval_batch_size)
-        return views
+        views.find_anchors(find, self.eval_batch_size, epochs)

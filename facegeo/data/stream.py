@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import ceil
 from typing import Any
 
 import torch
@@ -48,6 +49,11 @@ class BatchStream(Sampler[list[Draw]]):
 
     def __len__(self) -> int:
         return self.batches
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that the whole stream touches, the last perhaps in part."""
+        return ceil(self.batches * self.world * self.batch_size / self.rows)
 
     def __iter__(self) -> Iterator[list[Draw]]:
         for batch in range(self.start, self.batches):

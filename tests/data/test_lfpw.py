@@ -3,7 +3,7 @@ import math
 import pickle
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -14,6 +14,7 @@ from lightning import Trainer
 from torch import Tensor
 
 from facegeo.data.augment import Augment
+from facegeo.data.face_views import FaceViews
 from facegeo.data.lfpw import LFPWDataModule
 from facegeo.errors import UserError
 from facegeo.models.ccnn import BoxStage, Cascade, PointStage, Stage
@@ -296,10 +297,22 @@ def test_each_view_has_anchors_of_its_own(root: Path, tmp_path: Path) -> None:
     data = module(root, tmp_path, RICH)
     data.for_stage(stage1(), None, 1)
     views = data.views("train", RICH)
-    views.find_anchors(lambda batch: batch["points"], batch_size=7)
+    views.find_anchors(lambda batch: batch["points"], batch_size=7, epochs=18)
     rows, epochs = torch.tensor([3, 19, 8]), torch.tensor([0, 17, 5])
     batch = views.batch(epochs, rows)
     torch.testing.assert_close(batch["anchors"], batch["points"])
+
+
+def test_views_that_no_batch_sees_are_left_out(root: Path, tmp_path: Path) -> None:
+    data = module(root, tmp_path, RICH, val_fraction=0.25, batch_size=6)
+    region = {"region": [0, 1, 0, 1], "points": ["LE", "RE", "N", "LM", "RM"]}
+    prior = Cascade({"stage1": FixedStage({"F1": region}, {"input_size": 15, **TINY})})
+    data.for_stage(later_stage(0.1), prior, 6)  # 36 samples of 15 rows: the third epoch's begin
+    loader = data.train_dataloader()
+    anchors = cast(FaceViews, loader.dataset).anchors
+    assert anchors is not None
+    assert anchors.shape[:2] == (3, 15)
+    assert len([batch["anchors"] for batch in loader]) == 6
 
 
 def test_skipped_faces_are_counted_and_listed(

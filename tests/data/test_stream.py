@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch.utils.data import Dataset
 
@@ -34,6 +35,13 @@ def test_every_row_comes_once_an_epoch_and_batches_are_full() -> None:
         seen = draws[7 * epoch : 7 * (epoch + 1)]
         assert {number for number, _ in seen} == {epoch}
         assert sorted(row for _, row in seen) == list(range(7))
+
+
+@pytest.mark.parametrize(("batches", "world", "epochs"), [(14, 1, 6), (15, 1, 7), (7, 2, 6)])
+def test_epochs_are_those_that_batches_touch(batches: int, world: int, epochs: int) -> None:
+    parts = [BatchStream(7, 3, batches, 0, rank, world) for rank in range(world)]
+    assert [part.epochs for part in parts] == [epochs] * world
+    assert 1 + max(epoch for part in parts for batch in part for epoch, _ in batch) == epochs
 
 
 def test_a_batch_may_be_larger_than_the_data() -> None:
