@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table as RichTable
@@ -81,7 +82,8 @@ class Table:
         table.title_justify = "left"
         table.caption, table.caption_justify = self.note or None, "left"
         for column, right in zip(self.columns, self._right_aligned(), strict=True):
-            table.add_column(Text(column), justify="right" if right else "left", no_wrap=True)
+            side: Literal["left", "right"] = "right" if right else "left"
+            table.add_column(Text(column), justify=side, no_wrap=right, overflow="fold")
         for row in self.shown():
             table.add_row(*map(Text, row))
         return table

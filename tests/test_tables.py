@@ -55,6 +55,17 @@ def test_terminal_shows_all_cells_and_takes_no_cell_for_markup() -> None:
     assert ["A", "note."] in lines
 
 
+def test_long_words_are_folded_and_numbers_whole_where_there_is_no_room() -> None:
+    console = Console(width=30, record=True, file=io.StringIO())
+    why = "wanted a readable image, got 34139 bytes that are none"
+    console.print(Table("Not done", ("why", "n"), ((why, 12345.678),)).rich())
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= 30
+    assert "12,345.68" in "".join(lines)
+    said = " ".join(line.removesuffix("12,345.68").strip() for line in lines[4:])
+    assert said.strip() == why
+
+
 def test_a_row_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match=r"row of table 'T' must have 2 cells, got 1: \('a',\)"):
         Table("T", ("x", "y"), (("a",),))

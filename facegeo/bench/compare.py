@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from facegeo.bench.report import Report, Row
-from facegeo.tables import Table
+from facegeo.tables import Cell, Table
 
 MARGIN = 1.05
 """Times of two measurements of the same work differ by this factor without a reason."""
@@ -62,15 +62,24 @@ class Comparison:
         """Greatest ratio of what is slower beyond the noise; 1 if nothing is."""
         return max([1.0, *(c.ratio for c in self.changes if c.verdict == "SLOWER")])
 
+    def plain(self) -> dict[str, Any]:
+        """Return the rows and warnings as plain JSON values."""
+        names = ("group", "case", "name", "before_ms", "now_ms", "ratio", "verdict")
+        rows = [dict(zip(names, cells, strict=True)) for cells in self._rows()]
+        return {"changes": rows, "warnings": list(self.warnings)}
+
+    def _rows(self) -> tuple[tuple[Cell, ...], ...]:
+        return tuple(
+            (*c.after.key, c.before.median_ms, c.after.median_ms, c.ratio, c.verdict)
+            for c in self.changes
+        )
+
     def table(self) -> Table:
         """A row a change."""
         return Table(
             title="Now against before",
             columns=("group", "case", "what", "before ms", "now ms", "ratio", "verdict"),
-            rows=tuple(
-                (*c.after.key, c.before.median_ms, c.after.median_ms, c.ratio, c.verdict)
-                for c in self.changes
-            ),
+            rows=self._rows(),
             note=NOTE + " ".join(self.warnings),
             digits={"before ms": 3, "now ms": 3},
         )

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from facegeo.errors import UserError
@@ -108,9 +109,9 @@ class Report:
             digits={"ms": 3, "p95": 3, "a second": 0},
         )
 
-    def json(self) -> str:
-        """Everything, for ``read_report``."""
-        return json.dumps({"format": FORMAT} | asdict(self), indent=1)
+    def json(self, more: Mapping[str, Any] = MappingProxyType({})) -> str:
+        """Everything, for ``read_report``; and what else is to be told."""
+        return json.dumps({"format": FORMAT} | asdict(self) | dict(more), indent=1)
 
     def write(self, path: Path) -> None:
         """Write the file, whole or not at all."""

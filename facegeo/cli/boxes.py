@@ -18,6 +18,7 @@ def _boxes(cfg: "DictConfig") -> object:
     from facegeo.errors import UserError
     from facegeo.models.ccnn import Cascade
     from facegeo.predict.box_report import report_boxes
+    from facegeo.predict.keys import check_number
     from facegeo.reports import accelerator, device_of
     from facegeo.run_folder import claim, data_choice, plain
 
@@ -28,9 +29,12 @@ def _boxes(cfg: "DictConfig") -> object:
             f"boxes are measured with a cascade and faces with points: got {cfg.checkpoint} and "
             f"data={data_choice()}; wanted data=lfpw or generated"
         )
-    for key, middle in (("shifts", 0), ("scales", 1)):
-        if middle not in cfg[key]:
-            raise UserError(f"{key} must hold {middle}, the given box, got {list(cfg[key])}")
+    for key, middle, least in (("shifts", 0, 0), ("scales", 1, 0.1)):
+        values = plain(cfg)[key]
+        if not isinstance(values, list) or middle not in values:
+            raise UserError(f"{key} must be a list with {middle}, the given box; got {values}")
+        for value in values:
+            check_number(f"each of {key}", value, least)
     data.prepare_data()
     data.check(["test"])
     folder = Path(cfg.out) / str(cfg.name)

@@ -12,6 +12,8 @@ def _measure(cfg: "DictConfig") -> object:
     from pathlib import Path
 
     from facegeo.checkpoint import load_model
+    from facegeo.errors import UserError
+    from facegeo.models.ccnn import Cascade
     from facegeo.procedures.known_surfaces import Question
     from facegeo.procedures.measure_geometry import measure_geometry
 
@@ -24,8 +26,14 @@ def _measure(cfg: "DictConfig") -> object:
         head=cfg.head.kind,
         head_path=None if cfg.head.path is None else Path(cfg.head.path),
     )
-    model = None if cfg.checkpoint is None else load_model(cfg.checkpoint)[0]
-    return measure_geometry(question, Path(cfg.out), model, t=cfg.t)
+    if cfg.checkpoint is None:
+        if cfg.t is not None:
+            raise UserError(f"t={cfg.t} is of a model: name one with checkpoint=RUN")
+        return measure_geometry(question, Path(cfg.out))
+    model, notes = load_model(cfg.checkpoint)
+    if isinstance(model, Cascade):
+        raise UserError(f"checkpoint={cfg.checkpoint} finds points: wanted a model of normals")
+    return measure_geometry(question, Path(cfg.out), model, notes, t=cfg.t)
 
 
 def main() -> None:

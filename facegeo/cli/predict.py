@@ -19,11 +19,14 @@ def _predict(cfg: "DictConfig") -> None:
     from hydra.utils import instantiate
     from rich.console import Console
 
+    from facegeo.errors import UserError
     from facegeo.predict.job import Settings, predict_files
     from facegeo.predict.loading import load
     from facegeo.predict.one_euro import OneEuro
     from facegeo.predict.results import Looks
 
+    if type(cfg.smooth) is not bool:  # Hydra takes "no" for a word, and words for true
+        raise UserError(f"smooth must be true or false, got {cfg.smooth!r}")
     detect = instantiate(cfg.detector)
     predictor = load(
         cfg.checkpoint, normals=cfg.normals, detect=detect, device=cfg.device, looks=cfg.looks

@@ -66,7 +66,7 @@ class Order:
         if self.output is not None:
             return self.output.expanduser()
         model = find_model(self.checkpoint)
-        name = model.parent.name if model.name == MODEL else model.stem
+        name = model.resolve().parent.name if model.name == MODEL else model.stem
         kind = "" if self.precision == "fp32" else f"-{self.precision}"
         return Path(f"{name}{kind}{SUFFIX[self.format]}")
 
@@ -129,15 +129,24 @@ def export_model(order: Order, data: object) -> Path:
     card = find_model(order.checkpoint).with_suffix(".md")
     if not isinstance(data, LFPWDataModule):
         raise UserError("wanted data=lfpw or generated, faces with boxes and points, got others")
+    _check_model(order, model)
     data.prepare_data()
     next(listed_scenes(data, "test", 1))  # a mistake in the list shows before the long work
     if isinstance(model, Cascade):
-        if order.t is not None or order.size is not None:
-            raise UserError("t and size are for models of normals; leave them out with points")
         _export_cascade(order, model, cascade_metadata(order.precision, notes, card), data)
     else:
         _export_normals(order, model, notes, card, data)
     return order.path
+
+
+def _check_model(order: Order, model: nn.Module) -> None:
+    if isinstance(model, Cascade):
+        if order.t is not None or order.size is not None:
+            raise UserError("t and size are for models of normals; leave them out with points")
+    elif order.precision == "int8":
+        raise UserError("precision=int8 is for models of points, got one of normals")
+    elif order.t and not getattr(model, "t", 0):
+        raise UserError(f"t must be 0 for a model built without refinements, got {order.t}")
 
 
 def _export_cascade(
@@ -162,12 +171,7 @@ def _export_cascade(
 def _export_normals(
     order: Order, model: nn.Module, notes: Mapping[str, Any], card: Path, data: LFPWDataModule
 ) -> None:
-    if order.precision == "int8":
-        raise UserError("precision=int8 is for models of points, got one of normals")
-    built = int(getattr(model, "t", 0))
-    t = built if order.t is None else order.t
-    if t and not built:
-        raise UserError(f"t must be 0 for a model built without refinements, got {t}")
+    t = int(getattr(model, "t", 0)) if order.t is None else order.t
     program = normals_program(model, t, order.size, order.precision == "fp16")
     metadata = normals_metadata(order.precision, notes, card, t, order.size)
     file = _file(order, program, ["images"], [f"normals_{i}" for i in range(t + 1)], metadata)

@@ -48,7 +48,7 @@ class _OnnxModel:
         options.intra_op_num_threads = threads
         options.log_severity_level = 3  # errors; warnings name nodes, which help no user
         wanted = list(providers or ("CPUExecutionProvider",))
-        if not Path(path).is_file():
+        if not (path := Path(path).expanduser()).is_file():
             raise UserError(f"there is no file {path}; facegeo-export writes one")
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=wanted)

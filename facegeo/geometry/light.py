@@ -1,4 +1,4 @@
-"""Light on normals: shading, what light a photo was taken in, and the photo in another light.
+"""Light on normals: shading, what light a photo was taken in, and the colour beneath it.
 
 All in linear light, where twice the number is twice the light: take a usual (sRGB) photo through
 ``to_linear`` first and show results through ``to_srgb``. Cast shadows and highlights are not
@@ -190,28 +190,6 @@ def estimate_albedo(photo: Tensor, normals: Tensor, mask: Tensor) -> Tensor:
         ValueError: If the shapes do not belong together.
     """
     return (photo / photo_shading(photo, normals, mask)).clamp(0, 1).where(mask, 0)
-
-
-def relight(photo: Tensor, normals: Tensor, mask: Tensor, light: Tensor) -> Tensor:
-    """Show a face in another light: its albedo times the shading.
-
-    Args:
-        photo: RGB in linear light, shape (B, 3, H, W).
-        normals: Unit vectors, same shape.
-        mask: Face pixels, bool, shape (B, 1, H, W).
-        light: One distant light, shape (3,), or light from everywhere, shape (9,).
-
-    Returns:
-        RGB in [0, 1], linear, shape (B, 3, H, W), zero outside the mask.
-
-    Raises:
-        ValueError: If the shapes do not belong together.
-    """
-    distant = light.shape == (3,)
-    shading = (
-        directional_shading(normals, light[None]) if distant else harmonic_shading(normals, light)
-    )
-    return (estimate_albedo(photo, normals, mask) * shading).clamp(0, 1)
 
 
 def to_linear(photo: Tensor) -> Tensor:

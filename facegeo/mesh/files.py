@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from hashlib import blake2s
-from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
@@ -52,7 +51,7 @@ def save_mesh(
 
     Raises:
         ValueError: If the shapes do not belong together.
-        UserError: If ``path`` ends otherwise, no triangle fits in the mask, or trimesh is missing.
+        UserError: If ``path`` ends otherwise, or no triangle fits in the mask.
     """
     kind = path.suffix.lower().removeprefix(".")
     if kind not in KINDS:
@@ -60,7 +59,6 @@ def save_mesh(
     check_shape("texture", texture, "h", "w", 3)
     if normals is not None:
         check_shape("normals", normals, *depth.shape, 3)
-    need_trimesh()
     surface = surface_of(depth, mask)
     colours = (np.clip(texture, 0, 1) * 255).round().astype(np.uint8)
     detail = None if normals is None else normal_map(surface, normals)
@@ -146,12 +144,6 @@ def _mesh(surface: Surface, visual: TextureVisuals | ColorVisuals) -> Trimesh:
         visual=visual,
         process=False,  # vertices stay one a pixel
     )
-
-
-def need_trimesh() -> None:
-    """Raise a UserError where trimesh is not installed."""
-    if find_spec("trimesh") is None:
-        raise UserError("meshes are written by trimesh, which is not installed: facegeo[mesh]")
 
 
 def _png(colours: NDArray[np.uint8]) -> bytes:

@@ -54,15 +54,3 @@ class Face:
             "square": None if self.square is None else list(self.square),
             "timings_ms": {name: round(value, 3) for name, value in self.timings.items()},
         }
-
-    @classmethod
-    def of_record(cls, record: Mapping[str, Any]) -> "Face":
-        """Return the face, less its normal map, that ``record`` told of."""
-        left, right, top, bottom = record["box"]
-        square = None if record["square"] is None else tuple(record["square"])
-        return cls(
-            box=(left, right, top, bottom),
-            stages=np.array(record["stages"], np.float32),
-            square=square,
-            timings=record["timings_ms"],
-        )

@@ -1,6 +1,5 @@
 """The output's folder: what was written there is known, and nothing else is ever replaced."""
 
-import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,16 +9,24 @@ from facegeo.folder_lock import LOCK, TakenError, locked
 from facegeo.whole_file import write_whole
 
 RECORD = ".facegeo-predict"
-"""Names of all files of ours, one a line; a name is told before its file is written."""
+"""All files of ours, one a line, told before it is written: its name and, behind ``PART``, that of
+the photo or video that it was made of, if it is of one."""
+PART = "\0"
+"""Stands in no file's name."""
 FIRST = "facegeo-predict wrote these files, and replaces no others:"
 
 
 class OutputFolder:
-    """Writes files below one folder; see ``open_output``."""
+    """Writes files below one folder; see ``open_output``.
+
+    Attributes:
+        source: Name of the photo or video whose results are written now; empty for those of all.
+    """
 
     def __init__(self, root: Path) -> None:
-        self.root, self._now = root, set[str]()
-        self._ours = set(_names(root / RECORD) or ())
+        self.root, self.source, self._now = root, "", set[str]()
+        lines = (_lines(root / RECORD) or [FIRST])[1:]
+        self._ours = {name: source for name, _, source in (line.partition(PART) for line in lines)}
 
     def claim(self, name: str) -> Path:
         """Return where a file may be written; its folder is made.
@@ -41,8 +48,9 @@ class OutputFolder:
                 )
             if "\n" in name:
                 raise UserError(f"{name!r}: wanted a file name of one line")
-            _add_line(self.root / RECORD, name)
-            self._ours.add(name)
+        if self._ours.get(name) != self.source:
+            _add_line(self.root / RECORD, _line(name, self.source))
+            self._ours[name] = self.source
         self._now.add(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
@@ -54,15 +62,18 @@ class OutputFolder:
         return path
 
     def drop_stale(self, names: Collection[str]) -> None:
-        """Remove what an earlier run wrote and this one did not.
+        """Remove what an earlier run wrote and this one did not; it is ours no more.
 
         Args:
-            names: Of files of ours, or what these begin with before a dot; others stay.
+            names: Of files of ours, or of the photos and videos that they were made of; others
+                stay.
         """
-        for name in self._ours - self._now:
-            starts = {name, *(name[: dot.start()] for dot in re.finditer(r"\.", name))}
-            if not starts.isdisjoint(names):
-                (self.root / name).unlink(missing_ok=True)
+        stale = {n for n, source in self._ours.items() if {n, source} & {*names}} - self._now
+        for name in stale:
+            (self.root / name).unlink(missing_ok=True)
+            del self._ours[name]
+        lines = (_line(name, source) for name, source in self._ours.items())
+        write_whole(self.root / RECORD, _coded("\n".join([FIRST, *lines, ""])))
 
 
 @contextmanager
@@ -75,7 +86,7 @@ def open_output(root: Path) -> Iterator[OutputFolder]:
     if root.exists() and not root.is_dir():
         raise UserError(f"output={root} must be a folder, found a file; choose another")
     held = {path.name for path in root.iterdir()} - {LOCK} if root.is_dir() else set()
-    if held and _names(root / RECORD) is None:
+    if held and _lines(root / RECORD) is None:
         raise UserError(
             f"output={root} must be new, empty or written by facegeo-predict, but it holds other "
             "files; choose another folder"
@@ -83,7 +94,7 @@ def open_output(root: Path) -> Iterator[OutputFolder]:
     root.mkdir(parents=True, exist_ok=True)
     try:
         with locked(root / LOCK):
-            if not _names(root / RECORD):
+            if not _lines(root / RECORD):
                 _add_line(root / RECORD, FIRST)
             yield OutputFolder(root)
     except TakenError as error:
@@ -92,10 +103,10 @@ def open_output(root: Path) -> Iterator[OutputFolder]:
 
 def is_output(folder: Path) -> bool:
     """Whether a folder holds what ``facegeo-predict`` wrote."""
-    return _names(folder / RECORD) is not None
+    return _lines(folder / RECORD) is not None
 
 
-def _names(record: Path) -> list[str] | None:
+def _lines(record: Path) -> list[str] | None:
     """Lines of a record, empty if a process was killed as it began; None if it is not ours."""
     if not record.is_file():
         return None
@@ -103,6 +114,14 @@ def _names(record: Path) -> list[str] | None:
     return lines if lines[:1] in ([], [FIRST]) else None
 
 
+def _line(name: str, source: str) -> str:
+    return f"{name}{PART}{source}" if source else name
+
+
 def _add_line(record: Path, line: str) -> None:
     with record.open("ab") as file:
-        file.write(f"{line}\n".encode("utf-8", "surrogateescape"))
+        file.write(_coded(f"{line}\n"))
+
+
+def _coded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

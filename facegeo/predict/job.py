@@ -1,5 +1,6 @@
 """A whole command's work: every file in, every result out, whatever is wrong with some of them."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from facegeo.predict.progress import Bar, bars
 from facegeo.predict.results import LIST, Looks, keep_photo, list_csv, rows_of
 from facegeo.predict.sheet import Sheet
 from facegeo.predict.sources import Source, find_sources, shown
-from facegeo.predict.video import watch
+from facegeo.predict.video import Watched, watch
 from facegeo.tables import Table
 
 SHEET = "sheet.jpg"
@@ -38,6 +39,7 @@ class Report:
         faults: Names of files that could not be done, or not to the end, and why.
         rows: Lines of the list of points.
         photos_alone: Keys that said nothing to the videos among the files.
+        skipped: Endings of files that were not looked at, counted.
     """
 
     photos: int = 0
@@ -48,6 +50,7 @@ class Report:
     faults: list[tuple[str, str]] = field(default_factory=list)
     rows: list[str] = field(default_factory=list)
     photos_alone: list[str] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
 
     def tables(self, out: Path) -> list[Table]:
         """Return what was done and, if any, what was not."""
@@ -63,6 +66,10 @@ class Report:
         if self.photos_alone:
             keys = tuple((key,) for key in self.photos_alone)
             tables.append(Table("Made of photos, not of videos", ("key",), keys))
+        if self.skipped:
+            kinds = tuple((ending or "none", number) for ending, number in self.skipped.items())
+            title = "Not looked at: by their ending no photos or videos"
+            tables.append(Table(title, ("ending", "files"), kinds))
         return tables
 
 
@@ -100,8 +107,8 @@ def predict_files(wanted: str, out: Path, predictor: Predictor, settings: Settin
         UserError: If there is no input, or the folder is not to be used.
     """
     settings.looks.check(normals=predictor.find_normals is not None)
-    sources = find_sources(wanted, out)
-    report, sheet, done = Report(), Sheet(), 0
+    sources, skipped = find_sources(wanted, out)
+    report, sheet, done = Report(skipped=skipped), Sheet(), 0
     with open_output(out) as folder, bars() as bar:
         photos = [source for source in sources if not source.is_video]
         try:
@@ -114,6 +121,7 @@ def predict_files(wanted: str, out: Path, predictor: Predictor, settings: Settin
                     report.photos_alone = settings.looks.of_photos_alone()
                     _watch(folder, source, predictor, report, sheet, settings, bar)
         finally:  # interrupted or not: what was found is listed
+            folder.source = ""
             folder.write(LIST, list_csv(report.rows))
             if sheet:
                 folder.write(SHEET, sheet.jpeg())
@@ -140,6 +148,7 @@ def _keep(
     sheet: Sheet,
     settings: Settings,
 ) -> None:
+    folder.source = source.name
     try:
         if isinstance(result, Exception):
             raise result
@@ -166,26 +175,22 @@ def _watch(
     settings: Settings,
     bar: Bar,
 ) -> None:
+    folder.source = source.name
+    seen, work, looks = Watched(), (predictor, settings.batch), (settings.looks, settings.smooth)
     try:
-        seen = watch(
-            source,
-            folder,
-            predictor,
-            settings.batch,
-            settings.looks,
-            settings.smooth,
-            partial(bar, source.name),
-        )
+        watch(source, folder, *work, *looks, partial(bar, source.name), seen)
     except Exception as error:
-        report.faults.append((source.name, _why(source, error)))
-        return
+        done = f" (frames done before: {seen.frames})" if seen.frames else ""
+        seen.fault = _why(source, error) + done
+    finally:  # interrupted or not
+        report.rows += seen.rows
+        report.frames += seen.frames
     if seen.fault:
         report.faults.append((source.name, seen.fault))
+    if seen.best is None:
+        return
     report.videos += 1
-    report.frames += seen.frames
-    report.rows += seen.rows
-    if seen.best is not None:
-        sheet.add(*seen.best)
+    sheet.add(*seen.best)
     if not seen.rows:
         report.without.append(source.name)
 

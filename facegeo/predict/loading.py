@@ -36,12 +36,15 @@ def load(
         normals: A generator of normals, named alike.
         detect: Finds the boxes of images for which none are given; by default OpenCV's Haar
             cascade.
-        device: "cpu", "cuda", or "auto": CUDA where there is one.
+        device: "cpu", "cuda", or "auto": CUDA where there is one. Exported models run on the CPU.
         looks: 2: look again in the box that the points found tell.
 
     Raises:
         UserError: If there is no such model, or it finds something else.
     """
+    for exported in (name, normals):
+        if device == "cuda" and exported is not None and _is_exported(exported):
+            raise UserError(f"device=cuda is for models that PyTorch runs, {exported} is not")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
@@ -80,7 +83,7 @@ def load_normals(name: str | Path, device: str) -> FaceNormals:
         from facegeo.export.onnx_model import OnnxNormals
         from facegeo.predict.exported import ExportedNormals
 
-        exported = OnnxNormals(name)
+        exported = OnnxNormals(name, threads=0)
         fixed = exported.metadata.get("size", "")
         size = fixed if fixed.isdecimal() else exported.notes.get("size", AUTHORS_SIZE)
         coding = trained_coding(exported.notes)

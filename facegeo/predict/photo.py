@@ -94,7 +94,7 @@ def _of_8_bits(array: np.ndarray[Any, Any]) -> Image:
 
 
 def _is_pil(image: object) -> bool:
-    return type(image).__module__.startswith("PIL.")
+    return any(kind.__module__.startswith("PIL.") for kind in type(image).__mro__)
 
 
 def _of_pil(image: object) -> Image:
@@ -106,6 +106,8 @@ def _of_pil(image: object) -> Image:
     turned = ImageOps.exif_transpose(image)
     if turned.mode.startswith("I;16"):
         return _of_array(np.asarray(turned, np.uint16))
+    if turned.mode in ("I", "F"):  # Pillow would clip them at 255
+        return _of_array(np.asarray(turned))
     return _of_array(np.asarray(turned.convert("RGB")))
 
 

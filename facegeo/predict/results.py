@@ -64,7 +64,11 @@ class Looks:
 
     def of_photos_alone(self) -> list[str]:
         """Return the keys that say nothing to videos."""
-        keys = {f"relight={ROTATING}": self.relight == ROTATING, f"mesh={self.mesh}": self.mesh}
+        keys = {
+            f"light={self.light}": self.light != Looks.light,
+            f"relight={ROTATING}": self.relight == ROTATING,
+            f"mesh={self.mesh}": self.mesh,
+        }
         return [key for key, asked in keys.items() if asked]
 
 
@@ -105,11 +109,6 @@ def frame_json(number: int, seconds: float, seen: Sequence[Seen], faces: Sequenc
         for (track, detected), face in zip(seen, faces, strict=True)
     ]
     return json.dumps({"frame": number, "seconds": round(seconds, 4), "faces": told})
-
-
-def read_faces(text: str) -> list[Face]:
-    """Return the faces that ``faces_json`` told of, without normal maps."""
-    return [Face.of_record(record) for record in json.loads(text)["faces"]]
 
 
 def rows_of(

@@ -2,6 +2,7 @@
 
 import glob
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from facegeo.data.photo_folder import ENDINGS as PHOTOS
 from facegeo.errors import UserError
 from facegeo.predict.folder import is_output
 
-VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
+VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".3gp", ".mts")
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,17 @@ class Source:
     name: str
 
     @property
+    def ending(self) -> str:
+        """What its name ends in, such as ".jpg"; small letters."""
+        return self.path.suffix.lower()
+
+    @property
     def is_video(self) -> bool:
         """Whether its name ends as videos' names do."""
-        return self.path.suffix.lower() in VIDEOS
+        return self.ending in VIDEOS
 
 
-def find_sources(wanted: str, out: Path) -> list[Source]:
+def find_sources(wanted: str, out: Path) -> tuple[list[Source], Counter[str]]:
     """List the photos and videos that a user means, by name.
 
     Args:
@@ -39,12 +45,17 @@ def find_sources(wanted: str, out: Path) -> list[Source]:
         out: The output's folder: what stands there is not taken, nor what stands in folders below
             the input that hold the output of other runs.
 
+    Returns:
+        The files, and the endings of the others that stand among them, counted.
+
     Raises:
         UserError: If nothing fits.
     """
+    if not wanted.strip():
+        raise UserError("input is empty: wanted a photo, video, folder or pattern")
     path = Path(wanted).expanduser()
     if path.is_file():
-        return [Source(path, path.name)]
+        return [Source(path, path.name)], Counter()
     if path.is_dir():
         base, found = path, [file for file in path.rglob("*") if file.is_file()]
     elif glob.has_magic(wanted):
@@ -55,20 +66,18 @@ def find_sources(wanted: str, out: Path) -> list[Source]:
         raise UserError(f"input={wanted}: wanted a photo, video, folder or pattern, found none")
     folders = {folder for file in found for folder in file.parents} - {base, *base.parents}
     others = {folder for folder in folders if is_output(folder)}
-    sources = sorted(
-        {
-            Source(file, _name(file, base))
-            for file in found
-            if file.suffix.lower() in (*PHOTOS, *VIDEOS)
-            and others.isdisjoint(file.parents)
-            and not file.resolve().is_relative_to(out.resolve())
-        },
-        key=lambda source: source.name,
-    )
+    inputs = {
+        Source(file, _name(file, base))
+        for file in found
+        if others.isdisjoint(file.parents) and not file.resolve().is_relative_to(out.resolve())
+    }
+    sources = [source for source in inputs if source.ending in (*PHOTOS, *VIDEOS)]
+    skipped = inputs.difference(sources)
     if not sources:
         kinds = ", ".join((*PHOTOS, *VIDEOS))
         raise UserError(f"input={wanted}: wanted photos or videos ({kinds}), found none")
-    return sources
+    shown = Counter(source.ending for source in skipped if not source.path.name.startswith("."))
+    return sorted(sources, key=lambda source: source.name), shown
 
 
 def shown(name: str) -> str:

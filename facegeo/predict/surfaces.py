@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facegeo.errors import UserError
-from facegeo.mesh.files import KINDS, need_trimesh, save_mesh
+from facegeo.mesh.files import KINDS, save_mesh
 from facegeo.predict.drawing import lay_over
 from facegeo.predict.face import Face, Image
 from facegeo.predict.folder import OutputFolder
@@ -38,10 +38,8 @@ def check_surfaces(relight: str | None, film: str, mesh: str | None, *, normals:
             raise UserError(f"relight must be one of {wanted}; got {relight!r}")
     if film not in FILMS:
         raise UserError(f"film must be one of {', '.join(FILMS)}; got {film!r}")
-    if mesh:
-        if mesh not in KINDS:
-            raise UserError(f"mesh must be one of {', '.join(KINDS)}; got {mesh!r}")
-        need_trimesh()
+    if mesh and mesh not in KINDS:
+        raise UserError(f"mesh must be one of {', '.join(KINDS)}; got {mesh!r}")
 
 
 def draw_relit(photo: Image, faces: Sequence[Face], light: str) -> Image:

@@ -51,13 +51,13 @@ class Clip:
 
 @dataclass
 class Watched:
-    """What came of a video.
+    """What came of a video so far.
 
     Attributes:
         frames: Frames seen.
         rows: A line of the list of points for each face of each frame.
         best: The frame that shows most faces, and these.
-        fault: What was wrong with it, although all that could be read was done; or empty.
+        fault: What was wrong with it; or empty.
     """
 
     frames: int = 0
@@ -74,46 +74,58 @@ def watch(
     looks: Looks,
     smooth: OneEuro | None,
     tick: Callable[[int, int], None],
-) -> Watched:
+    seen: Watched,
+) -> None:
     """Find faces in every frame; write ``.json``, ``.points.mp4`` and, with normals, their films.
+
+    Stopped by an error or by the user, it leaves the films and the JSON of the frames till then.
 
     Args:
         source: The video.
         out: Gets the files.
         predictor: Finds faces.
         batch: Frames that run at once.
-        looks: What is made of normals: only light, of a video.
+        looks: What is made of normals: of a video, a light to relight it with.
         smooth: How to smooth boxes and points; None: not at all.
         tick: Called with the frames done and those that there should be.
+        seen: Gets what comes of it, frame by frame.
 
     Raises:
-        UserError: If the video can not be opened, holds no frame, or a file can not be written.
+        UserError: If the video can not be opened, holds no frame, a frame can not be done, or a
+            file can not be written.
     """
-    seen, tracks, lines = Watched(), Tracks(smooth), list[str]()
+    tracks, lines = Tracks(smooth), list[str]()
     with opened(source.path) as clip, _films(out, source.name, clip.rate) as film:
-        for read in _in_batches(clip, batch):
-            found = _predict(source.name, seen.frames, read, predictor, tracks)
-            for (frame, seconds), (whose, faces) in zip(read, found, strict=True):
-                film(".points", draw_points(frame, faces, [str(one.number) for one in whose]))
-                if predictor.find_normals is not None:
-                    film(".normals", draw_normals(frame, faces))
-                    if looks.relight not in (None, ROTATING):
-                        film(".relit", draw_relit(frame, faces, str(looks.relight)))
-                lines.append(frame_json(seen.frames, seconds, whose, faces))
-                seen.rows += rows_of(source.name, faces, seen.frames, whose)
-                if seen.best is None or len(faces) > len(seen.best[1]):
-                    seen.best = (frame, faces)
-                seen.frames += 1
-            tick(seen.frames, clip.frames)
+        try:
+            for read in _in_batches(clip, batch):
+                found = _predict(source.name, seen.frames, read, predictor, tracks)
+                for (frame, seconds), (whose, faces) in zip(read, found, strict=True):
+                    film(".points", draw_points(frame, faces, [str(one.number) for one in whose]))
+                    if predictor.find_normals is not None:
+                        _film_normals(film, frame, faces, looks.relight)
+                    lines.append(frame_json(seen.frames, seconds, whose, faces))
+                    seen.rows += rows_of(source.name, faces, seen.frames, whose)
+                    if seen.best is None or len(faces) > len(seen.best[1]):
+                        seen.best = (frame, faces)
+                    seen.frames += 1
+                tick(seen.frames, clip.frames)
+        finally:
+            if seen.best is not None:
+                size = seen.best[0].shape[:2]
+                told = video_json(source.name, size, clip.rate, lines)
+                out.write(f"{source.name}.json", told)
         if seen.best is None:
             raise UserError(f"{source.path}: wanted a video, got one without a readable frame")
         if seen.frames < WHOLE * clip.frames:
             seen.fault = f"stops in the middle: {seen.frames} of {clip.frames} frames were done"
-        out.write(
-            f"{source.name}.json",
-            video_json(source.name, seen.best[0].shape[:2], clip.rate, lines),
-        )
-    return seen
+
+
+def _film_normals(
+    film: Callable[[str, Image], None], frame: Image, faces: Sequence[Face], relight: str | None
+) -> None:
+    film(".normals", draw_normals(frame, faces))
+    if relight not in (None, ROTATING):
+        film(".relit", draw_relit(frame, faces, str(relight)))
 
 
 @contextmanager

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
 from rich.console import Console
 from torch import Tensor, nn
 
+from facegeo.data.coding import trained_coding
 from facegeo.errors import UserError
 from facegeo.geometry.angles import angle_map
+from facegeo.geometry.light import to_srgb
 from facegeo.mesh.surface import surface_normals
 from facegeo.procedures.known_surfaces import (
     Bools,
@@ -27,6 +33,7 @@ from facegeo.procedures.results import METRICS, keep_metrics, keep_table
 from facegeo.procedures.show_geometry import Example, show_geometry
 from facegeo.tables import Cell, Table
 
+log = logging.getLogger("facegeo")
 TABLE = "geometry"
 SHOWN = 3
 """Faces in the picture."""
@@ -45,7 +52,12 @@ NOTE = (
 
 
 def measure_geometry(
-    question: Question, folder: Path, model: nn.Module | None = None, *, t: int | None = None
+    question: Question,
+    folder: Path,
+    model: nn.Module | None = None,
+    notes: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    t: int | None = None,
 ) -> dict[str, float]:
     """Measure surfaces made of normals; write numbers, table and pictures and show the table.
 
@@ -54,6 +66,7 @@ def measure_geometry(
         folder: Gets ``metrics.json``, ``geometry.md``, ``geometry.csv``, and what
             ``show_geometry`` writes for the first faces.
         model: Maps images to the normals of t = 0..T; its last are measured beside the true ones.
+        notes: The model's: how the pixels that it was trained on were coded, and their size.
         t: Refinements to run; None: as the model was built.
 
     Returns:
@@ -71,12 +84,15 @@ def measure_geometry(
             f"out={folder} must be new, empty or written by facegeo-geometry, but it holds other "
             "files; choose another folder"
         )
+    trained = notes.get("size", question.size)
+    if trained != question.size:
+        log.warning("trained on faces of %d px, these are %d px: set size", trained, question.size)
     errors: dict[str, list[tuple[float, float]]] = defaultdict(list)
     examples: list[Example] = []
     for face in known_faces(question):
         normals = {"true": face.render.normals}
         if model is not None:
-            normals["model"] = _guess(model, face, t)
+            normals["model"] = _guess(model, face, trained_coding(notes), t)
         surfaces = surfaces_of(question, face, normals)
         for name, depth in surfaces.items():
             errors[name].append(_errors(face, depth))
@@ -117,8 +133,9 @@ def _report(
 
 
 @torch.inference_mode()
-def _guess(model: nn.Module, face: Face, t: int | None) -> Floats:
+def _guess(model: nn.Module, face: Face, coding: str | None, t: int | None) -> Floats:
     pixels = torch.from_numpy(face.image).permute(2, 0, 1)[None].float() / 255
+    pixels = to_srgb(pixels) if coding == "srgb" else pixels
     found: Floats = find_normals(model, pixels, t)[-1][0].permute(1, 2, 0).numpy()
     return found
 

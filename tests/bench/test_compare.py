@@ -28,6 +28,8 @@ def test_slower_is_beyond_the_noise(median: float, low: float, high: float, verd
     comparison = compare_reports(report(BEFORE), report(after))
     (change,) = comparison.changes
     assert change.verdict == verdict
+    (told,) = comparison.plain()["changes"]
+    assert (told["case"], told["now_ms"], told["verdict"]) == ("1 face", median, verdict)
     assert change.ratio == pytest.approx(median / 10)
     assert comparison.worst == (1.3 if verdict == "SLOWER" else 1.0)
     row = comparison.table().rows[0]

@@ -34,8 +34,11 @@ def test_tables_plot_and_numbers_are_written(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("shifts=[0.1]",), "shifts must hold 0, the given box, got [0.1]"),
-        (("scales=[0.9]",), "scales must hold 1, the given box, got [0.9]"),
+        (("shifts=[0.1]",), "shifts must be a list with 0, the given box; got [0.1]"),
+        (("shifts=0",), "shifts must be a list with 0, the given box; got 0"),
+        (("scales=[0.9]",), "scales must be a list with 1, the given box; got [0.9]"),
+        (("shifts=[0,a]",), "each of shifts must be a number of 0 or more, got 'a'"),
+        (("scales=[1,0]",), "each of scales must be a number of 0.1 or more, got 0"),
     ],
 )
 def test_the_given_box_must_be_among_those_measured(
@@ -49,3 +52,4 @@ def test_the_given_box_must_be_among_those_measured(
         run(monkeypatch, tmp_path, *arguments)
     assert end.value.code == 2
     assert message in capsys.readouterr().err
+    assert not (tmp_path / "boxes").exists()

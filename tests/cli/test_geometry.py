@@ -23,7 +23,8 @@ def test_it_measures_true_normals_without_a_model(
     ("arguments", "message"),
     [
         (["faces=none"], "faces must be a whole number from 1, got 'none'"),
-        (["checkpoint=ccnn-lfpw", "size=48", "faces=1"], "the model finds points"),
+        (["checkpoint=ccnn-lfpw"], "checkpoint=ccnn-lfpw finds points: wanted a model of normals"),
+        (["t=7"], "t=7 is of a model: name one with checkpoint=RUN"),
         (["checkpoint=nowhere"], "nowhere"),
     ],
 )

@@ -58,6 +58,9 @@ def test_names_need_no_quotes_of_ours(
             "detector.path=gone.csv: wanted a file of boxes, got No such file",
         ),
         (("input=x", "output=y", "smooth=true", "one_euro.beta=-1"), "one_euro.beta must be"),
+        (("input=x", "output=y", "smooth=no"), "smooth must be true or false, got 'no'"),
+        (("input=", "output=y"), "input is empty"),
+        (("input=x", "output=y", "device=cuda", "checkpoint=c.onnx"), "c.onnx is not"),
         (
             ("input=x", "output=y", "batch=2.5"),
             "batch must be a whole number of 1 or more, got 2.5",

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,7 @@ def test_orders_that_can_not_be_met(
     options: dict[str, Any],
     said: str,
 ) -> None:
+    data.prepare = partial(pytest.fail, "data were made for an order that can not be met")
     with pytest.raises(UserError, match=said):
         export_model(Order(str(small_checkpoint[0]), **options), data)
 
@@ -181,6 +183,7 @@ def test_orders_that_can_not_be_met(
 def test_orders_that_a_generator_can_not_meet(
     carn: Path, data: LFPWDataModule, options: dict[str, Any], said: str
 ) -> None:
+    data.prepare = partial(pytest.fail, "data were made for an order that can not be met")
     with pytest.raises(UserError, match=said):
         export_model(Order(str(carn), **options), data)
 
@@ -203,10 +206,14 @@ def test_missing_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     Order("ccnn-lfpw", "torch_export").check()
 
 
-def test_files_are_named_for_their_checkpoint(small_checkpoint: tuple[Path, Cascade]) -> None:
+def test_files_are_named_for_their_checkpoint(
+    small_checkpoint: tuple[Path, Cascade], monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = str(small_checkpoint[0])
     assert Order(folder, precision="fp16").path == Path("small-fp16.onnx")
     assert Order("ccnn-lfpw", "torch_export").path == Path("ccnn-lfpw.pt2")
+    monkeypatch.chdir(folder)
+    assert Order(".").path == Path("small.onnx")
 
 
 def test_mistakes_end_the_command(

@@ -80,17 +80,35 @@ def test_a_process_killed_as_it_began_stops_no_other(tmp_path: Path, left: tuple
 
 
 def test_stale_files_go_and_others_stay(tmp_path: Path) -> None:
-    names = {"x/a.jpg.json", "x/a.jpg.points.jpg", "x/a.jpg2.json", "b.jpg.json", "sheet.jpg"}
+    names = {
+        "x/a.jpg": {"x/a.jpg.json", "x/a.jpg.points.jpg", "x/a_jpg-1a2b.mtl"},
+        "x/a.jpg.webp": {"x/a.jpg.webp.json"},
+        "": {"sheet.jpg"},
+    }
     with open_output(tmp_path / "out") as out:
-        for name in names:
-            out.write(name, "")
+        for out.source, own in names.items():
+            for name in own:
+                out.write(name, "")
     (tmp_path / "out/x/a.jpg.txt").write_text("mine")
     with open_output(tmp_path / "out") as out:
+        out.source = "x/a.jpg"
         out.write("x/a.jpg.json", "")
         out.drop_stale({"sheet.jpg", "x/a.jpg"})
-    left = {path.relative_to(tmp_path / "out").as_posix() for path in tmp_path.rglob("*.*g*")}
-    assert left & names == {"x/a.jpg.json", "x/a.jpg2.json", "b.jpg.json"}
-    assert (tmp_path / "out/x/a.jpg.txt").is_file()
+    left = {path.relative_to(tmp_path / "out").as_posix() for path in tmp_path.rglob("*.*")}
+    assert left - {LOCK, RECORD} == {"x/a.jpg.json", "x/a.jpg.webp.json", "x/a.jpg.txt"}
+
+
+def test_a_name_that_was_dropped_is_ours_no_more(tmp_path: Path) -> None:
+    with open_output(tmp_path / "out") as out:
+        out.write("a.json", "ours")
+    with open_output(tmp_path / "out") as out:
+        out.drop_stale({"a.json"})
+    (tmp_path / "out/a.json").write_text("the user's")
+    with (
+        open_output(tmp_path / "out") as out,
+        pytest.raises(UserError, match=r"a\.json was not written by facegeo-predict"),
+    ):
+        out.write("a.json", "ours")
 
 
 def test_two_do_not_write_at_once(tmp_path: Path) -> None:

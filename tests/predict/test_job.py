@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,11 @@ from facegeo.errors import UserError
 from facegeo.predict.box_file import BoxFile
 from facegeo.predict.detectors import WholeImage
 from facegeo.predict.face import Boxes, Floats, Image
-from facegeo.predict.folder import RECORD
+from facegeo.predict.folder import PART, RECORD
 from facegeo.predict.job import Report, Settings, predict_files
 from facegeo.predict.photo import read_photo
 from facegeo.predict.predictor import FindPoints, Predictor
-from facegeo.predict.results import Looks, read_faces
+from facegeo.predict.results import Looks
 
 Save = Callable[[Path, Image], Path]
 BOX = "20,72,22,74"
@@ -62,13 +63,16 @@ def test_what_can_be_done_is_done_and_the_rest_told(
         ("torn.jpg", "wanted a readable image, got a file that stops in the middle"),
     ]
     out = photos.parent / "out"
-    assert len(read_faces((out / "a.png.json").read_text())) == 2
+    assert len(json.loads((out / "a.png.json").read_text())["faces"]) == 2
     assert len(json.loads((out / "clip.avi.json").read_text())["frames"]) == 3
     assert read_photo(out / "b/c d.png.points.jpg").shape == (480, 480, 3)
     files = [line.split(",")[0] for line in (out / "points.csv").read_text().splitlines()]
     assert files == ["file", "a.png", "a.png", "b/a.png", "b/c d.png", *["clip.avi"] * 3]
     assert read_photo(out / "sheet.jpg").shape == (160, 5 * 160, 3)
     assert {"off.png.json", "torn.jpg.json"}.isdisjoint(path.name for path in out.iterdir())
+    assert report.skipped == {".csv": 1}
+    shown = [table.title for table in report.tables(out)]
+    assert "Not looked at: by their ending no photos or videos" in shown
 
 
 def test_faces_do_not_depend_on_their_batch(photos: Path, predictor: Predictor) -> None:
@@ -87,7 +91,7 @@ def test_twice_writes_the_same_files_and_takes_none_of_them_for_photos(
         report = predict_files(str(photos), out, predictor, Settings())
     assert report.photos == 4
     names = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
-    listed = (out / RECORD).read_text().splitlines()[1:]
+    listed = [line.split(PART)[0] for line in (out / RECORD).read_text().splitlines()[1:]]
     assert sorted([*listed, ".lock", RECORD]) == names
 
 
@@ -170,3 +174,31 @@ def test_an_interrupted_run_lists_what_it_found(photos: Path, find_points: FindP
     out = photos.parent / "out"
     assert len((out / "points.csv").read_text().splitlines()) == 1 + 3
     assert (out / "sheet.jpg").is_file()
+
+
+@pytest.mark.parametrize("error", [MemoryError("frame 3"), KeyboardInterrupt()])
+def test_a_video_that_stops_leaves_what_was_found_in_it(
+    photos: Path, find_points: FindPoints, error: BaseException
+) -> None:
+    calls = []
+
+    def stops(images: Sequence[Image], boxes: Sequence[Boxes]) -> Sequence[Floats]:
+        calls.append(len(images))
+        if len(calls) == 3:
+            raise error
+        return find_points(images, boxes)
+
+    out, detect = photos.parent / "out", BoxFile(str(photos / "boxes.csv"))
+    work = partial(
+        predict_files, str(photos / "clip.avi"), out, Predictor(stops, detect), Settings(batch=1)
+    )
+    if isinstance(error, KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt):
+            work()
+    else:
+        report = work()
+        told = "MemoryError: frame 3 (frames done before: 2)"
+        assert report.faults == [("clip.avi", told)]
+        assert (report.videos, report.frames) == (1, 2)
+    assert len(json.loads((out / "clip.avi.json").read_text())["frames"]) == 2
+    assert len((out / "points.csv").read_text().splitlines()) == 1 + 2

@@ -1,5 +1,6 @@
 """Photos of odd sizes, names and turns are done like others."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,6 @@ from facegeo.predict.face import Image
 from facegeo.predict.job import Settings, predict_files
 from facegeo.predict.photo import read_photo
 from facegeo.predict.predictor import FindPoints, Predictor
-from facegeo.predict.results import read_faces
 
 Save = Callable[[Path, Image], Path]
 BOX = "20,72,22,74"
@@ -68,7 +68,7 @@ def test_a_turned_photo_is_predicted_as_it_is_seen(
     predictor = Predictor(find_points, BoxFile(str(tmp_path / "boxes.csv")))
     predict_files(str(tmp_path / "in"), tmp_path / "out", predictor, Settings())
     turned, plain = (
-        read_faces((tmp_path / f"out/{name}.json").read_text())[0].points
+        np.array(json.loads((tmp_path / f"out/{name}.json").read_text())["faces"][0]["stages"][-1])
         for name in ("turned.jpg", "as_it_is.png")
     )
     assert np.abs(turned - plain).max() < 1

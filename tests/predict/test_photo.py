@@ -1,6 +1,7 @@
 """Photos in every form a caller may have them."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -58,6 +59,16 @@ def test_grey_transparent_and_deep_files_become_rgb_bytes(tmp_path: Path) -> Non
         np.testing.assert_array_equal(read_photo(tmp_path / name), wanted)
 
 
+class OfAPlugin(Pillow.Image):
+    """As plugins of Pillow make them, for HEIC files say."""
+
+    @classmethod
+    def of(cls, grey: "np.ndarray[Any, Any]") -> "OfAPlugin":
+        image, made = cls(), Pillow.fromarray(grey)
+        image.__dict__ |= made.__dict__
+        return image
+
+
 def test_what_is_in_memory_gives_the_same_bytes(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), RAMP[..., ::-1])
     forms = [
@@ -84,7 +95,10 @@ def test_what_is_in_memory_gives_the_same_bytes(tmp_path: Path) -> None:
     for form in [*greys, Pillow.fromarray(RAMP[..., 0])]:
         np.testing.assert_array_equal(to_photo(form), grey)
     deep = Pillow.fromarray(RAMP[..., 0].astype(np.uint16) * 256)
-    np.testing.assert_array_equal(to_photo(deep), grey)
+    shares = Pillow.fromarray((RAMP[..., 0] / 255).astype(np.float32))  # mode F
+    for form in (deep, shares, OfAPlugin.of(RAMP[..., 0])):
+        assert is_one(form)
+        np.testing.assert_array_equal(to_photo(form), grey)
 
 
 def test_many_are_told_from_one() -> None:
@@ -102,6 +116,7 @@ def test_many_are_told_from_one() -> None:
         (np.full((2, 2, 3), 1.5), r"must be in \[0, 1\], got 1.5 to 1.5"),
         (np.full((2, 2, 3), np.nan), r"must be in \[0, 1\], got nan"),
         (np.zeros((2, 2, 3), np.int32), "must be uint8, uint16 or floats, got int32"),
+        (Pillow.fromarray(np.zeros((2, 2), np.int32)), "must be uint8, uint16 or floats, got int"),
         (torch.zeros(5, 4, 4), r"\(1, H, W\) or \(3, H, W\), got \(5, 4, 4\)"),
         (7, "must be a path, an array, a tensor or a Pillow image, got int"),
     ],

@@ -20,7 +20,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 def names(wanted: object, photos: Path) -> list[str]:
-    return [source.name for source in find_sources(str(wanted), photos / "out")]
+    return [source.name for source in find_sources(str(wanted), photos / "out")[0]]
 
 
 def test_a_file_is_called_by_its_name(photos: Path) -> None:
@@ -29,8 +29,24 @@ def test_a_file_is_called_by_its_name(photos: Path) -> None:
 
 def test_a_folder_gives_photos_and_videos_at_any_depth_but_no_output(photos: Path) -> None:
     assert names(photos, photos) == ["[x]/d.jpg", "a/c.PNG", "a/clip.mp4", "b.jpg"]
-    videos = [s.name for s in find_sources(str(photos), photos / "out") if s.is_video]
-    assert videos == ["a/clip.mp4"]
+    found, skipped = find_sources(str(photos), photos / "out")
+    assert [source.name for source in found if source.is_video] == ["a/clip.mp4"]
+    assert skipped == {".txt": 1}
+
+
+def test_other_files_are_counted_but_for_hidden_ones(photos: Path) -> None:
+    for name in ("a/1.heic", "a/2.HEIC", "a/none", "a/.hidden", "out/3.heic"):
+        (photos / name).write_bytes(b"")
+    assert find_sources(str(photos), photos / "out")[1] == {".heic": 2, ".txt": 1, "": 1}
+
+
+@pytest.mark.parametrize("wanted", ["", " "])
+def test_no_input_is_not_the_current_folder(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, wanted: str
+) -> None:
+    monkeypatch.chdir(photos)
+    with pytest.raises(UserError, match="input is empty: wanted a photo"):
+        find_sources(wanted, photos / "out")
 
 
 def test_a_pattern_names_from_its_first_wildcard_on(photos: Path) -> None:

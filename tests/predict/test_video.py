@@ -51,9 +51,8 @@ def run(
     predictor = Predictor(find_points, Following())
     done: list[tuple[int, int]] = []
     source = Source(path, "clip.avi")
-    seen = watch(
-        source, out, predictor, batch, Looks(), smooth, lambda *numbers: done.append(numbers)
-    )
+    seen, tick = Watched(), lambda *numbers: done.append(numbers)
+    watch(source, out, predictor, batch, Looks(), smooth, tick, seen)
     assert done[-1] == (seen.frames, 11)
     return seen
 
@@ -131,9 +130,9 @@ def test_a_video_of_odd_size_loses_its_last_line(
     path = film(tmp_path / "clip.avi", [face[:95, :93]] * 2)
     predictor = Predictor(find_points, lambda *image: np.zeros((0, 4)))
     with open_output(tmp_path / "out") as out:
-        seen = watch(
-            Source(path, "clip.avi"), out, predictor, 8, Looks(), None, lambda *numbers: None
-        )
+        seen = Watched()
+        source = Source(path, "clip.avi")
+        watch(source, out, predictor, 8, Looks(), None, lambda *numbers: None, seen)
     assert seen.rows == []
     written = cv2.VideoCapture(str(tmp_path / "out/clip.avi.points.mp4"))
     assert written.get(cv2.CAP_PROP_FRAME_HEIGHT) == 94
@@ -154,7 +153,8 @@ def test_colours_are_seen_and_written_as_they_are(
     path = film(tmp_path / "clip.avi", [frame] * 2)
     with open_output(tmp_path / "out") as out:
         predictor = Predictor(find_points, detect)
-        watch(Source(path, "clip.avi"), out, predictor, 8, Looks(), None, lambda *numbers: None)
+        source = Source(path, "clip.avi")
+        watch(source, out, predictor, 8, Looks(), None, lambda *numbers: None, Watched())
     with opened(tmp_path / "out/clip.avi.points.mp4") as written:
         read = written.read()
     assert read is not None
@@ -229,6 +229,7 @@ def test_films_of_fast_videos_can_be_written(
             Looks(),
             None,
             lambda *numbers: None,
+            Watched(),
         )
     with opened(tmp_path / "out/clip.avi.points.mp4") as film:
         assert film.rate == pytest.approx(wanted, abs=1e-2)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from facegeo.errors import UserError
+from facegeo.geometry.light import to_srgb
 from facegeo.procedures import measure_geometry as procedure
 from facegeo.procedures.known_surfaces import Question, known_faces, surfaces_of
 from facegeo.procedures.measure_geometry import measure_geometry
@@ -63,6 +65,30 @@ def test_a_model_is_measured_beside_the_truth(measured: tuple[Path, dict[str, fl
             results[f"{name}/{end}"] for name in ("coarse surface", "model/detail", "model/dct")
         )
         assert coarse < refined < wall
+
+
+class Recorder(Straight):
+    """Keeps the photos that it sees."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Tensor] = []
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        self.seen.append(images)
+        return super().forward(images)
+
+
+def test_a_model_sees_photos_coded_as_those_it_was_trained_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, seen = replace(QUESTION, faces=1), {}
+    for coding in ("linear", "srgb"):
+        model = Recorder()
+        measure_geometry(one, tmp_path / coding, model, {"coding": coding, "size": 32})
+        (seen[coding],) = model.seen
+    torch.testing.assert_close(seen["srgb"], to_srgb(seen["linear"]))
+    assert "trained on faces of 32 px, these are 64 px: set size" in caplog.text
 
 
 def test_everything_is_written(measured: tuple[Path, dict[str, float]]) -> None:
