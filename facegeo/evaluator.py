@@ -93,8 +93,10 @@ def _check_held_out(
     data.prepare_data()
     data.check(cfg.splits)
     now = data.split_settings
-    trained = notes.get("split", now)
-    same_data = trained.get("content") == now.get("content")
+    trained = {"content": now.get("content")} | notes.get("split", now)  # older notes lack it
+    same_data = trained["content"] == now.get("content")
+    if not same_data and "val" in cfg.splits:
+        log.warning("trained on other data: which of these faces it has seen is not known")
     # With a test list, only the faces to validate on are drawn.
     drawn = {"val", "test"} if now.get("test_fraction") is not None else {"val"}
     if same_data and trained != now and drawn & set(cfg.splits):

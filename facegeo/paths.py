@@ -2,9 +2,27 @@
 
 from pathlib import Path
 
+from facegeo.errors import UserError
+
 PACKAGE = Path(__file__).resolve().parent
 PLAN = "plan.json"
 """In a study's folder: the jobs it is to have, what they are to tell, and the command."""
+SHARED = "shared"
+"""Folder beside the studies with the weights that their runs have in common."""
+
+
+def study_folder(out: str, study: str | None) -> Path:
+    """Return the folder of a study, or of the runs of none.
+
+    Raises:
+        UserError: If it is not below ``out``, or is one that sweeps have for themselves.
+    """
+    parts = Path(str(study or "")).parts
+    if study is not None and (not parts or ".." in parts or Path(str(study)).is_absolute()):
+        raise UserError(f"study must be a name such as my_shake or ccnn/shake, got {study!r}")
+    if parts and parts[0] in (SHARED, "sweeps"):
+        raise UserError(f"study={study}: sweeps keep other things in {parts[0]}/; choose another")
+    return Path(out, *parts)
 
 
 def conf_dir() -> Path:
@@ -15,11 +33,6 @@ def conf_dir() -> Path:
 def experiments_dir() -> Path:
     """Return the folder of the studies and their result tables."""
     return shipped("experiments")
-
-
-def released_dir() -> Path:
-    """Return the folder of the trained weights that come with the package."""
-    return shipped("released")
 
 
 def shipped(name: str) -> Path:

@@ -14,29 +14,21 @@ from omegaconf import DictConfig, OmegaConf
 
 from facegeo.checkpoint import MODEL, find_model
 from facegeo.errors import UserError
+from facegeo.paths import study_folder
 from facegeo.settings import with_effect
 from facegeo.whole_file import write_whole
 
-SHARED = "shared"
-"""Folder beside the studies with the weights that their runs have in common."""
+CONFIG = "config.json"
+"""In a run's folder: the configuration of its last session."""
 
 
 def run_folder(cfg: DictConfig) -> Path:
     """Folder of this run: named by the user, or by study, experiment, seed and config's hash."""
+    folder = study_folder(cfg.out, cfg.study)
     if cfg.name is not None:
-        return Path(cfg.out) / str(cfg.name)
+        return folder / str(cfg.name)
     title = (chosen("experiment") or "train").replace("/", "-")
-    _check_study(cfg.study)
-    return Path(cfg.out) / (cfg.study or "") / f"{title}-seed{cfg.seed}-{config_hash(cfg)}"
-
-
-def _check_study(study: object) -> None:
-    """See that a study's folder is below ``out`` and is not one that sweeps have for themselves."""
-    parts = Path(str(study or "")).parts
-    if study is not None and (not parts or ".." in parts or Path(str(study)).is_absolute()):
-        raise UserError(f"study must be a name such as my_shake or ccnn/shake, got {study!r}")
-    if parts and parts[0] in (SHARED, "sweeps"):
-        raise UserError(f"study={study}: sweeps keep other things in {parts[0]}/; choose another")
+    return folder / f"{title}-seed{cfg.seed}-{config_hash(cfg)}"
 
 
 def config_hash(cfg: DictConfig) -> str:
@@ -57,11 +49,9 @@ def claim(folder: Path, config: Mapping[str, Any]) -> None:
     Raises:
         UserError: If another configuration has it.
     """
-    record = folder / "config.json"
+    record, text = folder / CONFIG, json.dumps(config, indent=2)
     if record.is_file():
-        before, now = (
-            with_effect(json.loads(text)) for text in (record.read_text(), json.dumps(config))
-        )
+        before, now = (with_effect(json.loads(told)) for told in (record.read_text(), text))
         changed = [
             f"{key}: {before.get(key, 'none')} there, {now.get(key, 'none')} now"
             for key in sorted(before.keys() | now.keys())
@@ -73,8 +63,7 @@ def claim(folder: Path, config: Mapping[str, Any]) -> None:
                 f"{folder} holds a run with another configuration "
                 f"({'; '.join(changed[:5])}{more}); choose another name= or remove the folder"
             )
-        return
-    write_whole(record, json.dumps(config, indent=2))
+    write_whole(record, text)
 
 
 def chosen(group: str) -> str | None:

@@ -33,9 +33,9 @@ class RunRecord:
         experiment: The choice of ``experiment``.
         seed: Of the run.
         overrides: What the command line or the sweep chose.
-        status: "running", "done" or "failed".
+        status: "running", "stopped", "failed" or "done".
         error: Why it failed.
-        data: Title, kind (class) and hash of the data.
+        data: Title, kind (class) and hash of the data; ``test_hash`` of what was tested on.
         also_on: Other data that the model was measured on, by name: title, hash, configuration.
         device: What computed, by name.
         threads: Threads that torch had.
@@ -50,6 +50,7 @@ class RunRecord:
         ended: Of the last session, UTC.
         wandb: Address or id of the W&B run.
         git: Commit of the checkout and whether it was changed; None outside a checkout.
+        commits: Those of all sessions, in order.
         packages: Versions.
     """
 
@@ -73,6 +74,7 @@ class RunRecord:
     ended: str | None = None
     wandb: str | None = None
     git: dict[str, str | bool] | None = None
+    commits: list[str] = field(default_factory=list)
     packages: dict[str, str] = field(default_factory=dict)
 
     def begin(self, folder: Path) -> None:
@@ -81,8 +83,11 @@ class RunRecord:
         self.started = str(before.get("started") or _now())
         self.sessions = int(before.get("sessions", 0)) + 1
         self.wall_s = float(before.get("wall_s", 0.0))
+        self.shared = dict(before.get("shared") or {})
         self._begun = time.monotonic()
         self.git, self.packages = _git(), _packages()
+        now = [str(self.git["commit"])] if self.git else []
+        self.commits = list(dict.fromkeys([*before.get("commits", []), *now]))
         self.threads = torch.get_num_threads()
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -22,10 +22,11 @@ from facegeo.data.photo_folder import PhotoFolder
 from facegeo.data.photoface import PhotofaceDataModule
 from facegeo.errors import UserError
 from facegeo.folder_lock import LOCK, TakenError, locked
+from facegeo.paths import SHARED
 from facegeo.procedures.fit_normals import check_size
 from facegeo.procedures.shared_weights import SharedWeights
 from facegeo.reports import accelerator, device_of, report_for, report_others
-from facegeo.run_folder import SHARED, chosen, claim, in_sweep, overrides, plain, run_folder
+from facegeo.run_folder import chosen, claim, in_sweep, overrides, plain, run_folder
 from facegeo.run_keys import generator_key, stage_keys
 from facegeo.run_record import RunRecord
 from facegeo.studies.cost import model_costs
@@ -85,6 +86,7 @@ def _train_and_measure(
     where = {"default_root_dir": folder, "accelerator": kind} | _in_a_sweep(cfg, gpu)
 
     def trainer(part: str = "fit", **options: Any) -> Trainer:
+        _check_trainer(cfg, options)
         try:
             built: Trainer = make_trainer(logger=logs.of_trainer(part), **where, **options)
         except (MisconfigurationException, TypeError) as error:
@@ -101,14 +103,11 @@ def _train_and_measure(
         ) from error
     if not _goes_on_alone():
         return {}
-    record.shared = shared.taken if shared else {}
+    record.shared |= shared.taken if shared else {}
     console = Console(quiet=in_sweep())  # a sweep ends in one table of all its runs
     results = report_for(data)(model, data, folder, cfg.splits, paper, device_of(kind), console)
     results |= report_others(model, others, folder, device_of(kind), console)
-    record.also_on = {
-        name: {"title": one.title, "hash": one.content(), "config": plain(cfg)["also_on"][name]}
-        for name, one in others.items()
-    }
+    _record_tested(record, cfg, data, others)
     about = {"seed": cfg.seed, "data": data.title, "split": data.split_settings}
     if isinstance(data, PhotofaceDataModule):
         about |= {"size": data.size, "coding": data.coding}
@@ -116,10 +115,40 @@ def _train_and_measure(
     return results
 
 
+def _check_trainer(cfg: DictConfig, options: Mapping[str, Any]) -> None:
+    """See that the user sets nothing of the trainer that the training itself sets."""
+    ours = {*options, "default_root_dir", "logger"} & {*cfg.trainer}
+    if ours:
+        raise UserError(
+            f"trainer.{min(ours)} is set by the training itself: lengths are procedure.steps, "
+            "max_steps, validate_every and checkpoint_every, loggers logger="
+        )
+
+
+def _record_tested(
+    record: RunRecord,
+    cfg: DictConfig,
+    data: LFPWDataModule | PhotofaceDataModule,
+    others: Mapping[str, Any],
+) -> None:
+    """Note what the model was tested on, so that reports see what does not compare."""
+    record.also_on = {
+        name: {"title": one.title, "hash": _tested(one), "config": plain(cfg)["also_on"][name]}
+        for name, one in others.items()
+    }
+    if "test" in cfg.splits:
+        record.data["test_hash"] = _tested(data)
+
+
+def _tested(data: LFPWDataModule | PhotofaceDataModule) -> str:
+    """Hex digits that change with what is tested on."""
+    return data.content("test") if isinstance(data, LFPWDataModule) else data.content()
+
+
 def _others(cfg: DictConfig, kind: type[Any]) -> dict[str, Any]:
     """The data that the model is to be measured on besides its own."""
     others: dict[str, Any] = {}
-    for name, node in cfg.also_on.items():
+    for name, node in (cfg.also_on or {}).items():
         if not str(name).isidentifier() or name in ("train", "val", "test"):
             raise UserError(f"also_on.{name}: wanted a name that is no split's, such as strangers")
         data: Any = instantiate(node)

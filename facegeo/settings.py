@@ -1,6 +1,6 @@
 """Which settings of a run can change its numbers."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 WITHOUT_EFFECT = (
@@ -21,7 +21,6 @@ WITHOUT_EFFECT = (
     "trainer.enable_progress_bar",
     "trainer.log_every_n_steps",
     "procedure.progress",
-    "procedure.callbacks",
     "procedure.checkpoint_every",
     "procedure.validate_every",
     "data.cache_dir",
@@ -46,6 +45,8 @@ def _is_without_effect(key: str) -> bool:
 
 def with_effect(config: object, prefix: str = "") -> dict[str, Any]:
     """Dotted keys and values of a plain configuration, less those ``WITHOUT_EFFECT``."""
+    if prefix == "procedure.callbacks":
+        return _callbacks(config)
     if not isinstance(config, Mapping) or not config:
         return {prefix: config}
     return {
@@ -55,3 +56,11 @@ def with_effect(config: object, prefix: str = "") -> dict[str, Any]:
         if path not in WITHOUT_EFFECT
         for key, value in with_effect(node, path).items()
     }
+
+
+def _callbacks(config: object) -> dict[str, Any]:
+    """Callbacks but for the package's own, which look on; others may change a weight."""
+    listed = config if isinstance(config, Sequence) else []
+    own = "facegeo.callbacks."
+    others = [one for one in listed if not str(one.get("_target_", "")).startswith(own)]
+    return {"procedure.callbacks": others} if others else {}

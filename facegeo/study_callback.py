@@ -16,7 +16,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from facegeo.paths import PLAN
+from facegeo.folder_lock import locked
+from facegeo.paths import PLAN, study_folder
 from facegeo.settings import effective
 from facegeo.whole_file import write_whole
 
@@ -44,11 +45,12 @@ class StudyCallback(Callback):
         if config.study is not None and not config.dry_run:
             jobs = planned(config)
             if jobs is not None:
-                file = Path(config.out) / str(config.study) / PLAN
+                file = study_folder(config.out, config.study) / PLAN
                 command = shlex.join(["facegeo-train", *sys.argv[1:]])
                 about = config.about and OmegaConf.to_container(config.about, resolve=True)
                 plan = {"study": config.study, "command": command, "about": about, "jobs": jobs}
-                write_whole(file, json.dumps(united(file, plan), indent=1))
+                with locked(file.with_name(f".{PLAN}.lock"), wait=True):
+                    write_whole(file, json.dumps(united(file, plan), indent=1))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Show what became of every job, then the study's table and plots."""
@@ -84,16 +86,18 @@ def planned(config: DictConfig) -> list[list[str]] | None:
 
 
 def united(file: Path, plan: dict[str, Any]) -> dict[str, Any]:
-    """A plan with the jobs of an earlier one; the command stays the one that does more."""
+    """A plan with the jobs of an earlier one, and the commands that start them all."""
     try:
         before = json.loads(file.read_text())
         jobs, command = list(before["jobs"]), before["command"]
     except (OSError, ValueError, KeyError, TypeError):
         return plan
-    now = {frozenset(effective(job)) for job in plan["jobs"]}
+    now, then = ({frozenset(effective(job)) for job in some} for some in (plan["jobs"], jobs))
     missing = [job for job in jobs if frozenset(effective(job)) not in now]
-    kept = {"command": command} if missing else {}
-    return plan | kept | {"jobs": plan["jobs"] + missing}
+    commands = [command] if then - now else []
+    if (now - then or not commands) and plan["command"] not in " && ".join(commands).split(" && "):
+        commands.append(plan["command"])
+    return plan | {"command": " && ".join(commands), "jobs": plan["jobs"] + missing}
 
 
 def summary(outcomes: list[Outcome]) -> str:

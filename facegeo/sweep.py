@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from facegeo.errors import UserError
 from facegeo.folder_lock import LOCK, TakenError, locked
 from facegeo.procedures.results import METRICS
-from facegeo.run_folder import chosen, claim, in_sweep, overrides, plain, run_folder
+from facegeo.run_folder import CONFIG, chosen, claim, in_sweep, overrides, plain, run_folder
 from facegeo.run_record import keep_overrides, read_record
 from facegeo.runner import run
 from facegeo.study_callback import JOBS, Outcome
@@ -75,8 +75,10 @@ def _check(cfg: DictConfig) -> None:
     study, objective = chosen("ablation"), cfg.objective
     if study is not None and not in_sweep():
         raise UserError(f"ablation={study} is a study of several runs; add -m to run them all")
-    if not isinstance(cfg.seed, int):
-        raise UserError(f"seed must be a whole number, got {cfg.seed!r}")
+    if type(cfg.seed) is not int or not 0 <= cfg.seed < 2**32:
+        raise UserError(f"seed must be a whole number from 0 to 2^32 - 1, got {cfg.seed!r}")
+    if isinstance(cfg.splits, str):
+        raise UserError(f"splits must be a list such as [{cfg.splits}], got {cfg.splits}")
     if objective is None:
         return
     if not str(objective).startswith("val/") or "val" not in cfg.splits:
@@ -92,6 +94,7 @@ def _finished(cfg: DictConfig, folder: Path) -> dict[str, float] | None:
     """Metrics of a run that an earlier sweep finished."""
     if read_record(folder).get("status") != "done" or not (folder / METRICS).is_file():
         return None
+    before = json.loads((folder / CONFIG).read_text())
     claim(folder, plain(cfg))
     keep_overrides(folder, overrides())
     found: dict[str, float] = json.loads((folder / METRICS).read_text())
@@ -99,10 +102,11 @@ def _finished(cfg: DictConfig, folder: Path) -> dict[str, float] | None:
     others = read_record(folder).get("also_on", {})
     changed = [
         name
-        for name, node in plain(cfg)["also_on"].items()
+        for name, node in (plain(cfg)["also_on"] or {}).items()
         if others.get(name, {}).get("config") != node
     ]
-    return None if missing or changed else found
+    coded = [(config.get("data") or {}).get("coding") for config in (before, plain(cfg))]
+    return None if missing or changed or coded[0] != coded[1] else found
 
 
 def _state(folder: Path) -> str:

@@ -22,5 +22,5 @@ def test_a_missing_folder_is_named_with_the_places_searched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paths, "PACKAGE", tmp_path / "facegeo")
-    with pytest.raises(FileNotFoundError, match=r"'released' .*facegeo/released and .*/released,"):
-        paths.released_dir()
+    with pytest.raises(FileNotFoundError, match=r"'conf' .*facegeo/conf and .*/conf,"):
+        paths.conf_dir()

@@ -99,6 +99,13 @@ def test_what_shapes_a_generator_changes_its_key(
     assert normals() != normals(content="b")
 
 
+def test_callbacks_that_are_not_ours_may_change_a_weight(normals: Callable[..., str]) -> None:
+    panels = "procedure.callbacks=[{_target_: facegeo.callbacks.panels.Panels}]"
+    averaging = "procedure.callbacks=[{_target_: lightning.pytorch.callbacks.WeightAveraging}]"
+    assert normals("procedure.callbacks=[]") == normals(panels) == normals()
+    assert normals(averaging) != normals()
+
+
 def test_first_weights_count_by_content(normals: Callable[..., str], tmp_path: Path) -> None:
     file = tmp_path / "weights.pth"
     file.write_bytes(b"one")

@@ -212,6 +212,17 @@ def test_held_out_faces_of_another_split_are_not_measured(
         evaluate(cfg)
 
 
+def test_models_whose_notes_do_not_tell_their_faces_are_judged_by_the_split_alone(
+    trained: Path, tiny_overrides: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, notes = load_model(trained)
+    assert notes["split"].pop("content")
+    monkeypatch.setattr("facegeo.evaluator.load_model", lambda name: (model, notes))
+    cfg = eval_config(trained, tiny_overrides, "splits=[val]", "data.split_seed=3")
+    with pytest.raises(UserError, match="held out other faces"):
+        evaluate(cfg)
+
+
 def test_an_unknown_section_of_the_paper_is_told() -> None:
     with pytest.raises(
         UserError, match=r"no section ccnn\.fig99 in experiments/paper_values\.yaml"

@@ -7,6 +7,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from facegeo import study_callback
+from facegeo.errors import UserError
 from facegeo.study_callback import Outcome, StudyCallback, summary, united
 
 
@@ -26,6 +27,25 @@ def test_a_larger_sweep_is_the_one_that_finishes_the_study(tmp_path: Path) -> No
     file = tmp_path / "plan.json"
     file.write_text(json.dumps(plan(0)))
     assert united(file, plan(0, 1, command="more")) == plan(0, 1, command="more")
+
+
+def test_sweeps_beside_each_other_finish_the_study_together(tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    for seeds, command in (((0, 1), "a"), ((2, 3), "b"), ((2, 3), "b"), ((0,), "a seed=0")):
+        file.write_text(json.dumps(united(file, plan(*seeds, command=command))))
+    merged = json.loads(file.read_text())
+    assert merged["command"] == "a && b"
+    assert {job[0] for job in merged["jobs"]} == {f"seed={n}" for n in range(4)}
+
+
+@pytest.mark.parametrize("study", ["../elsewhere", "shared"])
+def test_a_plan_is_not_written_outside_its_place(
+    study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study_callback, "planned", lambda config: [["seed=0"]])
+    with pytest.raises(UserError, match="study"):
+        StudyCallback().on_multirun_start(config(tmp_path / "out", study))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"jobs": 1}'])

@@ -206,9 +206,24 @@ def test_mistakes_are_told_before_a_training(
     assert not list(tmp_path.rglob("config.json"))
 
 
-def test_a_seed_is_a_number(tiny_config: Callable[..., DictConfig], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="seed must be a whole number, got 'abc'"):
-        job(tiny_config("seed=abc", f"out={tmp_path}"))
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("seed=abc", r"seed must be a whole number from 0 to 2\^32 - 1, got 'abc'"),
+        ("seed=-1", "seed must be a whole number from 0"),
+        ("splits=val", r"splits must be a list such as \[val\], got val"),
+        ("+trainer.max_steps=2", r"trainer\.max_steps is set by the training itself: lengths are"),
+    ],
+)
+def test_settings_that_are_none_are_told(
+    word: str, message: str, tiny_config: Callable[..., DictConfig], tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=message):
+        job(tiny_config(word, f"out={tmp_path}"))
+
+
+def test_a_named_run_of_a_study_stands_in_it(tiny_config: Callable[..., DictConfig]) -> None:
+    assert run_folder(tiny_config("study=mine", "name=a", "out=runs")) == Path("runs/mine/a")
 
 
 @pytest.mark.parametrize("study", ["../elsewhere", "/tmp/x", "", "shared", "sweeps/x"])

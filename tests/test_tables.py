@@ -62,8 +62,7 @@ def test_long_words_are_folded_and_numbers_whole_where_there_is_no_room() -> Non
     lines = console.export_text().splitlines()
     assert max(map(len, lines)) <= 30
     assert "12,345.68" in "".join(lines)
-    said = " ".join(line.removesuffix("12,345.68").strip() for line in lines[4:])
-    assert said.strip() == why
+    assert " ".join("".join(lines[4:]).replace("12,345.68", "").split()) == why
 
 
 def test_a_row_of_another_length_is_refused() -> None:

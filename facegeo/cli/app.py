@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 USER_ERROR = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+STOPPED = 143  # 128 + SIGTERM
 BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 
@@ -65,6 +66,9 @@ def launch(
     if isinstance(failure, KeyboardInterrupt) and not _debugging():
         print(f"{program}: {str(failure) or interrupted}", file=sys.stderr)
         sys.exit(INTERRUPTED)
+    if isinstance(failure, SystemExit):
+        print(f"{program}: stopped by SIGTERM; the same command goes on", file=sys.stderr)
+        sys.exit(STOPPED)
     if isinstance(failure, BrokenPipeError):  # `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(BROKEN_PIPE)
@@ -108,9 +112,12 @@ def _run_hydra(function: "Job", config: Path) -> BaseException | None:
     except (Exception, KeyboardInterrupt) as error:
         failures.append(error)
     except SystemExit as end:
-        if not isinstance(end.__context__, KeyboardInterrupt):
+        if type(end).__name__ == "SIGTERMException":  # Lightning's, which would exit with 0
+            failures.append(end)
+        elif isinstance(end.__context__, KeyboardInterrupt):
+            failures.append(end.__context__)  # Lightning's trainer turns Ctrl-C into exit code 1
+        else:
             raise
-        failures.append(end.__context__)  # Lightning's trainer turns Ctrl-C into exit code 1
     return failures[0] if failures else None
 
 

@@ -10,6 +10,13 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
+VALUED = (
+    *("--cfg", "-c", "--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp"),
+    *("--package", "-p"),
+)
+"""Hydra's options that a value follows."""
+
+
 def _report(cfg: "DictConfig") -> None:
     from pathlib import Path
 
@@ -27,9 +34,13 @@ def folders_as_override(words: Sequence[str]) -> list[str]:
 
     >>> folders_as_override(["runs/a study", "split=val"])
     ["studies=['runs/a study']", 'split=val']
+    >>> folders_as_override(["--cfg", "job"])
+    ['--cfg', 'job']
     """
-    folders = [word for word in words if "=" not in word and not word.startswith("-")]
-    others = [word for word in words if word not in folders]
+    folders, others = list[str](), list[str]()
+    for before, word in zip(["", *words], words, strict=False):
+        option = word.startswith("-") or before in VALUED
+        (others if option or "=" in word else folders).append(word)
     quoted = ("'" + word.replace("'", "\\'") + "'" for word in folders)
     return [f"studies=[{','.join(quoted)}]", *others] if folders else others
 

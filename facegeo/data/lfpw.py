@@ -141,10 +141,10 @@ class LFPWDataModule(LightningDataModule):
         return validation_split(digests, self.val_fraction, self.split_seed)
 
     @property
-    def split_settings(self) -> dict[str, float]:
+    def split_settings(self) -> dict[str, float | str]:
         """What decides which faces were held out."""
         names = ("val_fraction", "split_seed", "fit_val")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in names} | {"content": self.content()}
 
     def content(self, split: str = "train") -> str:
         """Hex digits that change with any image, box or point of a list."""

@@ -59,7 +59,7 @@ def fit_cascade(
         What else the run should record: nothing.
 
     Raises:
-        UserError: If a stage has no number of steps, or a number is below 1.
+        UserError: If a stage has no number of steps, a number is below 1, or a stage diverges.
     """
     _check_lengths(cascade, steps, checkpoint_every, validate_every, max_steps)
     for number, (name, stage) in enumerate(cascade.by_name().items()):
@@ -90,6 +90,10 @@ def fit_cascade(
             if trainer.interrupted:
                 raise KeyboardInterrupt
             stage.cpu().eval()
+            if not all(value.isfinite().all() for value in stage.state_dict().values()):
+                raise UserError(
+                    f"{name} diverged: its weights are no finite numbers; lower task.optimizer.lr"
+                )
             if trainer.is_global_zero:
                 write_whole(done, save(stage.state_dict()))
     return {}

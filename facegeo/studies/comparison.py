@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from facegeo.errors import UserError
+from facegeo.studies.hindrances import hindrances
 from facegeo.studies.paper import Printed, paper_title, paper_values, printed
 from facegeo.studies.runs import Study, StudyRun
 from facegeo.studies.seed_statistics import Difference, Spread, difference, spread
@@ -106,7 +107,7 @@ def compare(study: Study) -> Comparison:
         baseline=None,
         cells=cells,
         paper=paper_title(section) if cells else "",
-        notes=(*study.notes, *doubts, *_hindrances(done)),
+        notes=(*study.notes, *doubts, *hindrances(done, split)),
     )
     rows = _bare_rows(bare)
     wanted = about.get("baseline", FIRST)
@@ -222,20 +223,3 @@ def _entries(runs: Sequence[StudyRun], split: str, measure: str) -> list[str]:
 def _order(entry: str) -> tuple[str, int]:
     match = re.fullmatch(r"(.*?)(\d*)", entry)
     return (match[1], int(match[2] or 0)) if match else (entry, 0)
-
-
-def _hindrances(done: Sequence[StudyRun]) -> list[str]:
-    """What is not the same among runs that are compared, and should be."""
-    notes = []
-    kinds = [run.record.get("data") or {} for run in done]
-    data = {str(d["hash"]): str(d.get("title", "")) for d in kinds if d.get("hash")}
-    if len(data) > 1:
-        named = ", ".join(f"{title} {key[:12]}" for key, title in data.items())
-        notes.append(
-            f"The runs were made on different data ({named}): their numbers do not compare."
-        )
-    gits = [run.record.get("git") or {} for run in done]
-    commits = sorted({str(git["commit"])[:10] for git in gits if git.get("commit")})
-    if len(commits) > 1:
-        notes.append(f"The runs are of different commits: {', '.join(commits)}.")
-    return notes

@@ -64,11 +64,13 @@ def facts(comparison: Comparison) -> Facts:
     """Counts, data, commits, devices, time and software by name, as far as they are known."""
     runs = comparison.study.runs
     records = [run.record for run in runs if run.status == "done"]
+    others = [(record.get("also_on") or {}).get(comparison.split) or {} for record in records]
     states = Counter(["done"] * len(records))
     states.update(job.status for job in unfinished(comparison))
     found = {
         "Runs": ", ".join(f"{count} {status}" for status, count in states.items()),
-        "Data": _distinct(_data(record) for record in records),
+        "Data": _distinct(_data(record.get("data") or {}) for record in records),
+        "Measured on": _distinct(_data(one) for one in others),
         "Commit": _distinct(_commit(record) for record in records),
         "Device": _distinct(str(record.get("device") or "") for record in records),
         "Wall time": duration(sum(float(run.record.get("wall_s") or 0) for run in runs)),
@@ -101,8 +103,8 @@ def _not_begun(variant: Variant) -> list[Job]:
 
 def _whole(job: Job, study: Study, experiment: str | None) -> Job:
     """Overrides with the choices that the plan may leave out."""
-    before: list[str] = []
-    if not any(word.startswith("ablation=") for word in job):
+    before: list[str] = ["-m"] if any(word.startswith("ablation=") for word in job) else []
+    if not before:
         if experiment and not any(word.startswith("experiment=") for word in job):
             before.append(f"experiment={experiment}")
         if not any(word.startswith("study=") for word in job):
@@ -110,8 +112,7 @@ def _whole(job: Job, study: Study, experiment: str | None) -> Job:
     return (*before, *job)
 
 
-def _data(record: Mapping[str, Any]) -> str:
-    data = record.get("data") or {}
+def _data(data: Mapping[str, Any]) -> str:
     about = [str(data[key])[:12] for key in ("hash",) if data.get(key)]
     about = [str(data["kind"]), *about] if data.get("kind") else about
     title = str(data.get("title") or "")

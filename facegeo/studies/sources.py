@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from facegeo.errors import UserError
+from facegeo.paths import PLAN
 from facegeo.studies.runs import Study, make_study, planned, read_folder, read_run
 
 
@@ -71,5 +72,8 @@ def _from_wandb(place: str, names: Sequence[str]) -> list[Study]:
             raise UserError(
                 f"{place} has no run of a study {name!r}; its runs' group is the study's name"
             )
-    plan = folder if len(of_study) == 1 else None
-    return [planned(name, runs, plan) for name, runs in of_study.items()]
+    places = {name: [folder / name, *([folder] if len(of_study) == 1 else [])] for name in of_study}
+    return [
+        planned(name, runs, next((one for one in places[name] if (one / PLAN).is_file()), None))
+        for name, runs in of_study.items()
+    ]

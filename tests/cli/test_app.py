@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig
 
 from facegeo import __version__
@@ -105,6 +106,18 @@ def test_an_interrupt_that_lightning_made_an_exit_ends_with_130_too(
         run(job)
     assert ended.value.code == 130
     assert capsys.readouterr().err == "facegeo-toy: interrupted\n"
+
+
+def test_sigterm_in_a_training_is_no_success(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    def job(cfg: DictConfig) -> None:
+        raise SIGTERMException
+
+    with pytest.raises(SystemExit) as ended:
+        run(job)
+    assert ended.value.code == 143
+    assert capsys.readouterr().err == (
+        "facegeo-toy: stopped by SIGTERM; the same command goes on\n"
+    )
 
 
 def test_an_exit_code_of_the_job_is_kept(run: Run) -> None:

@@ -177,6 +177,14 @@ def test_all_faces_can_be_trained_on_and_every_weight_moves(
     assert not any(torch.equal(short[key], still[key]) for key in short)
 
 
+def test_a_stage_that_diverges_is_no_stage(
+    train: Callable[..., dict[str, Tensor]], tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"stage1 diverged: .* lower task\.optimizer\.lr"):
+        train("lost", "task.optimizer.lr=1e30")
+    assert not (tmp_path / "lost/stage1.safetensors").exists()
+
+
 def test_a_stage_without_steps_is_refused(train: Callable[..., dict[str, Tensor]]) -> None:
     with pytest.raises(UserError, match=r"procedure.steps has no entry for \['stage2'\]"):
         train("run", "~procedure.steps.stage2")

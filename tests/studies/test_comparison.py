@@ -108,10 +108,31 @@ def test_different_data_and_commits_are_told(keep_run: Keep, tmp_path: Path) -> 
     keep_run("c", 2, status="failed", data={"title": "none", "hash": "0"})
     notes = compare(read_folder(tmp_path / "study")).notes
     assert notes == (
-        "The runs were made on different data (faces 1234567890ab, other faces fedcba): their "
+        "The runs were trained on different data (faces 1234567890ab, other faces fedcba): their "
         "numbers do not compare.",
         "The runs are of different commits: c0ffee0123, deadbeef.",
     )
+
+
+@pytest.mark.parametrize("split", ["test", "strangers"])
+def test_different_data_to_measure_on_are_told(keep_run: Keep, tmp_path: Path, split: str) -> None:
+    for number, digest in enumerate(("1a", "2b")):
+        data = {"title": "faces", "hash": "same", "test_hash": digest}
+        others = {"strangers": {"title": "faces", "hash": digest}}
+        about = {"split": split}
+        keep_run(
+            f"{number}", number, errors={"stage1": 1.0}, about=about, data=data, also_on=others
+        )
+    (note,) = (
+        note for note in compare(read_folder(tmp_path / "study")).notes if "different" in note
+    )
+    assert note.startswith("The runs were measured on different data (faces 1a, faces 2b)")
+
+
+def test_commits_of_earlier_sessions_count(keep_run: Keep, tmp_path: Path) -> None:
+    keep_run("a", 0, errors={"stage1": 1.0}, commits=["deadbeef", "c0ffee0123"])
+    notes = compare(read_folder(tmp_path / "study")).notes
+    assert notes == ("The runs are of different commits: c0ffee0123, deadbeef.",)
 
 
 @pytest.mark.parametrize(

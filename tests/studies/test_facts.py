@@ -58,7 +58,7 @@ def test_the_command_that_began_a_study_finishes_it(
     ("given", "line"),
     [
         ([], "facegeo-train experiment=ccnn/tuned study=a/study 'a={b: 1}' seed=0"),
-        (["ablation=ccnn/x"], "facegeo-train ablation=ccnn/x 'a={b: 1}' seed=0"),
+        (["ablation=ccnn/x"], "facegeo-train -m ablation=ccnn/x 'a={b: 1}' seed=0"),
         (
             ["study=y", "experiment=z"],
             "facegeo-train study=y experiment=z 'a={b: 1}' seed=0",

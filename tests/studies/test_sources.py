@@ -85,6 +85,15 @@ def test_what_wandb_kept_gives_the_same_report(logged: Path) -> None:
 
 
 @pytest.mark.slow
+def test_jobs_that_wandb_never_saw_are_known_from_the_studys_plan(logged: Path) -> None:
+    place = logged.parent / "a"
+    place.mkdir()
+    logged.rename(place / "study")  # as its name has it
+    (study,) = find_studies([], wandb=str(logged.parent))
+    assert len(study.plan) == 4
+
+
+@pytest.mark.slow
 def test_a_study_that_wandb_does_not_know_is_refused(logged: Path) -> None:
     with pytest.raises(UserError, match="has no run of a study 'other'"):
         find_studies(["other"], wandb=str(logged))
