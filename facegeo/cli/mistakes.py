@@ -105,6 +105,9 @@ def _explain_composition(error: Exception, config: Path, arguments: Sequence[str
         key = unknown["key"] or unknown["deleted"]
         if key in options:
             return f"{key} must be one of {', '.join(options[key])}"
+        group = key.partition(".")[0]
+        if owners := _owners(config, key, options.get(group, [])):
+            return f"{key} is a key of {' and '.join(owners)}; choose it too, as {owners[0]}"
         nearest = _nearest(key, [*options, *_all_keys(config, key, arguments)])
         return f"there is no key {key!r}; nearest: {nearest} (--cfg job prints every key)"
     if unknown := UNKNOWN_OPTION.search(text):
@@ -113,6 +116,15 @@ def _explain_composition(error: Exception, config: Path, arguments: Sequence[str
                 option = unknown["path"].removeprefix(f"{group}/")
                 return f"{group} must be one of {', '.join(options[group])}, got {option!r}"
     return _clean("\n".join(str(cause) for cause in _chain(error)))
+
+
+def _owners(config: Path, key: str, options: Sequence[str]) -> list[str]:
+    """Return those options of a key's group that have it, as ``group=option``."""
+    group, _, inner = key.partition(".")
+    files = {option: config.parent / group / f"{option}.yaml" for option in options}
+    nodes = {option: OmegaConf.load(file) for option, file in files.items() if file.is_file()}
+    plain = {option: OmegaConf.to_container(node) for option, node in nodes.items()}
+    return [f"{group}={option}" for option, node in plain.items() if inner in _dotted(node)]
 
 
 def _all_keys(config: Path, unknown: str, arguments: Sequence[str]) -> list[str]:

@@ -49,6 +49,7 @@ def build(cfg: DictConfig) -> object:
         (["sed=1", "lr=5"], r"no key 'sed'; nearest: seed "),
         (["experimnt=ccnn/paper"], r"no key 'experimnt'; nearest: experiment "),
         (["data=lfpw", "data.rot=x"], r"no key 'data.rot'; nearest: data.root"),
+        (["data.root=x"], r"data.root is a key of data=lfpw; choose it too, as data=lfpw"),
         (["data=lfwp", "sed=1"], r"data must be one of generated, lfpw, got 'lfwp'"),
         (["dta=lfpw"], r"no key 'dta'; nearest: data"),
         (["data/size=big"], r"no key 'data/size'; nearest: data"),

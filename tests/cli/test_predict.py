@@ -53,6 +53,7 @@ def test_names_need_no_quotes_of_ours(
         (("input=x", "output=y", "normals=ccnn-lfpw"), "normals=ccnn-lfpw finds points"),
         (("input=x", "output=y", "detector=cat"), "haar"),
         (("input=x", "output=y", "detector=yunet"), "detector.model has no value"),
+        (("input=x", "output=y", "detector.path=a.csv"), "is a key of detector=file; choose it"),
         (
             ("input=x", "output=y", "detector=file", "detector.path=gone.csv"),
             "detector.path=gone.csv: wanted a file of boxes, got No such file",
