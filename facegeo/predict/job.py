@@ -68,8 +68,7 @@ class Report:
             tables.append(Table("Made of photos, not of videos", ("key",), keys))
         if self.skipped:
             kinds = tuple((ending or "none", number) for ending, number in self.skipped.items())
-            title = "Not looked at: by their ending no photos or videos"
-            tables.append(Table(title, ("ending", "files"), kinds))
+            tables.append(Table("Not looked at", ("files that end in", "files"), kinds))
         return tables
 
 
