@@ -16,7 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from facegeo.folder_lock import locked
+from facegeo.folder_lock import LOCK, locked
 from facegeo.paths import PLAN, study_folder
 from facegeo.settings import effective
 from facegeo.whole_file import write_whole
@@ -49,7 +49,7 @@ class StudyCallback(Callback):
                 command = shlex.join(["facegeo-train", *sys.argv[1:]])
                 about = config.about and OmegaConf.to_container(config.about, resolve=True)
                 plan = {"study": config.study, "command": command, "about": about, "jobs": jobs}
-                with locked(file.with_name(f".{PLAN}.lock"), wait=True):
+                with locked(file.with_name(LOCK), wait=True):
                     write_whole(file, json.dumps(united(file, plan), indent=1))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
