@@ -56,7 +56,9 @@ def pyramid(image: Bytes, levels: int) -> list[npt.NDArray[np.int32]]:
     packed = [_pack(level)]
     for _ in range(levels - 1):
         height, width = level.shape[:2]
-        even = cv2.copyMakeBorder(level, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+        even = level
+        if height % 2 or width % 2:
+            even = cv2.copyMakeBorder(level, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
         half = (even.shape[1] // 2, even.shape[0] // 2)
         level = cv2.resize(even, half, interpolation=cv2.INTER_AREA)
         packed.append(_pack(level))

@@ -102,15 +102,19 @@ class NetBank(nn.Module):
 
     def _looped(self, crops: Tensor) -> Tensor:
         """Hidden features before ReLU, (B, W, hidden), one net after the other."""
+        # channels_last: on the CPU 2x2 max pooling is ten times faster so, convolution 1.7.
+        layers = [
+            zip(weight.movedim(2, -1).contiguous().movedim(-1, 2), bias, strict=True)
+            for weight, bias in zip(self.conv_weights, self.conv_biases, strict=True)
+        ]
+        last = zip(self.fc1_weight, self.fc1_bias, strict=True)
         features = []
-        for net in range(len(self.outputs)):
-            # channels_last: on the CPU 2x2 max pooling is ten times faster so, convolution 1.7.
-            x = crops[:, net].contiguous(memory_format=torch.channels_last)
-            for weight, bias in zip(self.conv_weights, self.conv_biases, strict=True):
-                kernel = weight[net].contiguous(memory_format=torch.channels_last)
+        for crop, (weight, bias), *convolutions in zip(crops.unbind(1), last, *layers, strict=True):
+            x = crop.contiguous(memory_format=torch.channels_last)
+            for kernel, offset in convolutions:
                 # ReLU and max commute; pooling first leaves a quarter of the work.
-                x = F.relu(F.max_pool2d(F.conv2d(x, kernel, bias[net]), 2))
-            features.append(F.linear(x.flatten(1), self.fc1_weight[net], self.fc1_bias[net]))
+                x = F.relu(_halved(F.conv2d(x, kernel, offset)), inplace=True)
+            features.append(F.linear(x.flatten(1), weight, bias))
         return torch.stack(features, dim=1)
 
     def _grouped(self, crops: Tensor) -> Tensor:
@@ -123,3 +127,12 @@ class NetBank(nn.Module):
         x = x.reshape(batch, nets, -1).transpose(0, 1)
         out = torch.baddbmm(self.fc1_bias[:, None], x, self.fc1_weight.transpose(1, 2))
         return out.transpose(0, 1)
+
+
+def _halved(x: Tensor) -> Tensor:
+    """2x2 max pooling; without gradients rows first, then columns: a quarter of the time."""
+    if torch.is_grad_enabled():
+        return F.max_pool2d(x, 2)
+    height, width = (side // 2 * 2 for side in x.shape[-2:])
+    rows = torch.maximum(x[..., 0:height:2, :width], x[..., 1:height:2, :width])
+    return torch.maximum(rows[..., ::2], rows[..., 1::2])
