@@ -70,6 +70,14 @@ def test_loop_and_grouped_convolution_agree_gradients_too(
         torch.testing.assert_close(looped, grouped, rtol=1e-4, atol=atol)
 
 
+@pytest.mark.parametrize("side", [15, 16], ids=["even maps", "odd maps"])
+def test_outputs_without_gradients_are_the_same_to_the_bit(side: int) -> None:
+    stacked = bank(input_size=side).eval()
+    with_gradients = stacked(crops(40, side=side))
+    with torch.no_grad():
+        assert torch.equal(stacked(crops(40, side=side)), with_gradients)
+
+
 def test_few_pixels_are_grouped_and_many_looped() -> None:
     assert not bank()._loops(torch.zeros(3, 10, 3, 15, 15))  # three faces in stage 2
     assert bank()._loops(torch.zeros(4, 10, 3, 15, 15))
