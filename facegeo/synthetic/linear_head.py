@@ -70,7 +70,7 @@ class LinearHeadModel:
         """Draw a person and give them an expression; see ``HeadModel``."""
         calm = self.mean.ravel() + self._person(rng)
         strengths = [expression.get(name, 0.0) for name in self.modes.action_names]
-        face = calm + _weighted(np.array(strengths, dtype=np.float32), self.modes.actions)
+        face = calm + weighted_sum(np.array(strengths, dtype=np.float32), self.modes.actions)
         return self._head(calm.reshape(-1, 3), face.reshape(-1, 3))
 
     def _person(self, rng: np.random.Generator) -> Floats:
@@ -80,7 +80,7 @@ class LinearHeadModel:
         people = mix * modes.bank[first] + (1 - mix) * modes.bank[second]
         weights = rng.normal(size=len(modes.pair_std)).clip(-2.5, 2.5) * modes.pair_std
         signed = np.stack([weights.clip(min=0), (-weights).clip(min=0)], axis=1).ravel()
-        return _weighted(people, modes.people) + _weighted(signed, modes.pairs)
+        return weighted_sum(people, modes.people) + weighted_sum(signed, modes.pairs)
 
     def _head(self, calm: Floats, face: Floats) -> Head:
         centres, radii = zip(*(fit_sphere(face[ball]) for ball in self.marks.eyeballs), strict=True)
@@ -115,7 +115,8 @@ def fit_sphere(vertices: Floats) -> tuple[Floats, float]:
     return (np.array(middle) + shift).astype(np.float32), radius
 
 
-def _weighted(weights: Floats, modes: Floats) -> Floats:
+def weighted_sum(weights: Floats, modes: Floats) -> Floats:
+    """Add up modes, shape (K, M), by weights, shape (K,): the same bits for any BLAS threads."""
     # einsum sums in its own order: a BLAS product depends on the number of threads.
     used = np.flatnonzero(weights)
     if not used.size:

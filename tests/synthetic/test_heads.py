@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -140,6 +142,18 @@ def test_the_cache_forgets_a_head_whose_source_changed(
     for source in ("1.0", "1.0", "1.1"):
         head_cache.cached_head("anny", anny_head.MODULES, source, reduce)
     assert len(made) == 2
+
+
+@pytest.mark.slow
+def test_a_head_is_built_to_the_same_bit_by_any_number_of_threads(tmp_path: Path) -> None:
+    files = []
+    for threads in ("1", "3"):
+        variables = {"OMP_NUM_THREADS": threads, "FACEGEO_CACHE": str(tmp_path / threads)}
+        program = "from facegeo.synthetic.anny_head import load_anny; load_anny()"
+        subprocess.run([sys.executable, "-c", program], env=os.environ | variables, check=True)
+        files += (tmp_path / threads / "heads").glob("anny-*.npz")
+    first, second = (path.read_bytes() for path in files)
+    assert first == second
 
 
 def test_a_head_is_known_by_its_files_wherever_they_lie(tmp_path: Path) -> None:
