@@ -2,6 +2,8 @@
 // Draws every plot in the colours of the page, and again when these change.
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 
+const LEGEND = 60; // px, what a figure's height allows for
+
 function themed(layout) {
   const style = getComputedStyle(document.documentElement);
   const [text, line, box] = ["--text", "--line", "--box"].map((name) => style.getPropertyValue(name).trim());
@@ -25,7 +27,11 @@ function draw() {
   for (const place of document.querySelectorAll(".plot")) {
     const { data, layout } = JSON.parse(place.nextElementSibling.textContent);
     const options = { displaylogo: false, displayModeBar: false };
-    Plotly.react(place, data, themed(layout), options);
+    Plotly.react(place, data, themed(layout), options).then(() => {
+      // A long legend stands below the axes and must not take their height.
+      const more = (place.querySelector(".legend")?.getBBox().height ?? 0) - LEGEND;
+      if (more > 0) Plotly.relayout(place, { height: layout.height + more });
+    });
   }
 }
 

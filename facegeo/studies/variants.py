@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -91,10 +90,15 @@ def differing(nodes: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
-    """The last word of each dotted key with what follows, or all of it where two are the same."""
-    words = {key: re.sub(r"^.*\.(?=[^.]*[^.\d])", "", key) for key in keys}  # sizes.0, not 0
-    again = Counter(words.values())
-    return {key: key if again[word] > 1 else word for key, word in words.items()}
+    """The last words of each dotted key, as many as no other key ends in: ``stage2.sizes.0``."""
+    words = {key: key.split(".") for key in keys}
+    ends = Counter(".".join(w[first:]) for w in words.values() for first in range(len(w)))
+    short = {}
+    for key, parts in words.items():
+        last = max((i for i, word in enumerate(parts) if not word.isdigit()), default=0)
+        tails = [".".join(parts[first:]) for first in range(last, -1, -1)]
+        short[key] = next((tail for tail in tails if ends[tail] == 1), key)
+    return short
 
 
 def _names(study: Study, groups: Sequence[tuple[Sequence[StudyRun], Sequence[Job]]]) -> list[str]:

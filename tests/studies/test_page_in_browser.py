@@ -75,6 +75,16 @@ def test_an_error_on_a_page_would_be_seen(page: Path, tmp_path: Path) -> None:
     assert "missing is not defined" in console
 
 
+def test_long_names_of_rows_leave_the_axes_their_height(keep_run: Keep, tmp_path: Path) -> None:
+    about = {"rows": ["stage1"], "plots": ["points"]}
+    names = [f"{number} {'long ' * 25}" for number in range(7)]
+    for name in names:
+        keep_run(name[0], 0, {"a": name}, about=about, errors={"stage1": 1.0})
+    seen, _ = browse(write_report([tmp_path / "study"]), tmp_path / "profile", "--dump-dom")
+    (height,) = re.findall(r'class="plotclip"><rect width="[\d.]+" height="([\d.]+)"', seen)
+    assert float(height) > 250  # px, of 420
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_nothing_is_wider_than_the_window(page: Path, tmp_path: Path, width: int) -> None:
     # A window is never narrower than 500 px: a frame is. It asks the page for its width.
