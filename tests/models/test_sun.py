@@ -41,9 +41,14 @@ def test_as_many_weights_as_hand_arithmetic_and_the_papers_megabytes(cascade: Ca
     assert f"{4 * sum(by_stage) / 2**20:.2f}" == "4.24"  # CCNN, Table 3, of reference [13]
 
 
-@pytest.mark.parametrize("experiment", ["ccnn/sun", "ccnn/resnet18", "ccnn/resnet34"])
-def test_others_are_trained_as_ours_is(experiment: str) -> None:
+@pytest.mark.parametrize(
+    ("experiment", "rate"),
+    [("ccnn/sun", 0.004), ("ccnn/resnet18", 0.001), ("ccnn/resnet34", 0.001)],
+)
+def test_others_are_trained_as_ours_is_but_for_the_rate(experiment: str, rate: float) -> None:
     ours, other = composed("ccnn/tuned"), composed(experiment)
+    assert other["task"]["optimizer"]["lr"] == rate
+    other["task"]["optimizer"]["lr"] = ours["task"]["optimizer"]["lr"]
     assert {key for key in ours if ours[key] != other[key]} == {"model"}
 
 
