@@ -21,7 +21,7 @@ import facegeo
 from facegeo.whole_file import write_whole
 
 RECORD = "record.json"
-PACKAGES = ("torch", "lightning", "hydra-core", "torchmetrics", "numpy", "albumentations", "wandb")
+PACKAGES = ("lightning", "hydra-core", "torchmetrics", "numpy", "albumentations", "wandb")
 
 
 @dataclass
@@ -128,7 +128,11 @@ def _now() -> str:
 
 
 def _packages() -> dict[str, str]:
-    found = {"facegeo": facegeo.__version__, "python": sys.version.split()[0]}
+    found = {
+        "facegeo": facegeo.__version__,
+        "python": sys.version.split()[0],
+        "torch": str(torch.__version__),  # its build too, which the package's version may not tell
+    }
     for name in PACKAGES:
         try:
             found[name] = version(name)

@@ -12,7 +12,6 @@ import torch
 from facegeo import __version__
 
 LIBRARIES = (
-    "torch",
     "onnxruntime",
     "numpy",
     "opencv-python-headless",
@@ -29,6 +28,7 @@ def machine() -> dict[str, str]:
         "system": platform.platform(terse=True),
         "python": platform.python_version(),
         "facegeo": __version__,
+        "torch": str(torch.__version__),  # its build too, which the package's version may not tell
     }
     if torch.cuda.is_available():
         found["gpu"] = torch.cuda.get_device_name()
