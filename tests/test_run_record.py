@@ -1,4 +1,4 @@
-"""What a run notes of itself: every session counted, a torn record replaced, versions with builds."""
+"""What a run notes of itself: sessions counted, a torn record replaced, versions with builds."""
 
 import json
 from pathlib import Path
