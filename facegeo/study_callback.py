@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
@@ -44,7 +46,7 @@ class StudyCallback(Callback):
         """Write down which jobs the study will have, so that missing ones are seen."""
         if config.study is not None and not config.dry_run:
             jobs = planned(config)
-            if jobs is not None:
+            if jobs is not None and composed(config, jobs):
                 file = study_folder(config.out, config.study) / PLAN
                 command = shlex.join(["facegeo-train", *sys.argv[1:]])
                 about = config.about and OmegaConf.to_container(config.about, resolve=True)
@@ -83,6 +85,20 @@ def planned(config: DictConfig) -> list[list[str]] | None:
     given = [f"{key}={value}" for key, value in axes.items()] + list(config.hydra.overrides.task)
     batches = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(given), None)
     return batches[0]
+
+
+def composed(config: DictConfig, jobs: list[list[str]]) -> bool:
+    """Whether every value of every axis has a place in the configuration; Hydra tells why not."""
+    load = GlobalHydra.instance().config_loader().load_sweep_config
+    seen: set[str] = set()
+    try:
+        for job in jobs:
+            if not seen.issuperset(job):
+                load(config, job)
+                seen.update(job)
+    except HydraException:
+        return False
+    return True
 
 
 def united(file: Path, plan: dict[str, Any]) -> dict[str, Any]:

@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from facegeo import study_callback
 from facegeo.errors import UserError
+from facegeo.paths import conf_dir
 from facegeo.study_callback import Outcome, StudyCallback, summary, united
 
 
@@ -43,9 +45,28 @@ def test_a_plan_is_not_written_outside_its_place(
     study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(study_callback, "planned", lambda config: [["seed=0"]])
+    monkeypatch.setattr(study_callback, "composed", lambda config, jobs: True)
     with pytest.raises(UserError, match="study"):
         StudyCallback().on_multirun_start(config(tmp_path / "out", study))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("jobs", "kept"),
+    [
+        ([["seed=0", "model=ccnn"], ["seed=1", "model=ccnn"]], True),
+        ([["seed=0", "task.shake_sigma=0.1"]], False),
+        ([["seed=0", "model=ccnn"], ["seed=0", "model=cnn"]], False),
+    ],
+)
+def test_a_mistaken_sweep_leaves_no_plan(
+    jobs: list[list[str]], kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study_callback, "planned", lambda config: jobs)
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        given = [f"out={tmp_path}", "study=mine"]
+        StudyCallback().on_multirun_start(compose("train", given, return_hydra_config=True))
+    assert (tmp_path / "mine" / "plan.json").is_file() == kept
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"jobs": 1}'])

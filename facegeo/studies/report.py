@@ -12,6 +12,7 @@ from urllib.parse import quote
 from rich.console import Console
 from rich.text import Text
 
+from facegeo.paths import PLAN
 from facegeo.studies.comparison import Comparison, compare
 from facegeo.studies.facts import commands, facts, unfinished
 from facegeo.studies.page import page
@@ -82,6 +83,8 @@ def _print(comparison: Comparison, console: Console) -> None:
         console.print(Text(f"{status}: {variant}, seed {seeds}{told}"))
     if left:
         console.print(Text("To finish: " + "\n".join(commands(comparison, left))))
+    if any(job.status == "planned" for job in left):
+        console.print(Text(f"To give up what is only planned: delete the study's {PLAN}"))
 
 
 def _markdown(comparison: Comparison, folder: Path) -> str:

@@ -141,13 +141,14 @@ def test_markdown_tells_what_is_left(study: Path) -> None:
 
 
 def test_a_study_without_a_finished_run_is_reported_as_such(
-    keep_plan: Callable[..., None], tmp_path: Path
+    keep_plan: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     keep_plan(["seed=0"], ["seed=1"])
     page = write_report([tmp_path / "study"], tmp_path / "new" / "out.v1").read_text()
     assert "This study is incomplete: 0 of 2 runs are done." in page
     assert "plotly" not in page
     assert (tmp_path / "new" / "out.v1.csv").is_file()
+    assert "delete the study's plan.json" in capsys.readouterr().out
 
 
 def test_a_split_may_be_chosen(study: Path, tmp_path: Path) -> None:
