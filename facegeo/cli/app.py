@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from facegeo import __version__
 from facegeo.cli.help import help_text
+from facegeo.cli.memory import keep_freed_memory
 from facegeo.paths import conf_dir
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ def _run_hydra(function: "Job", config: Path) -> BaseException | None:
     @functools.wraps(function)
     def job(cfg: "DictConfig") -> object:
         _set_up_logging()  # in a process of a launcher it is not yet
+        keep_freed_memory()
         try:
             return function(cfg)
         except Exception as error:
