@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -78,9 +79,9 @@ class Table:
 
     def rich(self) -> RichTable:
         """Return the table for a terminal; ``rich.print`` shows it."""
-        table = RichTable(title=self.title, box=SIMPLE_HEAD, padding=0)  # 100.00 fits 80 columns
-        table.title_justify = "left"
-        table.caption, table.caption_justify = self.note or None, "left"
+        table = RichTable(box=SIMPLE_HEAD, padding=0)  # 100.00 fits 80 columns
+        table.title, table.title_justify = escape(self.title), "left"
+        table.caption, table.caption_justify = escape(self.note) or None, "left"
         for column, right in zip(self.columns, self._right_aligned(), strict=True):
             side: Literal["left", "right"] = "right" if right else "left"
             table.add_column(Text(column), justify=side, no_wrap=right, overflow="fold")

@@ -11,7 +11,17 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # From the bottom up: a part imports from its own layer and from those before it.
 LAYERS = [
-    {"errors", "paths", "checks", "types", "settings", "whole_file", "folder_lock"},
+    {
+        "errors",
+        "paths",
+        "checks",
+        "types",
+        "settings",
+        "whole_file",
+        "folder_lock",
+        "opencv_name",
+        "allocator",
+    },
     {"geometry"},
     {"models", "losses", "metrics"},
     {"synthetic", "data", "tasks", "checkpoint"},

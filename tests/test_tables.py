@@ -136,3 +136,11 @@ def test_normal_table_fits_eighty_columns() -> None:
 def test_normal_table_of_a_split_that_was_not_evaluated_is_refused() -> None:
     with pytest.raises(ValueError, match=r"no name like val/t0/mean_deg among \['test/t0/"):
         normal_table(normal("test/t0/", 2.0), "val", "Faces", {})
+
+
+def test_brackets_of_a_title_are_shown() -> None:
+    console = Console(width=60, record=True, file=io.StringIO())
+    console.print(Table("res[/final]", ("a",), ((1,),), "of [0, 1]").rich())
+    assert {"res[/final]", "of [0, 1]"} <= set(
+        console.export_text().replace("  ", "\n").split("\n")
+    )

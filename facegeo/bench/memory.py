@@ -6,6 +6,8 @@ from pathlib import Path
 
 import torch
 
+from facegeo.allocator import give_freed_memory_back
+
 MIB = 2**20
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -15,6 +17,7 @@ def reset_peak(device: str) -> None:
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     elif RESET.exists():
+        give_freed_memory_back()
         RESET.write_text("5")
 
 

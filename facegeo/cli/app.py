@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from facegeo import __version__
+from facegeo.allocator import keep_freed_memory
 from facegeo.cli.help import help_text
-from facegeo.cli.memory import keep_freed_memory
 from facegeo.paths import conf_dir
 
 if TYPE_CHECKING:

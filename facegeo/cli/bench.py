@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from facegeo.cli.app import launch
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from omegaconf import DictConfig
 
     from facegeo.bench.compare import Comparison
@@ -32,16 +34,34 @@ def _bench(cfg: "DictConfig") -> None:
     if cfg.fail_above is not None:
         check_number("fail_above", cfg.fail_above, 1)
     before = None if cfg.compare is None else read_report(Path(str(cfg.compare)))
-    out = None if cfg.out is None else Path(str(cfg.out))
-    if out is not None and out.is_dir():
-        raise UserError(f"out={out} is a folder, wanted a file's name, such as {out}/bench.json")
+    out = _file(cfg.out)
     report = run_bench(_settings(cfg))
-    if out is not None:
-        report.write(out)
     comparison = None if before is None else compare_reports(before, report)
     _show(report, comparison, cfg.format)
+    if out is not None:
+        report.write(out)
+    if comparison is not None and cfg.fail_above and not comparison.changes:
+        raise UserError(
+            f"fail_above={cfg.fail_above} compared nothing: no row of {cfg.compare} was measured "
+            "now; measure as it was, with the same only, threads, batches and device"
+        )
     if comparison is not None and cfg.fail_above and comparison.worst > cfg.fail_above:
         sys.exit(1)
+
+
+def _file(name: str | None) -> "Path | None":
+    """The file to write, in a folder that is there: not found out after minutes of measuring."""
+    from pathlib import Path
+
+    from facegeo.errors import UserError
+
+    if name is None:
+        return None
+    out = Path(str(name))
+    if out.is_dir():
+        raise UserError(f"out={out} is a folder, wanted a file's name, such as {out}/bench.json")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    return out
 
 
 def _show(report: "Report", comparison: "Comparison | None", form: str) -> None:

@@ -1,5 +1,6 @@
 """``facegeo-predict``."""
 
+import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -22,7 +23,6 @@ def _predict(cfg: "DictConfig") -> None:
     from facegeo.errors import UserError
     from facegeo.predict.job import Settings, predict_files
     from facegeo.predict.loading import load
-    from facegeo.predict.one_euro import OneEuro
     from facegeo.predict.results import Looks
 
     if type(cfg.smooth) is not bool:  # Hydra takes "no" for a word, and words for true
@@ -31,7 +31,7 @@ def _predict(cfg: "DictConfig") -> None:
     predictor = load(
         cfg.checkpoint, normals=cfg.normals, detect=detect, device=cfg.device, looks=cfg.looks
     )
-    smooth = OneEuro(**cfg.one_euro) if cfg.smooth else None
+    smooth = instantiate(cfg.one_euro) if cfg.smooth else None
     settings = Settings(cfg.batch, Looks(cfg.light, cfg.relight, cfg.film, cfg.mesh), smooth)
     report = predict_files(str(cfg.input), Path(cfg.output).expanduser(), predictor, settings)
     for table in report.tables(cfg.output):
@@ -54,8 +54,10 @@ def quoted_paths(words: Sequence[str]) -> list[str]:
 
 
 def _quoted(key: str, sign: str, value: str) -> str:
-    plain = key in PATHS and value not in ("", "null", "???") and value[0] not in "'\""
-    inside = value.replace("'", "\\'")
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+    plain = key in PATHS and value not in ("", "null", "???") and not quoted
+    inside = re.sub(r"(\\*)('|$)", lambda end: end[1] * 2 + "\\'" * bool(end[2]), value)
+    inside = inside.replace("${", "\\${")  # OmegaConf's interpolation
     return f"{key}='{inside}'" if plain else f"{key}{sign}{value}"
 
 

@@ -125,6 +125,7 @@ def export_model(order: Order, data: object) -> Path:
             file is left.
     """
     order.check()
+    order.path.parent.mkdir(parents=True, exist_ok=True)
     model, notes = load_model(order.checkpoint)
     card = find_model(order.checkpoint).with_suffix(".md")
     if not isinstance(data, LFPWDataModule):

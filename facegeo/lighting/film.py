@@ -14,6 +14,7 @@ from facegeo.checks import check_range
 from facegeo.errors import UserError
 from facegeo.lighting.lights import turning
 from facegeo.lighting.relit import Bools, Floats, relit
+from facegeo.opencv_name import opencv_name
 
 Frames = list[NDArray[np.uint8]]
 FRAMES: Final = 36
@@ -67,15 +68,16 @@ def _write_gif(path: Path, pictures: Frames) -> None:
 
 def _write_mp4(path: Path, pictures: Frames) -> None:
     height, width = pictures[0].shape[:2]
-    writer = cv2.VideoWriter(str(path), _mp4v(), PER_SECOND, (width, height))
-    if not writer.isOpened():
-        raise UserError(
-            f"{width} x {height} pixels can not be written to {path} by this OpenCV; choose .gif, "
-            "a larger picture or another folder"
-        )
-    for picture in pictures:
-        writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    writer.release()
+    with opencv_name(path) as file:
+        writer = cv2.VideoWriter(file, _mp4v(), PER_SECOND, (width, height))
+        if not writer.isOpened():
+            raise UserError(
+                f"{width} x {height} pixels can not be written to {path} by this OpenCV; choose "
+                ".gif, a larger picture or another folder"
+            )
+        for picture in pictures:
+            writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        writer.release()
 
 
 def _mp4v() -> Any:  # noqa: ANN401

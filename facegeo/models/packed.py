@@ -12,6 +12,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from facegeo.models.casfne.fusion import FMM
+
 OPERATORS = (
     "_reorder_convolution_weight",
     "_reorder_convolution_transpose_weight",
@@ -52,7 +54,7 @@ def _pack(module: nn.Module) -> None:
             setattr(module, name, PackedConv(child))
         elif type(child) is nn.ConvTranspose2d:
             setattr(module, name, PackedTransposedConv(child))
-        else:
+        elif not isinstance(child, FMM):  # it reads the weights of its convolution itself
             _pack(child)
 
 

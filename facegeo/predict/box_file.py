@@ -18,8 +18,8 @@ from facegeo.predict.face import FORMAT, Boxes, Image
 from facegeo.predict.sources import shown
 
 Box = tuple[float, float, float, float]
-Told = Iterator[tuple[int, str, object, Sequence[object]]]
-"""Line, image, frame if any, and left, right, top, bottom as they stand there."""
+Told = Iterator[tuple[int, str, object, Sequence[object] | None]]
+"""Line, image, frame if any, and left, right, top, bottom as they stand there; None: no face."""
 SIZES = ("left", "top", "width", "height")
 PATH = r".*\.[A-Za-z]\w{1,4}(?=\s)"
 """A path and its ending, spaces in it or not."""
@@ -46,13 +46,7 @@ class BoxFile:
     """
 
     def __init__(self, path: str) -> None:
-        file = Path(path).expanduser()
-        try:
-            text = file.read_text(encoding="utf-8-sig", errors="surrogateescape")
-        except OSError as error:
-            raise UserError(
-                f"detector.path={path}: wanted a file of boxes, got {error.strerror or error}"
-            ) from error
+        file, text = Path(path).expanduser(), _text(path)
         reader = {".json": _json, ".csv": _csv}.get(file.suffix.lower(), _list)
         self._boxes = dict[str, dict[int | None, list[Box]]]()
         faults = []
@@ -61,13 +55,12 @@ class BoxFile:
                 if not image:
                     raise WantedError("the name of an image", "none")
                 of_image = self._boxes.setdefault(_key(image), {})
-                of_image.setdefault(_frame(frame), []).append(_box(told))
+                if told is not None:
+                    of_image.setdefault(_frame(frame), []).append(_box(told))
             except WantedError as error:
                 faults.append(Fault(file.name, line, image, error.wanted, error.got))
         if faults:
             raise FaultsError(faults, f"mend {path}")
-        if not self._boxes:
-            raise UserError(f"detector.path={path}: wanted a box a face, got an empty file")
         self._by_last = dict[str, list[str]]()
         for key in self._boxes:
             self._by_last.setdefault(_last(key), []).append(key)
@@ -85,6 +78,18 @@ class BoxFile:
         own = self._boxes.get(key, {})
         boxes = own.get(None, []) + (own.get(frame, []) if frame is not None else [])
         return check_boxes(np.array(boxes), *image.shape[:2])
+
+
+def _text(path: str) -> str:
+    try:
+        text = Path(path).expanduser().read_text(encoding="utf-8-sig", errors="surrogateescape")
+    except OSError as error:
+        raise UserError(
+            f"detector.path={path}: wanted a file of boxes, got {error.strerror or error}"
+        ) from error
+    if not text.strip():
+        raise UserError(f"detector.path={path}: wanted a box a face, got an empty file")
+    return text
 
 
 def _list(text: str, name: str) -> Told:
@@ -142,12 +147,15 @@ def _json(text: str, name: str) -> Told:
         if not isinstance(boxes, list):
             raise UserError(f"{name}, {image}: wanted a list of boxes, got {boxes!r}")
         line = 1 + text.count("\n", 0, text.find(json.dumps(image)))
+        if not boxes:
+            yield line, image, None, None
         yield from ((line, image, None, box if isinstance(box, list) else [box]) for box in boxes)
 
 
 def _of_ours(told: Mapping[str, Any]) -> Told:
     """Boxes of a photo's or a video's JSON as facegeo-predict writes it."""
     try:
+        yield 1, told["file"], None, None
         for frame in told.get("frames", [told]):
             for face in frame["faces"]:
                 yield 1, told["file"], frame.get("frame"), face["box"]

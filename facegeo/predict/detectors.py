@@ -1,7 +1,7 @@
 """Where faces are, when nobody says: each detector's boxes, mapped to those of the training."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,8 @@ class Haar:
         """Return the cascade's own boxes, (F, 4), the largest first."""
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         shrink = min(1.0, self.longest_px / max(grey.shape))
+        if _vanishes(grey.shape, shrink):
+            return np.zeros((0, 4))
         if shrink < 1:
             grey = cv2.resize(grey, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
         least = max(20, round(self.smallest * min(grey.shape)))  # 20 px: the cascade's own window
@@ -107,6 +109,8 @@ class YuNet:
     def __call__(self, image: Image, name: str = "", frame: int | None = None) -> Boxes:
         """Find faces, the best score first."""
         shrink = min(1.0, self.longest_px / max(image.shape[:2]))
+        if _vanishes(image.shape, shrink):
+            return np.zeros((0, 4))
         seen = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
         if shrink < 1:
             seen = cv2.resize(seen, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
@@ -128,3 +132,8 @@ class WholeImage:
         side = min(height, width)
         left, top = (width - side) / 2 - 0.5, (height - side) / 2 - 0.5
         return np.array([[left, left + side, top, top + side]])
+
+
+def _vanishes(shape: Sequence[int], shrink: float) -> bool:
+    """Whether a strip of an image would have no pixel left."""
+    return min(shape[:2]) * shrink < 1

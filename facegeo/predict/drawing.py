@@ -18,6 +18,7 @@ STAGES: Final = ((86, 180, 233), (230, 159, 0), (255, 232, 0), (204, 121, 167))
 BOX: Final = (255, 255, 255)
 DARK: Final = (0, 0, 0)
 SHIFT: Final = 4  # OpenCV draws in sixteenths of a pixel
+FAR: Final = 1e6  # px, beyond any picture; sixteenths of it are whole numbers of 32 bits
 CLEAR_PX, LARGEST_PX = 240, 2400
 """A photo is enlarged until the side of its smallest box is the first, if its own side stays below
 the second."""
@@ -143,5 +144,5 @@ def _write(image: Image, text: str, x: float, y: float, scale: float) -> None:
 
 def _fixed(points: object) -> list[tuple[int, int]]:
     """Points in OpenCV's sixteenths of a pixel; those that are no number lie far off."""
-    places = np.nan_to_num(np.asarray(points, np.float64), nan=-1e4).clip(-1e4, 1e4)
+    places = np.nan_to_num(np.asarray(points, np.float64), nan=-FAR).clip(-FAR, FAR)
     return [(int(x), int(y)) for x, y in np.rint(places * 2**SHIFT)]

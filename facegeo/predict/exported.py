@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,11 +21,7 @@ class ExportedPoints:
 
     def __call__(self, images: Sequence[Image], boxes: Sequence[Boxes]) -> list[Floats]:
         """Find the points of all faces; arguments and result as of ``CascadePoints``."""
-        nobody = np.zeros((0, 1, 5, 2), np.float32)  # a graph wants a face at least
-        return [
-            self.cascade(image, own) if len(own) else nobody
-            for image, own in zip(images, boxes, strict=True)
-        ]
+        return [self.cascade(image, own) for image, own in zip(images, boxes, strict=True)]
 
 
 class ExportedNormals:

@@ -65,10 +65,12 @@ class OutputFolder:
         """Remove what an earlier run wrote and this one did not; it is ours no more.
 
         Args:
-            names: Of files of ours, or of the photos and videos that they were made of; others
-                stay.
+            names: Of files of ours, or of photos and videos: what was made of them goes if
+                something was made of them anew. Others stay.
         """
+        anew = {self._ours[name] for name in self._now}
         stale = {n for n, source in self._ours.items() if {n, source} & {*names}} - self._now
+        stale = {n for n in stale if n in names or self._ours[n] in anew}
         for name in stale:
             (self.root / name).unlink(missing_ok=True)
             del self._ours[name]

@@ -94,7 +94,8 @@ def predict_files(wanted: str, out: Path, predictor: Predictor, settings: Settin
     """Predict photos and videos and write all that is found below a folder.
 
     What an earlier run wrote of the same files goes at the end, unless it is written anew; what it
-    wrote of others stays. The list and the sheet are of this run alone.
+    wrote of others stays, also of those of which nothing could be written now. The list and the
+    sheet are of this run alone.
 
     Args:
         wanted: Input as ``find_sources`` takes it.

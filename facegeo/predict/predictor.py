@@ -1,10 +1,13 @@
 """From images to faces: boxes, points, normals."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from time import perf_counter
-from typing import cast
+from typing import TYPE_CHECKING, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +18,9 @@ from facegeo.predict.face import Boxes, Face, Floats, Image
 from facegeo.predict.keys import check_number
 from facegeo.predict.normals import FaceNormals
 from facegeo.predict.photo import is_one, to_photo
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Pillow
 
 FindPoints = Callable[[Sequence[Image], Sequence[Boxes]], Sequence[Floats]]
 """Maps images and the boxes (F, 4) of each to points (F, T, 5, 2) of each, px."""
@@ -47,6 +53,19 @@ class Predictor:
         check_number("looks", looks, 1, whole=True)
         self.find_points, self.detect, self.find_normals = find_points, detect, find_normals
         self.looks = looks
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # a str is a sequence too, and one image
+        self, images: str | Path | Pillow, boxes: npt.ArrayLike | None = None
+    ) -> list[Face]: ...
+
+    @overload
+    def __call__(self, images: Sequence[object], boxes: ManyBoxes = None) -> list[list[Face]]: ...
+
+    @overload
+    def __call__(
+        self, images: object, boxes: object | None = None
+    ) -> list[Face] | list[list[Face]]: ...
 
     def __call__(
         self, images: object, boxes: object | None = None

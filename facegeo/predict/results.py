@@ -60,6 +60,8 @@ class Looks:
         """
         if self.light not in LIGHTS:
             raise UserError(f"light must be one of {', '.join(LIGHTS)}; got {self.light!r}")
+        if self.light != Looks.light and not normals:
+            raise UserError(f"light={self.light} is for the shading of normals; add normals=MODEL")
         check_surfaces(self.relight, self.film, self.mesh, normals=normals)
 
     def of_photos_alone(self) -> list[str]:

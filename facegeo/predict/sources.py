@@ -49,7 +49,7 @@ def find_sources(wanted: str, out: Path) -> tuple[list[Source], Counter[str]]:
         The files, and the endings of the others that stand among them, counted.
 
     Raises:
-        UserError: If nothing fits.
+        UserError: If nothing fits, or all of it lies in the output's folder.
     """
     if not wanted.strip():
         raise UserError("input is empty: wanted a photo, video, folder or pattern")
@@ -66,10 +66,11 @@ def find_sources(wanted: str, out: Path) -> tuple[list[Source], Counter[str]]:
         raise UserError(f"input={wanted}: wanted a photo, video, folder or pattern, found none")
     folders = {folder for file in found for folder in file.parents} - {base, *base.parents}
     others = {folder for folder in folders if is_output(folder)}
+    outside = [file for file in found if not file.resolve().is_relative_to(out.resolve())]
+    if found and not outside:
+        raise UserError(f"output={out} holds all of input={wanted}; choose another folder for it")
     inputs = {
-        Source(file, _name(file, base))
-        for file in found
-        if others.isdisjoint(file.parents) and not file.resolve().is_relative_to(out.resolve())
+        Source(file, _name(file, base)) for file in outside if others.isdisjoint(file.parents)
     }
     sources = [source for source in inputs if source.ending in (*PHOTOS, *VIDEOS)]
     skipped = inputs.difference(sources)

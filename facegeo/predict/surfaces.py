@@ -25,8 +25,7 @@ def check_surfaces(relight: str | None, film: str, mesh: str | None, *, normals:
     """See that what is asked for is there, before any photo is read.
 
     Raises:
-        UserError: If a light or a kind of film or mesh is unknown, no normals are asked for, or
-            what writes meshes is not installed.
+        UserError: If a light or a kind of film or mesh is unknown, or no normals are asked for.
     """
     if (relight or mesh) and not normals:
         raise UserError("relight and mesh need normals; add normals=MODEL")

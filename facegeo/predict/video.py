@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from facegeo.errors import UserError
+from facegeo.opencv_name import opencv_name
 from facegeo.predict.drawing import draw_normals, draw_points
 from facegeo.predict.face import Boxes, Face, Image
 from facegeo.predict.folder import OutputFolder
@@ -135,13 +136,13 @@ def opened(path: Path) -> Iterator[Clip]:
     Raises:
         UserError: If OpenCV can not read it.
     """
-    capture = cv2.VideoCapture(str(path))
-    try:
+    with ExitStack() as stack:
+        capture = cv2.VideoCapture(stack.enter_context(opencv_name(path)))
+        stack.callback(capture.release)
         if not capture.isOpened():
             raise UserError(
                 f"{path}: wanted a video, got {path.stat().st_size} bytes that are none"
             )
-
         rate = capture.get(cv2.CAP_PROP_FPS)
         rate = rate if np.isfinite(rate) and 0 < rate <= 1000 else USUAL_RATE
         last = -1 / rate
@@ -157,8 +158,6 @@ def opened(path: Path) -> Iterator[Clip]:
 
         count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
         yield Clip(rate, int(count) if np.isfinite(count) and count > 0 else 0, read)
-    finally:
-        capture.release()
 
 
 def _in_batches(clip: Clip, batch: int) -> Iterator[list[tuple[Image, float]]]:
@@ -205,19 +204,18 @@ def _films(out: OutputFolder, name: str, rate: float) -> Iterator[Callable[[str,
     """Yield what adds a frame to the film of a kind; films begin with their first frame."""
     writers: dict[str, cv2.VideoWriter] = {}
     written = rate if rate <= EXACT_RATE else round(rate)
+    stack = ExitStack()
 
     def add(kind: str, frame: Image) -> None:
         height, width = (side - side % 2 for side in frame.shape[:2])  # the codec wants pairs
         if kind not in writers:
             path = out.claim(f"{name}{kind}.mp4")
-            code = cv2.VideoWriter.fourcc(*"mp4v")
-            writers[kind] = cv2.VideoWriter(str(path), code, written, (width, height))
+            code, file = cv2.VideoWriter.fourcc(*"mp4v"), stack.enter_context(opencv_name(path))
+            writers[kind] = cv2.VideoWriter(file, code, written, (width, height))
+            stack.callback(writers[kind].release)
             if not writers[kind].isOpened():
                 raise UserError(f"{path} can not be written by this OpenCV (codec mp4v)")
         writers[kind].write(cv2.cvtColor(frame[:height, :width], cv2.COLOR_RGB2BGR))
 
-    try:
+    with stack:
         yield add
-    finally:
-        for writer in writers.values():
-            writer.release()

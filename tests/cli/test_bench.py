@@ -45,6 +45,10 @@ def test_results_are_kept_and_compared(bench: Bench, tmp_path: Path) -> None:
             bench(f"compare={kept}", f"fail_above={factor}")
         assert end.value.code == code
     bench(f"compare={kept}", "fail_above=1000")
+    kept.write_text(json.dumps(report | {"rows": []}))
+    with pytest.raises(SystemExit) as end:
+        bench(f"compare={kept}", "fail_above=1000")
+    assert end.value.code == 2
 
 
 def test_json_is_all_that_is_printed(bench: Bench) -> None:

@@ -33,7 +33,9 @@ def test_a_folder_with_a_list_of_boxes(
     assert "wanted a readable image, got an empty file (0 bytes)" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["Me (1), [2].jpg", "it's = ü {x} $y.jpg", "'quoted'.jpg"])
+@pytest.mark.parametrize(
+    "name", ["Me (1), [2].jpg", "it's = ü {x} $y.jpg", "'quoted'.jpg", "'q.jpg", "${x}\\'.jpg"]
+)
 def test_names_need_no_quotes_of_ours(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
@@ -59,6 +61,7 @@ def test_names_need_no_quotes_of_ours(
             "detector.path=gone.csv: wanted a file of boxes, got No such file",
         ),
         (("input=x", "output=y", "smooth=true", "one_euro.beta=-1"), "one_euro.beta must be"),
+        (("input=x", "output=y", "smooth=true", "+one_euro.foo=1"), "foo"),
         (("input=x", "output=y", "smooth=no"), "smooth must be true or false, got 'no'"),
         (("input=", "output=y"), "input is empty"),
         (("input=x", "output=y", "device=cuda", "checkpoint=c.onnx"), "c.onnx is not"),
@@ -68,6 +71,7 @@ def test_names_need_no_quotes_of_ours(
         ),
         (("input=x", "output=y", "detector.smallest=x"), "detector.smallest must be a number from"),
         (("input=x", "output=y", "relight=studio"), "relight and mesh need normals"),
+        (("input=x", "output=y", "light=right"), "light=right is for the shading of normals"),
     ],
 )
 def test_mistakes_end_with_one_message(

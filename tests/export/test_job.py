@@ -6,9 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
+from torch import Tensor
 
 from facegeo.checkpoint import save_model
 from facegeo.cli.export import main
@@ -90,6 +93,19 @@ def test_outputs_that_are_no_numbers_are_different() -> None:
         for precision in ("fp32", "fp16"):
             with pytest.raises(UserError, match="on noise by nan"):
                 check(found, precision)
+
+
+def test_one_image_without_numbers_is_not_lost_among_others() -> None:
+    def exported(image: np.ndarray) -> list[np.ndarray]:
+        return [np.full_like(image, np.nan if image.min() > 0 else 0)]
+
+    def generator(image: Tensor, t: int) -> list[Tensor]:
+        return [torch.zeros_like(image)]
+
+    images = np.stack([np.ones((3, 8, 8)), np.zeros((3, 8, 8))]).astype(np.float32)
+    found = parity.normals_difference(generator, 0, exported, "faces", images)  # type: ignore
+    with pytest.raises(UserError, match="on faces by nan"):
+        parity.check_normals([found], "fp32")
 
 
 def test_eight_bits_may_be_further_off_where_no_face_is() -> None:

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from facegeo.models import packed as module
+from facegeo.models.casfne.fusion import FMM
 from facegeo.models.packed import PackedConv, PackedTransposedConv, can_pack, packed
 
 NETWORK = nn.Sequential(
@@ -23,6 +24,13 @@ def test_outputs_are_equal(layout: torch.memory_format) -> None:
     for size in (19, 32):
         image = torch.rand(2, 3, size, size).contiguous(memory_format=layout)
         torch.testing.assert_close(fast(image), NETWORK(image))
+
+
+@needs_packing
+def test_a_fusion_that_reads_its_weights_still_can() -> None:
+    fusion = FMM(4, 6).requires_grad_(False)
+    features = torch.rand(2, 4, 8, 8), torch.rand(2, 6, 8, 8)
+    torch.testing.assert_close(packed(nn.Sequential(fusion))[0](*features), fusion(*features))
 
 
 @needs_packing

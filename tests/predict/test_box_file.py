@@ -128,6 +128,23 @@ def test_json_of_a_photo_gives_its_boxes_back(tmp_path: Path) -> None:
     assert boxes(BLANK, name).tolist() == [[10, 40, 20, 60]]
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.json", '{"a.jpg": []}'),
+        ("points.csv", "file,frame,face,left,right,top,bottom\n"),
+    ],
+)
+def test_no_face_may_be_told(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    assert BoxFile(str(tmp_path / name))(BLANK, "a.jpg").shape == (0, 4)
+
+
+def test_json_of_a_photo_without_a_face_gives_none_back(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(faces_json("a.jpg", (100, 200), []))
+    assert BoxFile(str(tmp_path / "a.json"))(BLANK, "a.jpg").shape == (0, 4)
+
+
 def test_a_path_that_is_there_is_not_looked_for_by_its_end(tmp_path: Path) -> None:
     boxes = told(tmp_path, "boxes.csv", "a.jpg,1,2,30,40\nx/a.jpg,5,5,30,40\n")
     assert boxes(BLANK, "a.jpg").tolist() == [[1, 31, 2, 42]]

@@ -132,19 +132,21 @@ def test_an_empty_folder_is_a_mistake(tmp_path: Path, find_points: FindPoints) -
     assert not (tmp_path / "out").exists()
 
 
-def test_a_second_run_leaves_nothing_that_its_list_denies(
+def test_a_second_run_replaces_what_it_could_do(
     tmp_path: Path, face: Image, save: Save, find_points: FindPoints
 ) -> None:
     save(tmp_path / "in/a.png", face)
     save(tmp_path / "in/b.png", face)
+    save(tmp_path / "in/c.png", face)
     out, found = tmp_path / "out", Predictor(find_points, WholeImage())
     nothing = Predictor(find_points, lambda *image: np.zeros((0, 4)))
     predict_files(str(tmp_path / "in"), out, found, Settings())
-    (tmp_path / "in/a.png").write_bytes(b"torn")
-    predict_files(str(tmp_path / "in/a.png"), out, nothing, Settings())
+    (tmp_path / "in/c.png").write_bytes(b"torn")
+    (tmp_path / "in/b.png").unlink()
+    predict_files(str(tmp_path / "in"), out, nothing, Settings())
     assert not (out / "sheet.jpg").exists()
-    assert not (out / "a.png.points.jpg").exists()
-    assert (out / "b.png.points.jpg").exists()  # of another input
+    faces = {n: len(json.loads((out / f"{n}.png.json").read_text())["faces"]) for n in "abc"}
+    assert faces == {"a": 0, "b": 1, "c": 1}  # b was not asked for, c could not be read
 
 
 def test_a_photo_that_breaks_a_model_is_told_and_its_batch_is_done(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from facegeo.predict.face import Image
 from facegeo.predict.job import Settings, predict_files
 from facegeo.predict.photo import read_photo
 from facegeo.predict.predictor import FindPoints, Predictor
+from facegeo.predict.video import opened
 
 Save = Callable[[Path, Image], Path]
 BOX = "20,72,22,74"
@@ -36,7 +38,21 @@ def test_a_name_that_is_no_text_is_a_name_all_the_same(
     assert "\\udcff.jpg," in faults
 
 
-@pytest.mark.parametrize("size", [(1, 1), (2, 3000), (3000, 2), (20, 20)])
+def test_a_film_whose_name_is_no_text_is_a_film_all_the_same(
+    tmp_path: Path, face: Image, film: Callable[..., Path], find_points: FindPoints
+) -> None:
+    (tmp_path / "in").mkdir()
+    name, out = os.fsdecode(b"caf\xe9.mp4"), tmp_path / os.fsdecode(b"\xff")
+    film(tmp_path / "a.avi", [face] * 3).rename(tmp_path / "in" / name)
+    predictor = Predictor(find_points, WholeImage())
+    report = predict_files(str(tmp_path / "in"), out, predictor, Settings())
+    assert (report.faults, report.frames) == ([], 3)
+    shutil.copy(out / f"{name}.points.mp4", tmp_path / "plain.mp4")
+    with opened(tmp_path / "plain.mp4") as clip:
+        assert clip.frames == 3
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (2, 3000), (20, 20)])
 def test_photos_of_odd_sizes_are_no_mistake(
     tmp_path: Path, save: Save, find_points: FindPoints, size: tuple[int, int]
 ) -> None:

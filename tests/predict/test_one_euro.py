@@ -1,6 +1,5 @@
 """The one-euro filter against its definition, number by number."""
 
-from itertools import pairwise
 from math import pi
 
 import numpy as np
@@ -11,15 +10,15 @@ from facegeo.predict.one_euro import OneEuro, Smoother
 
 
 def reference(values: list[float], rate: float, cutoff: float, beta: float, dcut: float) -> list:
-    """Casiez et al. 2012, appendix: plain numbers, one value at a time."""
+    """Casiez et al. 2012, the listing in their appendix: plain numbers, one value at a time."""
 
     def alpha(frequency: float) -> float:
         tau, period = 1 / (2 * pi * frequency), 1 / rate
         return 1.0 / (1.0 + tau / period)
 
     smooth, speed, out = values[0], 0.0, [values[0]]
-    for before, value in pairwise(values):
-        speed = alpha(dcut) * (value - before) * rate + (1 - alpha(dcut)) * speed
+    for value in values[1:]:
+        speed = alpha(dcut) * (value - smooth) * rate + (1 - alpha(dcut)) * speed
         a = alpha(cutoff + beta * abs(speed))
         smooth = a * value + (1 - a) * smooth
         out.append(smooth)
@@ -53,6 +52,25 @@ def test_rest_is_steadied_and_movement_followed() -> None:
     got = np.array([smoother(v, i / 25) for i, v in enumerate(moving + noise)])
     assert np.diff(got[10:50], axis=0).std() < 0.4 * np.diff(noise[10:50], axis=0).std()
     assert np.abs(got - moving)[75:].mean() < 0.01
+
+
+def test_the_defaults_do_what_they_say() -> None:
+    """Jitter: mean move of a point from frame to frame; 79 px wide, half a swing a second."""
+
+    def smooth(values: np.ndarray) -> np.ndarray:
+        smoother = Smoother(OneEuro())
+        return np.array([smoother(value, i / 25, 79) for i, value in enumerate(values)])[25:]
+
+    def jitter(values: np.ndarray) -> float:
+        return float(np.linalg.norm(np.diff(values, axis=0), axis=-1).mean())
+
+    noise = np.random.default_rng(0).normal(size=(400, 5, 2))
+    noise *= 0.34 / jitter(noise)
+    swing = np.zeros_like(noise)
+    swing[..., 0] = 79 / np.pi * np.sin(np.pi * np.arange(400) / 25)[:, None]
+    assert jitter(smooth(noise)) == pytest.approx(0.07, abs=0.005)
+    off = np.linalg.norm(smooth(swing + noise) - swing[25:], axis=-1)
+    assert off.mean() == pytest.approx(0.5, abs=0.05)
 
 
 @pytest.mark.parametrize("options", [{"min_cutoff": 0}, {"beta": -1}, {"speed_cutoff": 0}])

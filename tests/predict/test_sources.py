@@ -75,6 +75,12 @@ def test_output_of_an_earlier_run_is_no_input_unless_it_is_named(photos: Path) -
     assert names(photos / "a/found/deep", photos) == found
 
 
+@pytest.mark.parametrize("wanted", ["", "a", "*.jpg"])
+def test_an_output_that_holds_its_input_is_a_mistake(photos: Path, wanted: str) -> None:
+    with pytest.raises(UserError, match=r"output=.* holds all of input=.*; choose another folder"):
+        find_sources(str(photos / wanted), photos)
+
+
 @pytest.mark.parametrize("wanted", ["gone", "gone.jpg", "*.gif", "a/*.txt", "empty"])
 def test_nothing_is_a_mistake(photos: Path, wanted: str) -> None:
     (photos / "empty").mkdir()

@@ -61,6 +61,7 @@ def test_every_t_of_every_fusion(fusion: MakeFusion, doubling: str) -> None:
     assert_equal(model, fast, images())
     for t in (0, 1, 3, 4, 5):
         assert_equal(model, fast, images(), t)
+    assert_equal(model, packed(fast), images())
 
 
 @FORMS

@@ -8,7 +8,7 @@ import pytest
 SCRIPT = """
 import resource, sys
 import torch
-from facegeo.cli.memory import keep_freed_memory
+from facegeo.allocator import keep_freed_memory
 kept = keep_freed_memory() if sys.argv[1:] else None
 faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for turn in range(8):
