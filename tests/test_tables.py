@@ -144,5 +144,3 @@ def test_brackets_of_a_title_are_shown() -> None:
     shown = console.export_text()
     assert "res[/final]" in shown
     assert "of [0, 1]" in shown
-        console.export_text().replace("  ", "\n").split("\n")
-    )
