@@ -140,7 +140,7 @@ def test_normal_table_of_a_split_that_was_not_evaluated_is_refused() -> None:
 
 def test_brackets_of_a_title_are_shown() -> None:
     console = Console(width=60, record=True, file=io.StringIO())
-    console.print(Table("res[/final]", ("a",), ((1,),), "of [0, 1]").rich())
+    console.print(Table("res[/final]", ("a column",), (("a wide cell",),), "of [0, 1]").rich())
     shown = console.export_text()
     assert "res[/final]" in shown
     assert "of [0, 1]" in shown
