@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from facegeo.checkpoint import MODEL, find_model
 from facegeo.errors import UserError
 from facegeo.paths import study_folder
-from facegeo.settings import with_effect
+from facegeo.settings import settings_key, with_effect
 from facegeo.whole_file import write_whole
 
 CONFIG = "config.json"
@@ -33,8 +32,7 @@ def run_folder(cfg: DictConfig) -> Path:
 
 def config_hash(cfg: DictConfig) -> str:
     """Eight hex digits that change when a number of the result may change."""
-    text = json.dumps(with_effect(plain(cfg)), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return settings_key(plain(cfg))
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:

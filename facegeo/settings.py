@@ -1,5 +1,7 @@
 """Which settings of a run can change its numbers."""
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -56,6 +58,36 @@ def with_effect(config: object, prefix: str = "") -> dict[str, Any]:
         if path not in WITHOUT_EFFECT
         for key, value in with_effect(node, path).items()
     }
+
+
+def settings_key(config: object) -> str:
+    """Eight hex digits that change when a number of the result may change."""
+    return _hash(with_effect(config))
+
+
+def variant_key(config: object, words: Iterable[str]) -> str:
+    """The same, but equal for all seeds of a variant."""
+    return _hash(but_for_the_seed(config, words))
+
+
+def but_for_the_seed(config: object, words: Iterable[str]) -> dict[str, Any]:
+    """Settings that matter, less the seed, which also stands where it is pointed to.
+
+    Args:
+        config: Plain.
+        words: Overrides; what they choose is no copy of the seed.
+    """
+    chosen = {word.split("=")[0] for word in words}
+    return {
+        key: value
+        for key, value in with_effect(config).items()
+        if key != "seed" and (key.split(".")[-1] != "seed" or key in chosen)
+    }
+
+
+def _hash(settings: Mapping[str, Any]) -> str:
+    text = json.dumps(settings, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _callbacks(config: object) -> dict[str, Any]:

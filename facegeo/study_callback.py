@@ -10,23 +10,29 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from facegeo.folder_lock import LOCK, locked
 from facegeo.paths import PLAN, study_folder
-from facegeo.settings import effective
+from facegeo.settings import effective, settings_key, variant_key
+from facegeo.study_plan import Job, Part, read_parts, united, write_parts
 from facegeo.whole_file import write_whole
 
 JOBS = "jobs"
 SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 FAILED: list[str] = []
 """Folders of the jobs that failed in this process's sweep."""
+BEGUN: list[DictConfig] = []
+"""The sweep that this process has begun and not ended."""
 
 
 @dataclass
@@ -44,26 +50,28 @@ class StudyCallback(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Write down which jobs the study will have, so that missing ones are seen."""
-        if config.study is not None and not config.dry_run:
-            jobs = planned(config)
-            if jobs is not None and composed(config, jobs):
-                file = study_folder(config.out, config.study) / PLAN
-                command = shlex.join(["facegeo-train", *sys.argv[1:]])
-                about = config.about and OmegaConf.to_container(config.about, resolve=True)
-                plan = {"study": config.study, "command": command, "about": about, "jobs": jobs}
-                with locked(file.with_name(LOCK), wait=True):
-                    write_whole(file, json.dumps(united(file, plan), indent=1))
+        for file in _outcomes(config):  # of an earlier sweep in the same folder
+            file.unlink()
+        if config.study is None or config.dry_run:
+            return
+        file = study_folder(config.out, config.study) / PLAN
+        part = planned(config)
+        if part is not None:
+            with locked(file.with_name(LOCK), wait=True):
+                parts = united(_known(file), part)
+                plan = write_parts(str(config.study), parts)
+                write_whole(file, json.dumps(plan, indent=1))
+        BEGUN.append(config)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Show what became of every job, then the study's table and plots."""
         from rich.console import Console
         from rich.text import Text
 
-        folder = Path(config.hydra.sweep.dir) / JOBS
-        files = sorted(folder.glob("[0-9]*.json"))
-        outcomes = [Outcome(**json.loads(file.read_text())) for file in files]
+        BEGUN.clear()
+        outcomes = [Outcome(**json.loads(file.read_text())) for file in _outcomes(config)]
         FAILED.extend(outcome.folder for outcome in outcomes if outcome.status == "failed")
-        Console().print(Text(summary(outcomes)))
+        Console().print(Text(summary(outcomes)), soft_wrap=True)
         if config.study is not None and not config.dry_run:
             from facegeo.studies.report import write_report
 
@@ -75,45 +83,85 @@ class StudyCallback(Callback):
                 print(f"no report: {error}; facegeo-report {study} tries again", file=sys.stderr)
 
 
-def planned(config: DictConfig) -> list[list[str]] | None:
-    """Overrides of every job that Hydra's own sweeper will start; None for another sweeper."""
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+def _outcomes(config: DictConfig) -> list[Path]:
+    return sorted((Path(config.hydra.sweep.dir) / JOBS).glob("[0-9]*.json"))
 
-    if config.hydra.sweeper.get("_target_") != SWEEPER:
+
+def _known(file: Path) -> tuple[Part, ...]:
+    try:
+        return read_parts(json.loads(file.read_text()))
+    except (OSError, ValueError):
+        return ()
+
+
+def planned(config: DictConfig) -> Part | None:
+    """What the command asks for; None where a value has no place: Hydra will tell of it.
+
+    Args:
+        config: Of the sweep, without what its axes choose.
+    """
+    axes = dict(config.hydra.sweeper.get("params") or {})
+    words = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
+    fixed = [
+        str(word.input_line)
+        for word in words
+        if not word.is_sweep_override() and word.get_key_element() not in {*axes, "seed"}
+    ]
+    try:
+        base = _base(config, fixed)
+        jobs = [_job(config, job) for job in _jobs(config, axes)]
+    except (HydraException, OmegaConfBaseException):
         return None
-    axes = config.hydra.sweeper.get("params") or {}
+    searched = config.hydra.sweeper.get("_target_") != SWEEPER
+    return Part(
+        base=base,
+        told=_told(fixed),
+        command=shlex.join(["facegeo-train", *sys.argv[1:]]),
+        about=_about(config),
+        jobs=tuple(jobs),
+        trials=config.hydra.sweeper.get("n_trials") if searched else None,
+    )
+
+
+def _told(fixed: list[str]) -> str:
+    """The words that matter, the last of each key."""
+    said = dict(word.split("=", 1) for word in effective(fixed) if "=" in word)
+    return " ".join(f"{key}={value}" for key, value in said.items() if key != "ablation")
+
+
+def _about(config: DictConfig) -> dict[str, Any]:
+    return cast(
+        dict[str, Any], OmegaConf.to_container(config.about or OmegaConf.create(), resolve=True)
+    )
+
+
+def _jobs(config: DictConfig, axes: dict[str, Any]) -> list[list[str]]:
+    """Overrides of every job that Hydra's own sweeper will start; none of another sweeper."""
+    if config.hydra.sweeper.get("_target_") != SWEEPER:
+        return []
     given = [f"{key}={value}" for key, value in axes.items()] + list(config.hydra.overrides.task)
-    batches = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(given), None)
-    return batches[0]
+    overrides = OverridesParser.create().parse_overrides(given)
+    return BasicSweeper.split_arguments(overrides, None)[0]
 
 
-def composed(config: DictConfig, jobs: list[list[str]]) -> bool:
-    """Whether every value of every axis has a place in the configuration; Hydra tells why not."""
-    load = GlobalHydra.instance().config_loader().load_sweep_config
-    seen: set[str] = set()
-    try:
-        for job in jobs:
-            if not seen.issuperset(job):
-                load(config, job)
-                seen.update(job)
-    except HydraException:
-        return False
-    return True
+def _base(config: DictConfig, fixed: list[str]) -> str:
+    """A key of all settings but a study's axes; empty for a study that has none of its own."""
+    if not config.hydra.runtime.choices.get("ablation"):
+        return ""
+    load = GlobalHydra.instance().config_loader().load_configuration
+    return variant_key(_plain(load(config.hydra.job.config_name, fixed, RunMode.MULTIRUN)), ())
 
 
-def united(file: Path, plan: dict[str, Any]) -> dict[str, Any]:
-    """A plan with the jobs of an earlier one, and the commands that start them all."""
-    try:
-        before = json.loads(file.read_text())
-        jobs, command = list(before["jobs"]), before["command"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return plan
-    now, then = ({frozenset(effective(job)) for job in some} for some in (plan["jobs"], jobs))
-    missing = [job for job in jobs if frozenset(effective(job)) not in now]
-    commands = [command] if then - now else []
-    if (now - then or not commands) and plan["command"] not in " && ".join(commands).split(" && "):
-        commands.append(plan["command"])
-    return plan | {"command": " && ".join(commands), "jobs": plan["jobs"] + missing}
+def _job(config: DictConfig, words: list[str]) -> Job:
+    loaded = _plain(GlobalHydra.instance().config_loader().load_sweep_config(config, words))
+    seed = loaded["seed"] if isinstance(loaded["seed"], int) else None
+    return Job(tuple(words), seed, settings_key(loaded), variant_key(loaded, words))
+
+
+def _plain(config: DictConfig) -> dict[str, Any]:
+    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    plain = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
+    return cast(dict[str, Any], plain)
 
 
 def summary(outcomes: list[Outcome]) -> str:

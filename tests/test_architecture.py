@@ -21,6 +21,7 @@ LAYERS = [
         "folder_lock",
         "opencv_name",
         "allocator",
+        "study_plan",
     },
     {"geometry"},
     {"models", "losses", "metrics"},

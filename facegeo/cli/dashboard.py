@@ -75,7 +75,7 @@ def _of_folder(folder: Path) -> "Compared":
     from facegeo.tracking.job_names import what_differs
 
     study = read_folder(folder)
-    jobs = [*study.plan, *(run.overrides for run in study.runs)]
+    jobs = [*(job.words for job in study.plan), *(run.overrides for run in study.runs)]
     words = (word for job in jobs for word in what_differs(job, jobs))
     keys = dict.fromkeys(word.partition("=")[0] for word in words)
     normals = any("/t0/" in metric for run in study.runs for metric in run.metrics)

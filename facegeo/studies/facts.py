@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from facegeo.studies.comparison import Comparison
-from facegeo.studies.runs import Study
-from facegeo.studies.variants import Job, Variant, job_seed
+from facegeo.studies.runs import Study, StudyRun
+from facegeo.studies.variants import Variant
+from facegeo.study_plan import Job
 
 Facts = dict[str, str]
+Words = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -21,36 +23,49 @@ class Unfinished:
 
     Attributes:
         variant: Its name.
-        seed: Its seed.
-        status: "planned", "running" (or killed), "stopped" or "failed".
+        seed: Its seed, if it has one yet.
+        status: "planned", "running" (or killed), "stopped", "failed", or what was not measured.
         error: What it failed with.
         job: Its overrides, and what else a command needs to do it again.
         link: Its folder or address, if it was begun.
+        count: Of such jobs.
     """
 
     variant: str
     seed: int | None
     status: str
     error: str | None
-    job: Job
+    job: Words
     link: str | None
+    count: int = 1
 
 
 def unfinished(comparison: Comparison) -> list[Unfinished]:
     """Jobs that were begun and have no result, and those that nobody began."""
-    found = []
+    found, study = [], comparison.study
     for variant in comparison.variants:
         for run in variant.runs:
-            if run.status != "done":
-                words = _whole(run.overrides, comparison.study, run.experiment)
-                found.append(
-                    Unfinished(variant.name, run.seed, run.status, run.error, words, run.link)
-                )
+            status = _left(comparison, variant, run)
+            if status is not None:
+                words = _whole(run.overrides, study, run.experiment)
+                found.append(Unfinished(variant.name, run.seed, status, run.error, words, run.link))
         experiment = next((run.experiment for run in variant.runs if run.experiment), None)
         for job in _not_begun(variant):
-            words = _whole(job, comparison.study, experiment)
-            found.append(Unfinished(variant.name, job_seed(job), "planned", None, words, None))
+            words = _whole(job.words, study, experiment)
+            found.append(Unfinished(variant.name, job.seed, "planned", None, words, None))
+    if (trials := (study.trials or 0) - len(study.runs)) > 0:
+        found.append(Unfinished("trials of a search", None, "planned", None, (), None, trials))
     return found
+
+
+def _left(comparison: Comparison, variant: Variant, run: StudyRun) -> str | None:
+    """Why a run's number is not there; None if it is, or if the whole variant has none."""
+    if run.status != "done":
+        return run.status
+    entries = [row.entry for row in comparison.rows if row.variant == variant and row.values]
+    if not entries or any(comparison.metric(run, entry) is not None for entry in entries):
+        return None
+    return f"not measured on {comparison.split}"
 
 
 def commands(comparison: Comparison, jobs: Iterable[Unfinished]) -> list[str]:
@@ -60,13 +75,20 @@ def commands(comparison: Comparison, jobs: Iterable[Unfinished]) -> list[str]:
     return [shlex.join(["facegeo-train", *job.job]) for job in jobs]
 
 
+def done(comparison: Comparison) -> int:
+    """How many runs are done, and measured."""
+    left = {job.link for job in unfinished(comparison)}
+    return sum(run.status == "done" and run.link not in left for run in comparison.study.runs)
+
+
 def facts(comparison: Comparison) -> Facts:
     """Counts, data, commits, devices, time and software by name, as far as they are known."""
     runs = comparison.study.runs
     records = [run.record for run in runs if run.status == "done"]
     others = [(record.get("also_on") or {}).get(comparison.split) or {} for record in records]
-    states = Counter(["done"] * len(records))
-    states.update(job.status for job in unfinished(comparison))
+    states = Counter({"done": done(comparison)})
+    for job in unfinished(comparison):
+        states[job.status] += job.count
     found = {
         "Runs": ", ".join(f"{count} {status}" for status, count in states.items()),
         "Data": _distinct(_data(record.get("data") or {}) for record in records),
@@ -95,13 +117,13 @@ def duration(seconds: float) -> str:
 
 def _not_begun(variant: Variant) -> list[Job]:
     begun = {run.seed for run in variant.runs}
-    left = [job for job in variant.jobs if job_seed(job) not in begun and job_seed(job) is not None]
+    left = [job for job in variant.jobs if job.seed not in begun and job.seed is not None]
     if not variant.runs:
-        left += [job for job in variant.jobs if job_seed(job) is None]
+        left += [job for job in variant.jobs if job.seed is None]
     return left
 
 
-def _whole(job: Job, study: Study, experiment: str | None) -> Job:
+def _whole(job: Words, study: Study, experiment: str | None) -> Words:
     """Overrides with the choices that the plan may leave out."""
     before: list[str] = ["-m"] if any(word.startswith("ablation=") for word in job) else []
     if not before:

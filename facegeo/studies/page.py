@@ -9,7 +9,7 @@ from pathlib import Path
 
 from facegeo import __version__
 from facegeo.studies.comparison import Comparison
-from facegeo.studies.facts import Unfinished, facts, unfinished
+from facegeo.studies.facts import Unfinished, done, facts, unfinished
 from facegeo.studies.page_figures import pictures_html, plot_html
 from facegeo.studies.page_tables import details_html, left_html, rows_html, small
 from facegeo.studies.plots import study_plots
@@ -64,7 +64,7 @@ def _contents(comparisons: Sequence[Comparison]) -> str:
         return ""
     items = []
     for one in comparisons:
-        left = len(unfinished(one))
+        left = sum(job.count for job in unfinished(one))
         state = f' <span class="tag">incomplete: {left} to do</span>' if left else ""
         name = escape(one.study.name)
         question = escape(str(one.study.about.get("question") or ""))
@@ -100,10 +100,10 @@ def _paragraph(kind: str, text: str) -> str:
 
 
 def _incomplete_note(comparison: Comparison, left: Sequence[Unfinished]) -> list[str]:
-    done = sum(run.status == "done" for run in comparison.study.runs)
     if not left:
         return []
-    return [f"This study is incomplete: {done} of {done + len(left)} runs are done."]
+    there, missing = done(comparison), sum(job.count for job in left)
+    return [f"This study is incomplete: {there} of {there + missing} runs are done."]
 
 
 def _notes(notes: Sequence[str]) -> str:

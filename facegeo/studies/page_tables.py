@@ -44,7 +44,7 @@ def left_html(comparison: Comparison, left: Sequence[Unfinished], folder: Path) 
     if not left:
         return ""
     body = "".join(
-        f'<tr><th scope="row">{escape(job.variant)}</th><td>{escape(str(job.seed))}</td>'
+        f'<tr><th scope="row">{escape(job.variant)}</th><td>{_seed(job)}</td>'
         f'<td class="words">{_to(job.link, job.status, folder) if job.link else job.status}</td>'
         f'<td class="words wrap">{escape(job.error or "")}</td></tr>'
         for job in left
@@ -57,6 +57,10 @@ def left_html(comparison: Comparison, left: Sequence[Unfinished], folder: Path) 
                  {2, 3})
         + f"<p>This finishes the study:</p><pre><code>{lines}</code></pre>"
     )  # fmt: skip
+
+
+def _seed(job: Unfinished) -> str:
+    return "-" if job.seed is None else str(job.seed)
 
 
 def small(text: str) -> str:

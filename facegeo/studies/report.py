@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.text import Text
 
 from facegeo.paths import PLAN
+from facegeo.studies.apart import apart
 from facegeo.studies.comparison import Comparison, compare
-from facegeo.studies.facts import commands, facts, unfinished
+from facegeo.studies.facts import Unfinished, commands, facts, unfinished
 from facegeo.studies.page import page
 from facegeo.studies.runs import Study, read_folder
 from facegeo.studies.study_tables import cells_csv, detail_table, latex, main_table, relative
@@ -54,7 +55,7 @@ def report_on(studies: Sequence[Study], out: Path, split: str | None = None) -> 
         split: Instead of the one that each study compares.
     """
     chosen = {} if split is None else {"split": split}
-    comparisons = [compare(replace(one, about={**one.about, **chosen})) for one in studies]
+    comparisons = [compare(replace(one, about={**one.about, **chosen})) for one in apart(studies)]
     folder = out.parent
     files = {
         "md": "\n".join(_markdown(one, folder) for one in comparisons),
@@ -68,7 +69,7 @@ def report_on(studies: Sequence[Study], out: Path, split: str | None = None) -> 
     for comparison in comparisons:
         _print(comparison, console)
     written = out.with_name(f"{out.name}.html")
-    console.print(Text(f"Report: {written} (and .md, .csv, .tex)"))
+    console.print(Text(f"Report: {written} (and .md, .csv, .tex)"), soft_wrap=True)
     return written
 
 
@@ -78,11 +79,10 @@ def _print(comparison: Comparison, console: Console) -> None:
     for note in comparison.notes:
         console.print(Text(f"Note: {note}", style="yellow"))
     for (variant, status, error), jobs in groupby(left, lambda j: (j.variant, j.status, j.error)):
-        seeds = ", ".join(str(job.seed) for job in jobs)
         told = f": {error}" if error else ""
-        console.print(Text(f"{status}: {variant}, seed {seeds}{told}"))
-    if left:
-        console.print(Text("To finish: " + "\n".join(commands(comparison, left))))
+        console.print(Text(f"{status}: {variant}{_seeds(list(jobs))}{told}"), soft_wrap=True)
+    if left:  # wrapped it could not be copied
+        console.print(Text("To finish: " + "\n".join(commands(comparison, left))), soft_wrap=True)
     if any(job.status == "planned" for job in left):
         console.print(Text(f"To give up what is only planned: delete the study's {PLAN}"))
 
@@ -104,10 +104,15 @@ def _markdown(comparison: Comparison, folder: Path) -> str:
     lines += [details.markdown()] if details else []
     if left:
         lines += ["**To do**", ""]
-        lines += [f"- {j.variant}, seed {j.seed}: {j.status} {j.error or ''}" for j in left]
+        lines += [f"- {j.variant}{_seeds([j])}: {j.status} {j.error or ''}" for j in left]
         lines += ["", "```", *commands(comparison, left), "```", ""]
     lines += [f"- {name}: {text}" for name, text in facts(comparison).items()]
     return "\n".join(lines) + "\n"
+
+
+def _seeds(jobs: Sequence[Unfinished]) -> str:
+    seeds = [str(job.seed) for job in jobs if job.seed is not None]
+    return f", seed {', '.join(seeds)}" if seeds else f" ({sum(job.count for job in jobs)})"
 
 
 def _links(comparison: Comparison, number: int, folder: Path) -> str:

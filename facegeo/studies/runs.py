@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from facegeo.errors import UserError
 from facegeo.paths import PLAN
-from facegeo.settings import effective, with_effect
+from facegeo.settings import effective, settings_key, with_effect
+from facegeo.study_plan import AND, Job, Part, read_parts
 
 Status = Literal["done", "running", "stopped", "failed"]
 
@@ -66,24 +67,28 @@ class Study:
     Attributes:
         name: Such as ``ccnn/shake``.
         runs: In the order of the plan; each configuration and seed once.
-        plan: Overrides of each job that the study is to have; empty if nobody said.
+        plan: Jobs that the study is to have; empty if nobody said.
         about: What its configuration says of it: ``question``, ``rows``, ``measure`` and so on.
         command: What runs, or goes on with, all of it, if that is known.
+        trials: Of a search: how many runs it is to have.
+        parts: The plan by its commands, the last one's first.
         notes: What a reader must know of how the runs were found, a sentence each.
     """
 
     name: str
     runs: tuple[StudyRun, ...]
-    plan: tuple[tuple[str, ...], ...] = ()
+    plan: tuple[Job, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
     command: str | None = None
+    trials: int | None = None
+    parts: tuple[Part, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 def make_study(
     name: str,
     runs: Iterable[StudyRun],
-    plan: Sequence[Sequence[str]] = (),
+    plan: Sequence[Job | Sequence[str]] = (),
     *,
     about: Mapping[str, Any] | None = None,
     command: str | None = None,
@@ -95,12 +100,12 @@ def make_study(
     Args:
         name: Of the study.
         runs: Of this study alone.
-        plan: Overrides of each planned job.
+        plan: Its jobs, or the overrides of each.
         about: What the study compares; None: as the runs' configurations say.
         command: What runs all of it.
     """
-    jobs = tuple(tuple(job) for job in plan)
-    place = {frozenset(effective(job)): number for number, job in enumerate(jobs)}
+    jobs = tuple(map(Job.of, plan))
+    place = {job.identity: number for number, job in enumerate(jobs)}
     runs = list(runs)
     given = dict.fromkeys(map(_identity, runs))
     kept: dict[str, StudyRun] = {}
@@ -113,13 +118,13 @@ def make_study(
     found = sorted(
         (kept[identity] for identity in given),
         key=lambda run: (
-            place.get(frozenset(effective(run.overrides)), len(jobs)),
+            min(place.get(identity, len(jobs)) for identity in identities(run)),
             natural(run.overrides),
         ),
     )
     if about is None:
         about = next((run.config["about"] for run in found if run.config.get("about")), {})
-    return Study(name, tuple(found), jobs, about, command, tuple(twice))
+    return Study(name, tuple(found), jobs, about, command, notes=tuple(twice))
 
 
 def read_folder(folder: Path) -> Study:
@@ -150,9 +155,18 @@ def planned(name: str, runs: Sequence[StudyRun], folder: Path | None) -> Study:
     if folder is not None and (folder / PLAN).is_file():
         plan, error = _read(folder / PLAN)
         notes = (f"The plan can not be read: {error}.",) if error else ()
-    jobs, command, about = plan.get("jobs") or (), plan.get("command"), plan.get("about")
-    study = make_study(str(plan.get("study") or name), runs, jobs, about=about, command=command)
-    return replace(study, notes=notes + study.notes)
+    parts = read_parts(plan)
+    if plan and not parts:
+        notes = (f"The plan can not be read: {folder}/{PLAN} holds no jobs.",)
+    jobs = [job for part in parts for job in part.jobs]
+    study = make_study(
+        str(plan.get("study") or name),
+        runs,
+        jobs,
+        about=(parts[0].about or None) if parts else None,
+        command=AND.join(part.command for part in parts if part.command) or None,
+    )
+    return replace(study, parts=parts, notes=notes + study.notes)
 
 
 def read_run(folder: Path) -> StudyRun:
@@ -182,6 +196,12 @@ def read_run(folder: Path) -> StudyRun:
         link=str(folder.resolve()),
         folder=folder,
     )
+
+
+def identities(run: StudyRun) -> list[str | frozenset[str]]:
+    """What a planned job's identity may be for it to be this run: by settings, by words."""
+    words = frozenset(effective(run.overrides))
+    return [settings_key(run.config), words] if run.config else [words]
 
 
 def natural(words: Sequence[str]) -> list[list[tuple[float, str]]]:

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from facegeo.settings import effective, with_effect
+from facegeo.settings import but_for_the_seed, effective, variant_key
 from facegeo.studies.runs import Study, StudyRun
+from facegeo.study_plan import Job
 
-Job = tuple[str, ...]
 ABSENT = object()
 
 
@@ -22,7 +22,7 @@ class Variant:
     Attributes:
         name: As the study calls it, or by what differs.
         runs: In any state, one a seed.
-        jobs: Overrides of its jobs in the plan.
+        jobs: Of the plan.
     """
 
     name: str
@@ -37,16 +37,17 @@ class Variant:
     @property
     def planned(self) -> int:
         """How many seeds it is to have: those in the plan, or without a plan those begun."""
-        return max(len(self.jobs), len(self.runs))
+        seeds = {job.seed for job in self.jobs} | {run.seed for run in self.runs}
+        return max(len(seeds - {None}), min(1, len(seeds)))
 
 
 def find_variants(study: Study) -> list[Variant]:
     """Group a study's runs and jobs, in the order of the plan."""
     groups: dict[str, tuple[list[StudyRun], list[Job]]] = {}
-    homes: dict[frozenset[str], str] = {}  # overrides but for the seed -> group
+    homes = {_choices(job.words): job.variant for job in study.plan if job.variant}
     for run in study.runs:
         if run.config:
-            key = json.dumps(settings(run), sort_keys=True, default=str)
+            key = variant_key(run.config, run.overrides)
             groups.setdefault(key, ([], []))[0].append(run)
             if run.overrides:
                 homes.setdefault(_choices(run.overrides), key)
@@ -55,7 +56,8 @@ def find_variants(study: Study) -> list[Variant]:
         groups.setdefault(key, ([], []))[0].append(run)
     order: dict[str, int] = {}
     for number, job in enumerate(study.plan):
-        key = homes.setdefault(_choices(job), f"{sorted(_choices(job))}")
+        choices = _choices(job.words)
+        key = job.variant or homes.setdefault(choices, f"{sorted(choices)}")
         groups.setdefault(key, ([], []))[1].append(job)
         order.setdefault(key, number)
     found = sorted(groups, key=lambda key: order.get(key, len(study.plan)))
@@ -67,19 +69,8 @@ def find_variants(study: Study) -> list[Variant]:
 
 
 def settings(run: StudyRun) -> dict[str, Any]:
-    """Settings of a run that matter but for the seed, which also stands where it is pointed to."""
-    found, chosen = with_effect(run.config), {word.split("=")[0] for word in run.overrides}
-    return {
-        key: value
-        for key, value in found.items()
-        if key != "seed" and (key.split(".")[-1] != "seed" or key in chosen)
-    }
-
-
-def job_seed(job: Sequence[str]) -> int | None:
-    """The seed that a job's overrides choose."""
-    texts = [word.split("=", 1)[1] for word in job if word.startswith("seed=")]
-    return int(texts[-1]) if texts and texts[-1].lstrip("-").isdigit() else None
+    """Settings of a run that matter but for the seed."""
+    return but_for_the_seed(run.config, run.overrides)
 
 
 def differing(nodes: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -107,7 +98,7 @@ def _names(study: Study, groups: Sequence[tuple[Sequence[StudyRun], Sequence[Job
     by_key = _by_what_differs(groups)
     names = []
     for (runs, jobs), plain in zip(groups, by_key, strict=True):
-        words = next((run.overrides for run in runs), None) or next(iter(jobs), ())
+        words = _words(runs, jobs)
         run = next((run for run in runs if run.config), None)
         fits = (
             label.get("name", plain)
@@ -129,7 +120,7 @@ def _by_what_differs(groups: Sequence[tuple[Sequence[StudyRun], Sequence[Job]]])
     chosen = [
         dict(
             word.lstrip("+").split("=", 1)
-            for word in effective(runs[0].overrides if runs else jobs[0])
+            for word in effective(_words(runs, jobs))
             if "=" in word and not word.startswith("seed=")
         )
         for runs, jobs in groups
@@ -141,6 +132,11 @@ def _by_what_differs(groups: Sequence[tuple[Sequence[StudyRun], Sequence[Job]]])
     if len(set(names)) < len(names) and all(runs and runs[0].config for runs, _ in groups):
         names = _named([settings(runs[0]) for runs, _ in groups])
     return names
+
+
+def _words(runs: Sequence[StudyRun], jobs: Sequence[Job]) -> tuple[str, ...]:
+    """How the last command said it, or else how a run was asked for."""
+    return next((job.words for job in jobs), ()) or next((run.overrides for run in runs), ())
 
 
 def _named(nodes: Sequence[Mapping[str, Any]]) -> list[str]:

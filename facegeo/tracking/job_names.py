@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from facegeo.paths import PLAN
+from facegeo.study_plan import read_parts
 
 LONGEST_TAG, LONGEST_NAME = 64, 128  # what W&B's server takes
 
@@ -27,8 +28,9 @@ def set_apart(folder: Path, config: Mapping[str, Any]) -> list[str]:
     plan = folder.parent / PLAN
     if not (config.get("study") and plan.is_file()):
         return []
-    own = (config.get("record") or {}).get("overrides") or ()
-    return what_differs(own, json.loads(plan.read_text())["jobs"])
+    own = tuple((config.get("record") or {}).get("overrides") or ())
+    parts = [[job.words for job in part.jobs] for part in read_parts(json.loads(plan.read_text()))]
+    return what_differs(own, next((jobs for jobs in parts if own in jobs), []))
 
 
 def title(folder: Path, config: Mapping[str, Any]) -> str:

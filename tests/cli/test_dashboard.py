@@ -24,7 +24,7 @@ def test_every_shipped_study_can_be_compared() -> None:
 
 def test_a_study_of_ones_own_is_read_from_its_folder(tmp_path: Path) -> None:
     jobs = [["data=lfpw", f"+a.b={value}", f"seed={seed}"] for value in "12" for seed in "01"]
-    plan = {"study": "mine", "jobs": jobs}
+    plan = {"study": "mine", "parts": [{"jobs": jobs}]}
     (tmp_path / "plan.json").write_text(json.dumps(plan))
     study = compared(str(tmp_path))
     assert (study.name, study.keys, study.measure) == ("mine", ("a.b",), "error_pct")

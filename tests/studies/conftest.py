@@ -80,10 +80,11 @@ def keep_run(tmp_path: Path) -> KeepRun:
 
 @pytest.fixture
 def keep_plan(tmp_path: Path) -> Callable[..., None]:
-    """Writes the plan of the study in ``tmp_path/study``."""
+    """Writes the plan of the study in ``tmp_path/study``: one command, its jobs by their words."""
 
-    def keep(*jobs: list[str], **more: object) -> None:
+    def keep(*jobs: list[str], study: str | None = None, **more: object) -> None:
         (tmp_path / "study").mkdir(exist_ok=True)
-        (tmp_path / "study" / "plan.json").write_text(json.dumps({"jobs": jobs} | more))
+        plan = {"study": study, "parts": [{"jobs": jobs} | more]}
+        (tmp_path / "study" / "plan.json").write_text(json.dumps(plan))
 
     return keep

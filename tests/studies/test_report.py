@@ -118,7 +118,7 @@ def test_several_studies_share_a_page_with_contents(
     (keep_run("x", 0, errors={"stage1": 1.0})).rename(tmp_path / "x")
     other.mkdir()
     (tmp_path / "x").rename(other / "x")
-    (other / "plan.json").write_text('{"study": "b/other", "jobs": []}')
+    (other / "plan.json").write_text('{"study": "b/other", "parts": [{"jobs": []}]}')
     written = write_report([study, other])
     assert written == tmp_path / "report.html"
     read = Reader(written.read_text(encoding="utf-8"))

@@ -6,6 +6,7 @@ import pytest
 
 from facegeo.errors import UserError
 from facegeo.studies.runs import make_study, natural, read_folder, read_run
+from facegeo.study_plan import Job
 
 Keep = Callable[..., Path]
 
@@ -24,7 +25,7 @@ def test_a_study_is_read_in_the_order_of_its_plan(
     study = read_folder(tmp_path / "study")
     assert (study.name, study.command) == ("a/study", "facegeo-train -m x")
     assert [run.overrides for run in study.runs] == [tuple(job) for job in jobs]
-    assert study.plan == tuple(tuple(job) for job in jobs)
+    assert [job.words for job in study.plan] == [tuple(job) for job in jobs]
     assert study.runs[0].metrics["test/stage1/error_pct"] == 1.0
     assert study.runs[0].link == str(tmp_path / "study" / "0.2-0")
 
@@ -84,7 +85,7 @@ def test_a_study_that_only_has_a_plan_is_read(
 ) -> None:
     keep_plan(["seed=0"], study="ccnn/shake")
     study = read_folder(tmp_path / "study")
-    assert (study.name, study.runs, study.plan) == ("ccnn/shake", (), (("seed=0",),))
+    assert (study.name, study.runs, study.plan) == ("ccnn/shake", (), (Job(("seed=0",), 0),))
 
 
 def test_of_a_run_made_twice_the_last_that_is_done_counts(keep_run: Keep) -> None:

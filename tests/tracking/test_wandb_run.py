@@ -19,7 +19,8 @@ CONFIG: dict[str, Any] = {
     "task": {"weights": {}},
     "record": {"experiment": "ccnn/tuned", "overrides": ["data=lfpw", "data.shake=0", "seed=0"]},
 }
-PLAN = {"jobs": [["data=lfpw", f"data.shake={s}", f"seed={n}"] for s in (0, 0.01) for n in (0, 1)]}
+JOBS = [["data=lfpw", f"data.shake={s}", f"seed={n}"] for s in (0, 0.01) for n in (0, 1)]
+PLAN = {"study": "ccnn/shake", "parts": [{"jobs": [["seed=7"]]}, {"jobs": JOBS}]}
 
 
 @dataclass
