@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,6 +29,7 @@ from facegeo.study_plan import Job, Part, read_parts, united, write_parts
 from facegeo.whole_file import write_whole
 
 JOBS = "jobs"
+LEFT = ("to do", "begun", "failed before", "to measure")
 SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 FAILED: list[str] = []
 """Folders of the jobs that failed in this process's sweep."""
@@ -58,29 +60,49 @@ class StudyCallback(Callback):
         part = planned(config)
         if part is not None:
             with locked(file.with_name(LOCK), wait=True):
-                parts = united(_known(file), part)
-                plan = write_parts(str(config.study), parts)
-                write_whole(file, json.dumps(plan, indent=1))
-        BEGUN.append(config)
+                _write_plan(file, str(config.study), united(_known(file), part))
+            BEGUN.append(config)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Show what became of every job, then the study's table and plots."""
-        from rich.console import Console
-        from rich.text import Text
-
-        BEGUN.clear()
-        outcomes = [Outcome(**json.loads(file.read_text())) for file in _outcomes(config)]
-        FAILED.extend(outcome.folder for outcome in outcomes if outcome.status == "failed")
-        Console().print(Text(summary(outcomes)), soft_wrap=True)
         if config.study is not None and not config.dry_run:
-            from facegeo.studies.report import write_report
+            _end_search(config)
+        tell(config)
 
-            study = Path(config.out) / str(config.study)
-            try:
-                write_report([study])
-            except Exception as error:  # Hydra would make a warning of it
-                FAILED.append(f"report of {study}")
-                print(f"no report: {error}; facegeo-report {study} tries again", file=sys.stderr)
+
+def tell(config: DictConfig) -> None:
+    """Show what became of the jobs of a sweep, then the study's table and plots."""
+    from rich.console import Console
+    from rich.text import Text
+
+    BEGUN.clear()
+    outcomes = [Outcome(**json.loads(file.read_text())) for file in _outcomes(config)]
+    FAILED.extend(outcome.folder for outcome in outcomes if outcome.status == "failed")
+    Console().print(Text(summary(outcomes)), soft_wrap=True)
+    if config.study is not None and not config.dry_run:
+        from facegeo.studies.report import write_report
+
+        study = Path(config.out) / str(config.study)
+        try:
+            write_report([study])
+        except Exception as error:  # Hydra would make a warning of it
+            FAILED.append(f"report of {study}")
+            print(f"no report: {error}; facegeo-report {study} tries again", file=sys.stderr)
+
+
+def tell_of_broken_off() -> None:
+    """Tell of the jobs of a sweep that its launcher did not bring to an end."""
+    if BEGUN and _outcomes(BEGUN[-1]):
+        tell(BEGUN[-1])
+
+
+def _end_search(config: DictConfig) -> None:
+    """Note that all trials of the last command were made, some perhaps of one and the same run."""
+    file = study_folder(config.out, config.study) / PLAN
+    first, *others = _known(file) or (Part(),)
+    if first.trials:
+        with locked(file.with_name(LOCK), wait=True):
+            _write_plan(file, str(config.study), [replace(first, trials=0), *others])
 
 
 def _outcomes(config: DictConfig) -> list[Path]:
@@ -92,6 +114,10 @@ def _known(file: Path) -> tuple[Part, ...]:
         return read_parts(json.loads(file.read_text()))
     except (OSError, ValueError):
         return ()
+
+
+def _write_plan(file: Path, study: str, parts: Sequence[Part]) -> None:
+    write_whole(file, json.dumps(write_parts(study, parts), indent=1))
 
 
 def planned(config: DictConfig) -> Part | None:
@@ -130,9 +156,9 @@ def _told(fixed: list[str]) -> str:
 
 
 def _about(config: DictConfig) -> dict[str, Any]:
-    return cast(
-        dict[str, Any], OmegaConf.to_container(config.about or OmegaConf.create(), resolve=True)
-    )
+    if not isinstance(config.about, DictConfig):  # none, or a mistake that a job will tell
+        return {}
+    return cast(dict[str, Any], OmegaConf.to_container(config.about, resolve=True))
 
 
 def _jobs(config: DictConfig, axes: dict[str, Any]) -> list[list[str]]:
@@ -171,7 +197,7 @@ def summary(outcomes: list[Outcome]) -> str:
         counts[outcome.status] = counts.get(outcome.status, 0) + 1
     lines = [f"{len(outcomes)} jobs: " + ", ".join(f"{n} {status}" for status, n in counts.items())]
     for outcome in outcomes:
-        if outcome.error or outcome.status in ("to do", "begun", "failed before"):
+        if outcome.error or outcome.status in LEFT:
             told = f": {outcome.error}" if outcome.error else ""
             lines.append(
                 f"  {outcome.status} {outcome.folder} ({' '.join(outcome.overrides)}){told}"

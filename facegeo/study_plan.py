@@ -53,7 +53,7 @@ class Part:
         command: What runs all of it.
         about: What the study's configuration says of it.
         jobs: To be done.
-        trials: Of a search: how many runs it is to have.
+        trials: Of a search: how many runs it is to have, 0 once all were made.
     """
 
     base: str = ""

@@ -20,6 +20,7 @@ from facegeo.procedures.results import METRICS
 from facegeo.run_folder import CONFIG, chosen, claim, in_sweep, overrides, plain, run_folder
 from facegeo.run_record import keep_overrides, read_record
 from facegeo.runner import run
+from facegeo.studies.about import about_faults
 from facegeo.study_callback import JOBS, Outcome
 from facegeo.whole_file import write_whole
 
@@ -41,7 +42,7 @@ def job(cfg: DictConfig) -> float | None:
     """
     _check(cfg)
     if cfg.dry_run:
-        _tell(Outcome(str(run_folder(cfg)), overrides(), _state(run_folder(cfg))))
+        _tell(Outcome(str(run_folder(cfg)), overrides(), _state(cfg, run_folder(cfg))))
         return None
     if not in_sweep():
         return _objective(cfg, run(cfg))
@@ -49,7 +50,7 @@ def job(cfg: DictConfig) -> float | None:
     outcome = Outcome(str(folder), overrides(), "stopped")
     try:
         with locked(folder / LOCK):
-            results = _finished(cfg, folder)
+            results = _left_out(cfg, folder)
         status = "done" if results is None else "done before"
         if results is None:
             results = run(cfg, _share_machine(cfg))
@@ -77,6 +78,8 @@ def _check(cfg: DictConfig) -> None:
         raise UserError(f"ablation={study} is a study of several runs; add -m to run them all")
     if type(cfg.seed) is not int or not 0 <= cfg.seed < 2**32:
         raise UserError(f"seed must be a whole number from 0 to 2^32 - 1, got {cfg.seed!r}")
+    for fault in about_faults(plain(cfg)["about"]).values():
+        raise UserError(fault)
     if isinstance(cfg.splits, str):
         raise UserError(f"splits must be a list such as [{cfg.splits}], got {cfg.splits}")
     if objective is None:
@@ -90,13 +93,20 @@ def _check(cfg: DictConfig) -> None:
         raise UserError("a search chooses each run by those before: there is no list to show")
 
 
+def _left_out(cfg: DictConfig, folder: Path) -> dict[str, float] | None:
+    """Metrics of a finished run, which now is as the last command asked for it."""
+    results = _finished(cfg, folder)
+    if results is not None:
+        claim(folder, plain(cfg))
+        keep_overrides(folder, overrides())
+    return results
+
+
 def _finished(cfg: DictConfig, folder: Path) -> dict[str, float] | None:
     """Metrics of a run that an earlier sweep finished."""
     if read_record(folder).get("status") != "done" or not (folder / METRICS).is_file():
         return None
     before = json.loads((folder / CONFIG).read_text())
-    claim(folder, plain(cfg))
-    keep_overrides(folder, overrides())
     found: dict[str, float] = json.loads((folder / METRICS).read_text())
     missing = [split for split in cfg.splits if not any(n.startswith(f"{split}/") for n in found)]
     others = read_record(folder).get("also_on", {})
@@ -109,10 +119,13 @@ def _finished(cfg: DictConfig, folder: Path) -> dict[str, float] | None:
     return None if missing or changed or coded[0] != coded[1] else found
 
 
-def _state(folder: Path) -> str:
+def _state(cfg: DictConfig, folder: Path) -> str:
+    """What a sweep would find, and so do."""
+    if _finished(cfg, folder) is not None:
+        return "done before"
     status = read_record(folder).get("status", "to do")
     begun = {"running": "begun", "stopped": "begun", "failed": "failed before"}
-    return "done before" if status == "done" else begun.get(status, status)
+    return begun.get(status, "to measure" if status == "done" else status)
 
 
 def _objective(cfg: DictConfig, results: dict[str, float]) -> float | None:

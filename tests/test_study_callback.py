@@ -69,6 +69,35 @@ def test_failed_jobs_are_known_and_told_whatever_their_names(
     assert "2 jobs: 1 failed, 1 done" in capsys.readouterr().out
 
 
+def test_outcomes_of_an_earlier_sweep_in_the_same_folder_are_forgotten(
+    tmp_path: Path, failed: list[str]
+) -> None:
+    (tmp_path / "jobs").mkdir()
+    told = json.dumps(Outcome("old", [], "failed", "why").__dict__)
+    (tmp_path / "jobs" / "00000.json").write_text(told)
+    StudyCallback().on_multirun_start(config(tmp_path))
+    StudyCallback().on_multirun_end(config(tmp_path))
+    assert failed == []
+
+
+def test_jobs_of_a_sweep_that_broke_off_are_told(
+    tmp_path: Path,
+    failed: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(study_callback, "BEGUN", [])
+    study_callback.tell_of_broken_off()
+    monkeypatch.setattr(study_callback, "BEGUN", [config(tmp_path)])
+    study_callback.tell_of_broken_off()
+    assert capsys.readouterr().out == ""  # no job got as far as an end
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "00000.json").write_text(json.dumps(Outcome("a", [], "done").__dict__))
+    study_callback.tell_of_broken_off()
+    study_callback.tell_of_broken_off()
+    assert capsys.readouterr().out == "1 jobs: 1 done\n"
+
+
 def test_a_report_that_can_not_be_written_is_a_failure(
     tmp_path: Path, failed: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -64,6 +64,7 @@ def test_a_sweep_is_planned_trained_once_reported_and_then_left_alone(
     }
     assert {file.suffix for file in (tmp_path / "mine").glob("report.*")} >= {".html", ".csv"}
     written = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("stage?.safetensors")}
+    assert "4 jobs: 4 to measure" in sweep(*SWEEP[:-1], "dry_run=true").stdout  # on test faces
     second = sweep(*SWEEP)
     assert "4 jobs: 4 done before" in second.stdout
     faces = Path(__file__).parent / "fixtures" / "landmarks"
@@ -215,6 +216,8 @@ def test_mistakes_are_told_before_a_training(
         ("seed=abc", r"seed must be a whole number from 0 to 2\^32 - 1, got 'abc'"),
         ("seed=-1", "seed must be a whole number from 0"),
         ("splits=val", r"splits must be a list such as \[val\], got val"),
+        ("about=hello", "about must hold keys such as question"),
+        ("about={rows: stage1}", r"about\.rows must be a list such as"),
         ("+trainer.max_steps=2", r"trainer\.max_steps is set by the training itself: lengths are"),
     ],
 )

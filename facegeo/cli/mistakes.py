@@ -41,6 +41,8 @@ NO_WRITING = (
     errno.ENOTDIR,
     errno.EEXIST,
 )
+# What launchers raise when one of their processes was killed: joblib's; submitit's.
+KILLED = ("TerminatedWorkerError", "BrokenProcessPool", "UncompletedJobError")
 # What libraries raise when they are built with a value that they can not use.
 REFUSALS = ("ValueError", "MisconfigurationException")
 
@@ -78,6 +80,11 @@ def _plain_message(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno in NO_WRITING:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror}; free some space, or choose another folder (out=...)"
+    if type(error).__name__ in KILLED:
+        return (
+            "a process of the launcher was killed, perhaps for lack of memory; the same command "
+            f"goes on with what is left ({type(error).__name__})"
+        )
     if plugin := UNKNOWN_PLUGIN.search(str(error)):
         return (
             f"hydra/{plugin['kind']}={plugin['name']} is not installed; "

@@ -1,9 +1,11 @@
 """``facegeo-train``."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from facegeo.cli.app import launch
+from facegeo.cli.app import INTERRUPTED, STOPPED, launch
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -17,6 +19,25 @@ def _train(cfg: "DictConfig") -> object:
 
 def main() -> None:
     """Train a model from the command line."""
+    with _telling_of_broken_off():
+        _launch()
+    if study := sys.modules.get("facegeo.study_callback"):
+        sys.exit(1 if study.FAILED else 0)  # W&B takes no bool
+
+
+@contextmanager
+def _telling_of_broken_off() -> Iterator[None]:
+    """Tell of a sweep's jobs also if its launcher dies, as when a process of it is killed."""
+    try:
+        yield
+    except BaseException as end:
+        study = sys.modules.get("facegeo.study_callback")
+        if study and not (isinstance(end, SystemExit) and end.code in (INTERRUPTED, STOPPED)):
+            study.tell_of_broken_off()
+        raise
+
+
+def _launch() -> None:
     launch(
         _train,
         "train",
@@ -32,5 +53,3 @@ def main() -> None:
         ],
         interrupted="interrupted; the same command goes on from its last checkpoint",
     )
-    if study := sys.modules.get("facegeo.study_callback"):
-        sys.exit(1 if study.FAILED else 0)  # W&B takes no bool

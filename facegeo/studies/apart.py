@@ -27,7 +27,9 @@ def apart(studies: Sequence[Study]) -> list[Study]:
 
 def _parts(study: Study) -> list[Study]:
     homes = {job.identity: place for place, part in enumerate(study.parts) for job in part.jobs}
-    open_to_all = [place for place, part in enumerate(study.parts) if part.trials or not part.base]
+    open_to_all = [
+        place for place, part in enumerate(study.parts) if part.trials is not None or not part.base
+    ]
     guests = open_to_all[0] if open_to_all else None
     runs: dict[int | None, list[StudyRun]] = {}
     for run in study.runs:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from facegeo.errors import UserError
+from facegeo.studies.about import sound
 from facegeo.studies.hindrances import hindrances
 from facegeo.studies.paper import Printed, paper_title, paper_values, printed
 from facegeo.studies.runs import Study, StudyRun
@@ -92,7 +93,8 @@ def compare(study: Study) -> Comparison:
 
     What is wrong in ``about`` becomes a note: a report must not fail for it after days of runs.
     """
-    about = study.about
+    about, faults = sound(study.about)
+    study = replace(study, about=about, notes=(*study.notes, *faults))
     done = [run for run in study.runs if run.status == "done"]
     variants = tuple(find_variants(study))
     names = [name for run in done for name in run.metrics]

@@ -15,6 +15,7 @@ from facegeo.study_plan import Job
 
 Facts = dict[str, str]
 Words = tuple[str, ...]
+UNMEASURED = "not measured"
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ def unfinished(comparison: Comparison) -> list[Unfinished]:
             status = _left(comparison, variant, run)
             if status is not None:
                 words = _whole(run.overrides, study, run.experiment)
+                if status.startswith(UNMEASURED):
+                    words = tuple(word for word in words if not word.startswith("splits="))
                 found.append(Unfinished(variant.name, run.seed, status, run.error, words, run.link))
         experiment = next((run.experiment for run in variant.runs if run.experiment), None)
         for job in _not_begun(variant):
@@ -65,14 +68,19 @@ def _left(comparison: Comparison, variant: Variant, run: StudyRun) -> str | None
     entries = [row.entry for row in comparison.rows if row.variant == variant and row.values]
     if not entries or any(comparison.metric(run, entry) is not None for entry in entries):
         return None
-    return f"not measured on {comparison.split}"
+    return f"{UNMEASURED} on {comparison.split}"
 
 
 def commands(comparison: Comparison, jobs: Iterable[Unfinished]) -> list[str]:
-    """What finishes a study: the command that started it, or one a job."""
-    if comparison.study.command:
-        return [comparison.study.command]
-    return [shlex.join(["facegeo-train", *job.job]) for job in jobs]
+    """What finishes a study: the command that started it, or one a job.
+
+    What is done and not measured needs commands of its own: those of before chose other splits.
+    """
+    jobs, command = list(jobs), comparison.study.command
+    unmeasured = [job for job in jobs if job.status.startswith(UNMEASURED)]
+    one_by_one = unmeasured if command else jobs
+    found = [shlex.join(["facegeo-train", *job.job]) for job in one_by_one]
+    return [command, *found] if command and len(unmeasured) < len(jobs) else found
 
 
 def done(comparison: Comparison) -> int:

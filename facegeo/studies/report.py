@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from facegeo.paths import PLAN
+from facegeo.studies.about import sound
 from facegeo.studies.apart import apart
 from facegeo.studies.comparison import Comparison, compare
 from facegeo.studies.facts import Unfinished, commands, facts, unfinished
@@ -55,7 +56,10 @@ def report_on(studies: Sequence[Study], out: Path, split: str | None = None) -> 
         split: Instead of the one that each study compares.
     """
     chosen = {} if split is None else {"split": split}
-    comparisons = [compare(replace(one, about={**one.about, **chosen})) for one in apart(studies)]
+    comparisons = [
+        compare(replace(one, about={**sound(one.about)[0], **chosen}) if chosen else one)
+        for one in apart(studies)
+    ]
     folder = out.parent
     files = {
         "md": "\n".join(_markdown(one, folder) for one in comparisons),
