@@ -83,6 +83,8 @@ def _set_up_logging() -> None:
     logging.getLogger("lightning").propagate = False  # it adds a handler of its own on import
     # Which accelerators it did not find, and tips to install other products.
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    # Our launchers' files are called as the plugins' own schemas are: not for the user to mend.
+    warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against")
     # Lightning 2.6 asks torch 2.13 in a way that the next torch will not know.
     warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
 

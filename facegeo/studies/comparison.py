@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -112,6 +113,8 @@ def compare(study: Study) -> Comparison:
         notes=(*study.notes, *doubts, *hindrances(done, split)),
     )
     rows = _bare_rows(bare)
+    if study.trials is not None:  # a search: the best first
+        rows.sort(key=lambda row: math.inf if row.spread.mean is None else row.spread.mean)
     wanted = about.get("baseline", FIRST)
     base = _find(rows, wanted)
     notes = list(bare.notes)

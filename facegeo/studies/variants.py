@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from facegeo.studies.runs import Study, StudyRun
 from facegeo.study_plan import Job
 
 ABSENT = object()
+LONG_NUMBER = re.compile(r"-?\d+\.\d{10,}")
+"""Such as 0.06999999999999999, which a sweep of 0.01 steps makes."""
 
 
 @dataclass(frozen=True)
@@ -149,10 +152,13 @@ def _named(nodes: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def show(value: object) -> str:
-    """A setting as short text."""
-    if isinstance(value, str):
-        return value
-    return json.dumps(value, default=str).replace('"', "")
+    """A setting as short text.
+
+    >>> show("0.06999999999999999"), show([1, "a"])
+    ('0.07', '[1, a]')
+    """
+    text = value if isinstance(value, str) else json.dumps(value, default=str).replace('"', "")
+    return f"{float(text):.6g}" if LONG_NUMBER.fullmatch(text) else text
 
 
 def _choices(overrides: Sequence[str]) -> frozenset[str]:

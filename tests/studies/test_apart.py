@@ -94,11 +94,12 @@ def test_a_run_of_older_defaults_takes_no_place_of_another(
 def test_a_search_takes_all_in_and_says_how_many_are_left(
     keep: Callable[..., Job], found: Callable[..., list[Study]]
 ) -> None:
-    for a in (1, 2, 3):
-        keep(f"{a}", 0, {"a": a})
+    for a, error in ((1, 2.0), (2, 1.0), (3, 3.0)):
+        keep(f"{a}", 0, {"a": a}, error)
     (study,) = found(Part("base", "", "search", ABOUT, (), trials=20))
     comparison = compare(study)
     assert facts(comparison)["Runs"] == "3 done, 17 planned"
+    assert [row.name for row in comparison.rows] == ["a=2", "a=1", "a=3"]  # the best first
     assert commands(comparison, unfinished(comparison)) == ["search"]
 
 
