@@ -108,7 +108,7 @@ def detail_table(comparison: Comparison) -> Table | None:
             cells.append(sum(values) / len(values) if values else None)
         rows.append(tuple(cells))
         printed = comparison.cells.get(row.name)
-        if isinstance(printed, dict) and comparison.measure in printed:
+        if isinstance(printed, dict) and {*printed} & {*columns.values()} - {comparison.measure}:
             numbers = (printed.get(end) for end in columns.values())
             rows.append((f"{row.name}, paper", *(None if n is None else float(n) for n in numbers)))
     title = f"{comparison.study.name}: all measures, means over the seeds"

@@ -1,6 +1,7 @@
 import csv
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,18 @@ def test_the_papers_other_measures_stand_below_ours(keep_run: Keep, tmp_path: Pa
     assert [row[0] for row in table.rows] == ["t0", "t0, paper", "t1", "t1, paper"]
     assert table.rows[1][table.columns.index("<20")] == 90.03
     assert table.rows[1][table.columns.index("med.")] is None  # not printed
+
+
+def test_the_papers_error_stands_beside_no_failure_rate(
+    comparison: Comparison, tmp_path: Path
+) -> None:
+    about = {**comparison.study.about, "measure": "fail10_pct"}
+    found = compare(replace(comparison.study, about=about))
+    assert [row.paper for row in found.rows] == [None, None, None]
+    table = detail_table(found)
+    assert table is not None
+    (paper,) = [row for row in table.rows if row[0] == "shake-, paper"]
+    assert paper[1:] == tuple(2.35 if name == "mean %" else None for name in table.columns[1:])
 
 
 def test_csv_has_full_numbers_and_runs_from_where_it_lies(
