@@ -1,5 +1,6 @@
 import csv
 import io
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -126,6 +127,21 @@ def test_latex_is_escaped_and_set_with_booktabs(comparison: Comparison) -> None:
     assert r"    a\_b=2 & 0/3 & -- & -- & -- & -- \\" in text
     assert text.count("rule") == 3
     assert text.count("{") == text.count("}")
+
+
+def test_latex_has_the_p_of_a_paired_t_test(keep_run: Keep, tmp_path: Path) -> None:
+    """Of two degrees of freedom p is 1 - t / sqrt(t^2 + 2): by hand."""
+    for seed, base in enumerate((1.0, 2.0, 4.0)):
+        near, far = (0.1, 0.3, 0.2)[seed], (1.0, 1.001, 0.999)[seed]
+        for a, error in (("0", base), ("near", base + near), ("far", base + far)):
+            keep_run(f"{a}{seed}", seed, {"a": a}, errors={"stage1": error})
+    text = latex(compare(read_folder(tmp_path / "study")))
+    p = 1 - math.sqrt(12) / math.sqrt(12 + 2)  # t is 0.2 / (0.1 / sqrt(3))
+    assert f"{p:.3f}" == "0.074"
+    (near_row,) = [line for line in text.splitlines() if "a=near" in line]
+    assert near_row.split(" & ")[4] == "0.074"
+    (far_row,) = [line for line in text.splitlines() if "a=far" in line]
+    assert far_row.split(" & ")[4] == "$<0.001$"
 
 
 @pytest.mark.parametrize(
