@@ -10,6 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from facegeo.checkpoint import load_model
+from facegeo.config_values import check_values
 from facegeo.data.coding import trained_coding
 from facegeo.data.lfpw import LFPWDataModule
 from facegeo.data.photo_folder import PhotoFolder
@@ -17,7 +18,7 @@ from facegeo.data.photoface import PhotofaceDataModule
 from facegeo.errors import UserError
 from facegeo.models.ccnn import Cascade
 from facegeo.reports import accelerator, device_of, report_for
-from facegeo.run_folder import claim, data_choice, eval_folder, plain
+from facegeo.run_folder import check_measured, claim, data_choice, eval_folder, plain
 from facegeo.studies.paper import paper_values
 from facegeo.tracking.job_logs import JobLogs
 
@@ -33,6 +34,8 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     Raises:
         UserError: For every mistake in configuration, checkpoint or data.
     """
+    check_values(plain(cfg))
+    check_measured(cfg)
     model, notes = load_model(cfg.checkpoint)
     data = instantiate(cfg.data)
     _check_kind(cfg, model, data)

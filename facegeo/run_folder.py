@@ -9,11 +9,11 @@ from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from facegeo.checkpoint import MODEL, find_model
 from facegeo.errors import UserError
-from facegeo.paths import study_folder
+from facegeo.paths import SHARED, SWEEPS, study_folder
 from facegeo.settings import settings_key, with_effect
 from facegeo.whole_file import write_whole
 
@@ -22,12 +22,46 @@ CONFIG = "config.json"
 
 
 def run_folder(cfg: DictConfig) -> Path:
-    """Folder of this run: named by the user, or by study, experiment, seed and config's hash."""
+    """Folder of this run: named by the user, or by study, experiment, seed and config's hash.
+
+    Raises:
+        UserError: If the study or the name is none, or what the run is to measure.
+    """
+    check_measured(cfg)
     folder = study_folder(cfg.out, cfg.study)
     if cfg.name is not None:
-        return folder / str(cfg.name)
+        return _named(folder, str(cfg.name))
     title = (chosen("experiment") or "train").replace("/", "-")
     return folder / f"{title}-seed{cfg.seed}-{config_hash(cfg)}"
+
+
+def check_measured(cfg: DictConfig) -> None:
+    """See that a run or an evaluation says what to measure, and that it is something.
+
+    Raises:
+        UserError: If ``splits`` is no list of words, ``also_on`` no data by name, or both empty.
+    """
+    splits, others = cfg.splits, cfg.get("also_on") or DictConfig({})
+    if not isinstance(splits, ListConfig) or not all(isinstance(one, str) for one in splits):
+        raise UserError(f"splits must be a list of val and test, such as [val], got {splits}")
+    nodes = others.values() if isinstance(others, DictConfig) else [None]
+    if not all(isinstance(node, DictConfig) for node in nodes):
+        raise UserError(
+            f"also_on must be data by name, as +data@also_on.strangers=lfpw gives, got {others}"
+        )
+    if not (splits or others):
+        raise UserError("splits=[] measures nothing: name val, test or both, such as splits=[val]")
+
+
+def _named(folder: Path, name: str) -> Path:
+    """The folder ``name`` in another, if it is in there and not what sweeps have."""
+    parts = Path(name).parts
+    if not parts or ".." in parts or Path(name).is_absolute() or parts[0] in (SHARED, SWEEPS):
+        raise UserError(
+            f"name must be that of a new folder in {folder}, such as my_run, and neither {SHARED} "
+            f"nor {SWEEPS}, got {name!r}"
+        )
+    return folder / name
 
 
 def config_hash(cfg: DictConfig) -> str:
@@ -90,7 +124,7 @@ def overrides() -> list[str]:
 def eval_folder(cfg: DictConfig) -> Path:
     """Folder of an evaluation: named by the user, or by checkpoint, data and a hash."""
     if cfg.name is not None:
-        return Path(cfg.out) / str(cfg.name)
+        return _named(Path(cfg.out), str(cfg.name))
     path = find_model(cfg.checkpoint)
     title = f"eval-{path.parent.name if path.name == MODEL else path.stem}-{data_choice()}"
     return Path(cfg.out) / f"{title}-{config_hash(cfg)}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from facegeo.checkpoint import MODEL, save_model
+from facegeo.config_values import check_values
 from facegeo.data.lfpw import LFPWDataModule
 from facegeo.data.photo_folder import PhotoFolder
 from facegeo.data.photoface import PhotofaceDataModule
@@ -49,6 +51,8 @@ def run(cfg: DictConfig, gpu: int | None = None) -> dict[str, float]:
         TakenError: In a sweep, if another process is at work in the run's folder.
     """
     folder = run_folder(cfg)
+    if not in_sweep():  # there the job's record tells it
+        check_values(plain(cfg))
     record = RunRecord(cfg.study, chosen("experiment"), cfg.seed, overrides())
     if getattr(rank_zero_only, "rank", 0):  # a process of DDP that the first one started
         return _train_and_measure(cfg, folder, record, _logs(cfg, folder), gpu)
@@ -67,6 +71,7 @@ def _logs(cfg: DictConfig, folder: Path) -> JobLogs:
 def _train_and_measure(
     cfg: DictConfig, folder: Path, record: RunRecord, logs: JobLogs, gpu: int | None
 ) -> dict[str, float]:
+    check_values(plain(cfg))
     seed_everything(cfg.seed, workers=True, verbose=False)
     data, model = instantiate(cfg.data), instantiate(cfg.model)
     if isinstance(data, PhotoFolder):
@@ -81,7 +86,7 @@ def _train_and_measure(
     record.data = {"title": data.title, "kind": type(data).__name__, "hash": data.content()}
     record.cost = model_costs(model)
     record.device = torch.cuda.get_device_name() if device_of(kind) == "cuda" else "cpu"
-    make_task, make_trainer = instantiate(cfg.task), instantiate(cfg.trainer)
+    make_task, make_trainer = _telling(instantiate(cfg.task)), instantiate(cfg.trainer)
     paper = paper_values(data.paper)
     where = {"default_root_dir": folder, "accelerator": kind} | _in_a_sweep(cfg, gpu)
 
@@ -89,7 +94,7 @@ def _train_and_measure(
         _check_trainer(cfg, options)
         try:
             built: Trainer = make_trainer(logger=logs.of_trainer(part), **where, **options)
-        except (MisconfigurationException, TypeError) as error:
+        except (MisconfigurationException, TypeError, ValueError) as error:
             raise UserError(f"trainer: {error}; change trainer=... or its keys") from error
         return built
 
@@ -113,6 +118,20 @@ def _train_and_measure(
         about |= {"size": data.size, "coding": data.coding}
     save_model(folder / MODEL, model, plain(cfg)["model"], {"results": results} | about | notes)
     return results
+
+
+def _telling(make_task: Any) -> Any:  # noqa: ANN401
+    """The task's maker, whose own makers, such as the optimizer's, tell what they refuse."""
+    makers = getattr(make_task, "keywords", {}).items()
+    own = {key: partial(_made, key, make) for key, make in makers if isinstance(make, partial)}
+    return partial(make_task, **own) if own else make_task
+
+
+def _made(key: str, make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    try:
+        return make(*args, **kwargs)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"task.{key}: {error}; change its keys") from error
 
 
 def _check_trainer(cfg: DictConfig, options: Mapping[str, Any]) -> None:

@@ -80,8 +80,6 @@ def _check(cfg: DictConfig) -> None:
         raise UserError(f"seed must be a whole number from 0 to 2^32 - 1, got {cfg.seed!r}")
     for fault in about_faults(plain(cfg)["about"]).values():
         raise UserError(fault)
-    if isinstance(cfg.splits, str):
-        raise UserError(f"splits must be a list such as [{cfg.splits}], got {cfg.splits}")
     if objective is None:
         return
     if not str(objective).startswith("val/") or "val" not in cfg.splits:

@@ -32,7 +32,7 @@ LAYERS = [
     {"export"},
     {"predict"},
     {"bench"},
-    {"run_folder", "run_keys", "run_record"},
+    {"config_values", "run_folder", "run_keys", "run_record"},
     {"reports", "study_callback"},
     {"runner", "evaluator"},
     {"sweep"},
@@ -45,7 +45,16 @@ STRANGERS = {
 }
 # Libraries that only some parts import.
 OWNERS = {
-    "hydra": {"runner", "evaluator", "sweep", "study_callback", "run_folder", "cli", "checkpoint"},
+    "hydra": {
+        "config_values",
+        "runner",
+        "evaluator",
+        "sweep",
+        "study_callback",
+        "run_folder",
+        "cli",
+        "checkpoint",
+    },
     "omegaconf": {"runner", "evaluator", "studies", "sweep", "study_callback", "run_folder", "cli"},
     "lightning": {
         "runner",

@@ -33,6 +33,7 @@ def keys(config: Compose, *overrides: str, content: str = "a") -> dict[str, str]
         "task.optimizer.lr=0.5",
         "trainer.precision=bf16-mixed",
         "trainer.devices=2",
+        "+trainer.strategy=ddp",
         "model.stages.stage1.label=image",
         "model.stages.stage1.net.dropout=0.5",
         "procedure.steps.stage1=5",

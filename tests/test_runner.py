@@ -190,6 +190,59 @@ def test_what_can_not_be_measured_is_told_before_training(
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["procedure.steps=5"],
+            r"procedure\.steps must be keys \{KEY: VALUE\}, each a whole numbe",
+        ),
+        (["data.batch_size=abc"], r"data\.batch_size must be a whole number, got 'abc'"),
+        (["task.scheduler=null"], r"task\.scheduler must be an object \(MakeScheduler\), got None"),
+        (["trainer.precision=foo"], r"trainer\.precision must be 64 or .* or null, got 'foo'"),
+        (["splits=null"], r"splits must be a list of val and test, such as \[val\], got None"),
+        (["splits=[5]"], r"splits must be a list .*, got \[5\]"),
+        (["splits=[]"], r"splits=\[\] measures nothing: name val, test or both"),
+        (["also_on=foo"], r"also_on must be data by name, .* got foo"),
+        (["+also_on.x=5"], r"also_on must be data by name, .* got \{'x': 5\}"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_a_value_of_the_wrong_kind_is_told_before_a_folder_is_made(
+    tiny_config: Compose, tmp_path: Path, overrides: list[str], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        run(tiny_config(f"out={tmp_path}", "name=run", *overrides))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["task.optimizer.lr=-1.0"], r"task\.optimizer: Invalid learning rate: -1\.0; change its"),
+        (["+task.optimizer.foo=1"], r"task\.optimizer: .* unexpected keyword argument 'foo'"),
+        (["+trainer.strategy=foo"], r"trainer: .*strategy='foo'.*; change trainer="),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_what_a_library_refuses_is_told_before_a_batch_is_trained(
+    tiny_config: Compose, tmp_path: Path, overrides: list[str], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        run(tiny_config(f"out={tmp_path}", "name=run", *overrides))
+    assert not list(tmp_path.rglob("last.ckpt"))
+
+
+def test_an_evaluation_is_told_its_mistakes_too(trained: Path, tiny_overrides: list[str]) -> None:
+    for word, message in (
+        ("data.eval_batch_size=abc", "data.eval_batch_size must be a whole number, got 'abc'"),
+        ("splits=null", "splits must be a list of val and test"),
+        ("name=../x", "name must be that of a new folder"),
+    ):
+        with pytest.raises(UserError, match=message):
+            evaluate(eval_config(trained, tiny_overrides, word))
+
+
 def eval_config(trained: Path, tiny_overrides: list[str], *overrides: str) -> DictConfig:
     data = [override for override in tiny_overrides if override.startswith("data")]
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
@@ -330,7 +383,7 @@ def test_test_faces_that_were_trained_on_are_not_measured(
     """Without a test list, the split says which faces were trained on."""
     one = [*normals[:3], f"out={tmp_path}", "data.test_list=null", "data.test_fraction=0.4"]
     options = ["experiment=casfne/paper", "trainer=smoke", "procedure.max_steps=1", "model.t=0"]
-    run(normals_config("train", *one, *options, "splits=[]", "name=run"))
+    run(normals_config("train", *one, *options, "splits=[val]", "name=run"))
     evaluate(eval_normals(tmp_path / "run", *one, "name=same"))
     other = eval_normals(tmp_path / "run", *one, "data.split_seed=5")
     with pytest.raises(UserError, match=r"split_seed: 0 there, 5 here.*have seen these test faces"):

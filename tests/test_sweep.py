@@ -232,6 +232,22 @@ def test_a_named_run_of_a_study_stands_in_it(tiny_config: Callable[..., DictConf
     assert run_folder(tiny_config("study=mine", "name=a", "out=runs")) == Path("runs/mine/a")
 
 
+@pytest.mark.parametrize("name", ["../x", "/tmp/x", "", ".", "a/../../x", "shared", "sweeps/x"])
+def test_a_run_stands_below_out_and_apart_from_what_sweeps_keep(
+    name: str, tiny_config: Callable[..., DictConfig]
+) -> None:
+    with pytest.raises(
+        UserError, match=r"name must be that of a new folder in runs, such as my_ru"
+    ):
+        run_folder(tiny_config(f"name='{name}'", "out=runs"))
+
+
+@pytest.mark.parametrize("out", ["null", "5"])
+def test_out_is_a_folder(out: str, tiny_config: Callable[..., DictConfig]) -> None:
+    with pytest.raises(UserError, match=r"out must be a folder \(a number in quotes\), got"):
+        run_folder(tiny_config(f"out={out}"))
+
+
 @pytest.mark.parametrize("study", ["../elsewhere", "/tmp/x", "", "shared", "sweeps/x"])
 def test_a_study_stands_below_out_and_apart_from_what_sweeps_keep(
     study: str, tiny_config: Callable[..., DictConfig]

@@ -18,21 +18,40 @@ if TYPE_CHECKING:
 def _dashboard(cfg: "DictConfig") -> None:
     import json
 
+    from facegeo.cli.typed import word
+    from facegeo.run_folder import plain
     from facegeo.tracking.dashboard import as_json, push, workspace
     from facegeo.whole_file import write_whole
 
-    chosen = shipped() if cfg.study is None else cfg.study
-    studies = [compared(name) for name in ([chosen] if isinstance(chosen, str) else chosen)]
-    if cfg.push:
-        print("\n".join(push(studies, cfg.project, cfg.entity)))
+    given = plain(cfg)
+    project = word("project", given["project"], "the name of a W&B project")
+    owner = given["entity"]
+    entity = None if owner is None else word("entity", owner, "a user or team of W&B, or null")
+    if not isinstance(given["push"], bool):
+        raise UserError(f"push must be true or false, got {given['push']!r}")
+    studies = [compared(name) for name in _chosen(given["study"])]
+    if given["push"]:
+        print("\n".join(push(studies, project, entity)))
         return
-    built = {s.name: as_json(workspace(s, cfg.project, cfg.entity or "")) for s in studies}
+    built = {s.name: as_json(workspace(s, project, entity or "")) for s in studies}
     text = json.dumps(built, indent=2) + "\n"
     if cfg.out is None:
         print(text, end="")
     else:
-        write_whole(Path(cfg.out), text)
+        write_whole(Path(str(cfg.out)), text)
         print(f"Workspaces of {', '.join(built)}: {cfg.out}")
+
+
+def _chosen(study: object) -> list[str]:
+    """Names of the studies to describe; those of ``conf/ablation`` where none is named."""
+    from facegeo.cli.typed import words
+
+    if study is None:
+        return shipped()
+    names = words("study", study, "a study of conf/ablation or a folder")
+    if not names:
+        raise UserError("study=[] names no study; study=null takes all of conf/ablation")
+    return names
 
 
 def shipped() -> list[str]:
@@ -70,17 +89,20 @@ def _of_file(file: Path) -> "Compared":
 
 
 def _of_folder(folder: Path) -> "Compared":
+    from facegeo.studies.comparison import compare
     from facegeo.studies.runs import read_folder
-    from facegeo.tracking.dashboard import Compared
+    from facegeo.tracking.dashboard import LAST, Compared
     from facegeo.tracking.job_names import what_differs
 
     study = read_folder(folder)
     jobs = [*(job.words for job in study.plan), *(run.overrides for run in study.runs)]
     words = (word for job in jobs for word in what_differs(job, jobs))
     keys = dict.fromkeys(word.partition("=")[0] for word in words)
-    normals = any("/t0/" in metric for run in study.runs for metric in run.metrics)
-    about = {"measure": "mean_deg" if normals else "error_pct", **study.about}
-    return Compared(study.name, about, _varied(keys))
+    found = compare(study)  # as the report does
+    measured = dict.fromkeys(row.entry for row in found.rows if row.values)
+    rows = list(measured) or study.about.get("rows") or [LAST]
+    told = {"split": found.split, "measure": found.measure, "rows": rows}
+    return Compared(study.name, {**study.about, **told}, _varied(keys))
 
 
 def _varied(keys: Iterable[str]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facegeo.cli.app import launch
@@ -18,15 +19,26 @@ VALUED = (
 
 
 def _report(cfg: "DictConfig") -> None:
-    from pathlib import Path
-
+    from facegeo.cli.typed import word, words
+    from facegeo.run_folder import plain
     from facegeo.studies.report import beside, report_on
     from facegeo.studies.sources import find_studies
 
-    studies = find_studies(cfg.studies, cfg.runs, cfg.wandb)
-    places = [cfg.wandb] if cfg.wandb and Path(cfg.wandb).is_dir() else [*cfg.studies, *cfg.runs]
+    given = plain(cfg)
+    folders = words("studies", given["studies"] or [], "a study's folder")
+    runs = words("runs", given["runs"] or [], "the folder of a finished run")
+    wandb = given["wandb"] and word("wandb", given["wandb"], "a folder or ENTITY/PROJECT")
+    split = given["split"] and word("split", given["split"], "val, test or other data, or null")
+    studies = find_studies(folders, runs, wandb)
+    places = [wandb] if wandb and Path(wandb).is_dir() else [*folders, *runs]
     known = [Path(place) for place in places if Path(place).is_dir()] or [Path()]
-    report_on(studies, Path(cfg.out) if cfg.out else beside(known), cfg.split)
+    report_on(studies, _without_ending(str(cfg.out)) if cfg.out else beside(known), split)
+
+
+def _without_ending(out: str) -> Path:
+    """What to write, without the ending that every one of the files adds."""
+    path = Path(out)
+    return path.with_suffix("") if path.suffix in (".html", ".md", ".csv", ".tex") else path
 
 
 def folders_as_override(words: Sequence[str]) -> list[str]:

@@ -23,6 +23,7 @@ from facegeo.models.ccnn import Cascade
 from facegeo.procedures.diagnose import label_noise, window_misses
 from facegeo.procedures.found_points import Found, find_points, mean_shape, measure
 from facegeo.procedures.results import keep_metrics, keep_table
+from facegeo.studies.paper import printed
 from facegeo.tables import stage_table
 from facegeo.whole_file import write_whole
 
@@ -46,7 +47,7 @@ def report_points(
         folder: Gets ``metrics.json``, and for each split a table (Markdown, CSV), the error of
             each image, pictures of found points, the error curve and the errors by stage.
         splits: Of "val" and "test".
-        paper: The paper's average error by stage, ``{value: ...}`` in %, drawn beside ours.
+        paper: The paper's average error by stage, ``{error_pct: ...}``, drawn beside ours.
         device: Where the cascade runs.
         console: Shows the table; None: the terminal.
 
@@ -112,7 +113,8 @@ def _draw(
         if name != "mean_shape"
     }
     ours = {name: error[None] for name, error in errors.items()}
-    beside = {name: cell["value"] for name, cell in (paper or {}).items() if name in ours}
+    cells = {name: printed(paper or {}, name, "error_pct") for name in ours}
+    beside = {name: cell.value for name, cell in cells.items() if cell}
     stage_plot(folder / f"{split}_stages.png", ours, title, beside)
     shown = torch.linspace(0, len(found.rows) - 1, min(SHOWN, len(found.rows))).long()
     images, corners = zip(*(_cutout(data, split, int(found.rows[i])) for i in shown), strict=True)

@@ -10,7 +10,15 @@ from urllib.parse import quote
 from facegeo.studies.comparison import Comparison, Row
 from facegeo.studies.facts import Unfinished, commands
 from facegeo.studies.runs import StudyRun
-from facegeo.studies.study_tables import decimals, label, relative, seeds, show_p, show_paper
+from facegeo.studies.study_tables import (
+    WEB,
+    decimals,
+    label,
+    relative,
+    seeds,
+    show_p,
+    show_paper,
+)
 from facegeo.tables import Table
 
 
@@ -94,7 +102,7 @@ def _link(run: StudyRun, folder: Path) -> str:
 
 def _to(link: str, text: str, folder: Path) -> str:
     address = relative(link, folder)
-    if not address.startswith("https://"):
+    if not address.startswith(WEB):
         address = f"{quote(address)}/"
     return f'<a href="{escape(address)}">{escape(text)}</a>'
 

@@ -50,11 +50,11 @@ def paper_title(section: str | None) -> str:
 
 
 def printed(cells: Mapping[str, Any], row: str, measure: str) -> Printed | None:
-    """The number of a row: its cell's ``measure``, or its only ``value``; None if there is none."""
+    """The number of a row, of this measure and no other; None if there is none."""
     cell = cells.get(row)
     if not isinstance(cell, Mapping):
         return None
-    value = cell.get(measure, cell.get("value"))
+    value = cell.get(measure)
     return None if value is None else Printed(float(value), bool(cell.get("certain", True)))
 
 

@@ -30,6 +30,8 @@ STATISTICS = (
     "the baseline, mean over the seeds that both have; p of a two-sided paired t-test over them, "
     "their number in brackets; of few seeds it says little, and it is not corrected for many rows."
 )
+WEB = ("https://", "http://")
+"""How an address begins; a W&B server of one's own may have no certificate."""
 DOUBT = "paper = as it prints, of its own data; (?) = its figure or text leave doubt."
 
 
@@ -108,7 +110,7 @@ def detail_table(comparison: Comparison) -> Table | None:
             cells.append(sum(values) / len(values) if values else None)
         rows.append(tuple(cells))
         printed = comparison.cells.get(row.name)
-        if isinstance(printed, dict) and comparison.measure in printed:
+        if isinstance(printed, dict) and {*printed} & {*columns.values()} - {comparison.measure}:
             numbers = (printed.get(end) for end in columns.values())
             rows.append((f"{row.name}, paper", *(None if n is None else float(n) for n in numbers)))
     title = f"{comparison.study.name}: all measures, means over the seeds"
@@ -168,7 +170,7 @@ def latex(comparison: Comparison) -> str:
 
 def relative(link: str, folder: Path) -> str:
     """A run's address, or its folder as seen from ``folder``."""
-    if link.startswith("https://"):
+    if link.startswith(WEB):
         return link
     return Path(os.path.relpath(link, folder.resolve())).as_posix()
 

@@ -56,7 +56,7 @@ class Compared:
     @property
     def metrics(self) -> list[str]:
         """Final metrics that are compared."""
-        return [f"{self.about.get('split', 'test')}/{row}/{self.measure}" for row in self.rows]
+        return [f"{self.about['split']}/{row}/{self.measure}" for row in self.rows]
 
 
 def workspace(study: Compared, project: str, entity: str = "") -> Workspace:
@@ -165,7 +165,8 @@ def _curves(study: Compared) -> list[PanelTypes]:
     if not study.of_points:
         names = [f"val/{row}/{study.measure}" for row in study.rows]
         return [_curve("fit", name) for name in [*names, "train/loss"]]
-    last = max(int(row.removeprefix("stage")) for row in study.rows)
+    shown = [row.removeprefix("stage") for row in study.rows]  # others, as mean_shape, learn not
+    last = max((int(number) for number in shown if number.isdigit()), default=len(STAGES))
     stages = [f"stage{number}" for number in range(1, last + 1)]
     names = [f"val/{study.measure}", "train/loss"]
     return [_curve(stage, name) for name in names for stage in stages]

@@ -41,9 +41,35 @@ def test_runs_of_no_study_are_compared(
     assert (tmp_path / "x.tex").is_file()
 
 
+def test_one_run_needs_no_brackets(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, study: Path
+) -> None:
+    (study / "run").rename(tmp_path / "run")
+    run(monkeypatch, f"runs={tmp_path}/run", f"out={tmp_path}/x")
+    assert (tmp_path / "x.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("out", "name"),
+    [("x.html", "x"), ("x.md", "x"), ("x.csv", "x"), ("x.tex", "x"), ("v1.2", "v1.2"), ("7", "7")],
+)
+def test_the_name_of_one_of_the_files_will_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, study: Path, out: str, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run(monkeypatch, str(study), f"out={out}")
+    wanted = {f"{name}.{ending}" for ending in ("html", "md", "csv", "tex")}
+    assert {file.name for file in tmp_path.iterdir() if file.is_file()} == wanted
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("studies=5",), "studies must be a study's folder (a number in quotes), or a list"),
+        (("studies=[5]",), "each of studies must be a study's folder (a number in quotes), got 5"),
+        (("runs=7",), "runs must be the folder of a finished run (a number in quotes), or"),
+        (("x", "wandb=5"), "wandb must be a folder or ENTITY/PROJECT (a number in quotes), got 5"),
+        (("x", "split=[val]"), "split must be val, test or other data, or null (a number"),
         ((), "there is nothing to report on: name folders of studies"),
         (("nowhere",), "nowhere is not the folder of a study"),
         (("runs=[nowhere]",), "nowhere holds no finished run"),
@@ -59,4 +85,6 @@ def test_mistakes_end_with_one_message(
     with pytest.raises(SystemExit) as end:
         run(monkeypatch, *arguments)
     assert end.value.code == 2
-    assert message in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1

@@ -46,7 +46,7 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 def whole(tiny_config: Compose, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tensor]:
     """Weights of a training that nothing disturbed."""
     folder = tmp_path_factory.mktemp("whole")
-    run(tiny_config(f"out={folder}", "name=run", "splits=[]"))
+    run(tiny_config(f"out={folder}", "name=run", "splits=[test]"))
     return weights(folder / "run")
 
 
@@ -55,7 +55,7 @@ def train(tiny_config: Compose, tmp_path: Path) -> Callable[..., dict[str, Tenso
     """Trains in the folder ``name`` and returns all weights; measures nothing."""
 
     def train_one(name: str, *overrides: str) -> dict[str, Tensor]:
-        run(tiny_config(f"out={tmp_path}", f"name={name}", "splits=[]", *overrides))
+        run(tiny_config(f"out={tmp_path}", f"name={name}", "splits=[test]", *overrides))
         return weights(tmp_path / name)
 
     return train_one
@@ -205,7 +205,7 @@ def test_a_training_that_is_killed_for_real(
     longer = "procedure.steps={stage1:12,stage2:400,stage3:8}"
     whole = train("whole", longer)
     call = "from facegeo.cli.train import main; main()"
-    arguments = [*tiny_overrides, f"out={tmp_path}", "name=killed", "splits=[]", longer]
+    arguments = [*tiny_overrides, f"out={tmp_path}", "name=killed", "splits=[test]", longer]
     command = [sys.executable, "-c", call, *arguments]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not (tmp_path / "killed" / "checkpoints" / "stage2" / "last.ckpt").is_file():

@@ -94,6 +94,8 @@ def test_cost_stands_against_error(keep_run: Keep, tmp_path: Path) -> None:
     first, second = traces(cost_plot(read(tmp_path)))
     assert (first.x, first.y, first.text) == ((5_000,), (8.5,), ("1,000 parameters",))
     assert (second.x, second.y) == ((9_000,), (7.0,))
+    assert first.error_y.array == (pytest.approx(math.sqrt(0.5)),)
+    assert (first.error_y.visible, second.error_y.visible) == (True, False)
 
 
 def test_a_run_without_a_model_costs_nobody_knows_what(keep_run: Keep, tmp_path: Path) -> None:

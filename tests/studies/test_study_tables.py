@@ -1,6 +1,8 @@
 import csv
 import io
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,6 +83,18 @@ def test_the_papers_other_measures_stand_below_ours(keep_run: Keep, tmp_path: Pa
     assert table.rows[1][table.columns.index("med.")] is None  # not printed
 
 
+def test_the_papers_error_stands_beside_no_failure_rate(
+    comparison: Comparison, tmp_path: Path
+) -> None:
+    about = {**comparison.study.about, "measure": "fail10_pct"}
+    found = compare(replace(comparison.study, about=about))
+    assert [row.paper for row in found.rows] == [None, None, None]
+    table = detail_table(found)
+    assert table is not None
+    (paper,) = [row for row in table.rows if row[0] == "shake-, paper"]
+    assert paper[1:] == tuple(2.35 if name == "mean %" else None for name in table.columns[1:])
+
+
 def test_csv_has_full_numbers_and_runs_from_where_it_lies(
     comparison: Comparison, tmp_path: Path
 ) -> None:
@@ -115,6 +129,21 @@ def test_latex_is_escaped_and_set_with_booktabs(comparison: Comparison) -> None:
     assert text.count("{") == text.count("}")
 
 
+def test_latex_has_the_p_of_a_paired_t_test(keep_run: Keep, tmp_path: Path) -> None:
+    """Of two degrees of freedom p is 1 - t / sqrt(t^2 + 2): by hand."""
+    for seed, base in enumerate((1.0, 2.0, 4.0)):
+        near, far = (0.1, 0.3, 0.2)[seed], (1.0, 1.001, 0.999)[seed]
+        for a, error in (("0", base), ("near", base + near), ("far", base + far)):
+            keep_run(f"{a}{seed}", seed, {"a": a}, errors={"stage1": error})
+    text = latex(compare(read_folder(tmp_path / "study")))
+    p = 1 - math.sqrt(12) / math.sqrt(12 + 2)  # t is 0.2 / (0.1 / sqrt(3))
+    assert f"{p:.3f}" == "0.074"
+    (near_row,) = [line for line in text.splitlines() if "a=near" in line]
+    assert near_row.split(" & ")[4] == "0.074"
+    (far_row,) = [line for line in text.splitlines() if "a=far" in line]
+    assert far_row.split(" & ")[4] == "$<0.001$"
+
+
 @pytest.mark.parametrize(
     ("p", "text"), [(None, "- (3)"), (0.0123, "0.012 (3)"), (0.0004, "<0.001 (3)")]
 )
@@ -126,13 +155,14 @@ def test_p_says_of_how_many_seeds(p: float | None, text: str) -> None:
     ("link", "seen"),
     [
         ("https://wandb.ai/me/facegeo/runs/1", "https://wandb.ai/me/facegeo/runs/1"),
+        ("http://localhost:8080/me/p/runs/1", "http://localhost:8080/me/p/runs/1"),
         ("javascript:alert(1)", "javascript:alert(1)"),
     ],
 )
 def test_only_an_address_is_left_as_it_is(tmp_path: Path, link: str, seen: str) -> None:
     found = relative(link, tmp_path)
     assert found.endswith(seen)
-    assert found.startswith("https://") or found.startswith("../")
+    assert found == seen if seen.startswith("http") else found.startswith("../")
 
 
 def test_each_known_measure_is_defined(comparison: Comparison) -> None:

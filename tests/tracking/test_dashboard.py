@@ -15,7 +15,9 @@ SIZES = Compared(
     ("model.stages.stage2.sizes", "data.augment.shake_sigma"),
 )
 DEPTH = Compared(
-    "casfne/depth", {"rows": ["last"], "measure": "mean_deg", "plots": ["panels"]}, ("model.t",)
+    "casfne/depth",
+    {"rows": ["last"], "measure": "mean_deg", "split": "test", "plots": ["panels"]},
+    ("model.t",),
 )
 
 
@@ -49,6 +51,16 @@ def test_every_refinement_has_its_curve_and_bar() -> None:
     shown = [p["config"]["metrics"] for p in bars]
     assert shown == [[f"summary_metrics.test/t{t}/mean_deg"] for t in range(6)]
     assert "Pictures" in view
+
+
+def test_what_learns_nothing_has_a_bar_and_no_curve() -> None:
+    about = {"rows": ["mean_shape", "stage2"], "measure": "error_pct", "split": "val"}
+    for rows, curves in ((["mean_shape", "stage2"], 2), (["mean_shape"], 3)):
+        view = panels(described(Compared("mine", about | {"rows": rows}, ())))
+        shown = [p["config"]["metrics"][0] for p in view["Final metrics"]]
+        assert "summary_metrics.val/mean_shape/error_pct" in shown
+        axes = [p["config"]["xAxis"] for p in view["While they learn"]]
+        assert axes == [f"stage{n}/batch" for n in range(1, curves + 1)] * 2
 
 
 @pytest.mark.parametrize(("study", "has"), [(SIZES, True), (DEPTH, False)])
