@@ -215,7 +215,7 @@ def test_mistakes_are_told_before_a_training(
     [
         ("seed=abc", r"seed must be a whole number from 0 to 2\^32 - 1, got 'abc'"),
         ("seed=-1", "seed must be a whole number from 0"),
-        ("splits=val", r"splits must be a list such as \[val\], got val"),
+        ("splits=val", r"splits must be a list of val and test, such as \[val\], got val"),
         ("about=hello", "about must hold keys such as question"),
         ("about={rows: stage1}", r"about\.rows must be a list such as"),
         ("+trainer.max_steps=2", r"trainer\.max_steps is set by the training itself: lengths are"),

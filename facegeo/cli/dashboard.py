@@ -89,20 +89,22 @@ def _of_file(file: Path) -> "Compared":
 
 
 def _of_folder(folder: Path) -> "Compared":
+    from facegeo.studies.apart import apart
     from facegeo.studies.comparison import compare
     from facegeo.studies.runs import read_folder
     from facegeo.tracking.dashboard import LAST, Compared
     from facegeo.tracking.job_names import what_differs
 
-    study = read_folder(folder)
+    whole = read_folder(folder)
+    study = apart([whole])[0]  # as the report does, of the last command's settings
     jobs = [*(job.words for job in study.plan), *(run.overrides for run in study.runs)]
     words = (word for job in jobs for word in what_differs(job, jobs))
     keys = dict.fromkeys(word.partition("=")[0] for word in words)
-    found = compare(study)  # as the report does
+    found = compare(study)
     measured = dict.fromkeys(row.entry for row in found.rows if row.values)
     rows = list(measured) or study.about.get("rows") or [LAST]
     told = {"split": found.split, "measure": found.measure, "rows": rows}
-    return Compared(study.name, {**study.about, **told}, _varied(keys))
+    return Compared(whole.name, {**study.about, **told}, _varied(keys))
 
 
 def _varied(keys: Iterable[str]) -> tuple[str, ...]:

@@ -9,20 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 from facegeo.checks import check_shape
+from facegeo.data.photometric import Photometric
 from facegeo.data.stream import seeded
 from facegeo.errors import UserError
 from facegeo.geometry.normals import flip as flip_normals
 from facegeo.geometry.normals import rotate_vectors
-
-if TYPE_CHECKING:
-    from facegeo.data.photometric import Photometric
 
 SHORTEST = 0.05
 """Opposite normals that meet in one pixel leave less than this, and no direction."""

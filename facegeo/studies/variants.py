@@ -128,6 +128,8 @@ def _by_what_differs(groups: Sequence[tuple[Sequence[StudyRun], Sequence[Job]]])
         )
         for runs, jobs in groups
     ]
+    if not groups:
+        return []
     if len(groups) == 1:
         runs = groups[0][0]
         return [(runs[0].experiment if runs else None) or "as configured"]

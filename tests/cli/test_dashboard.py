@@ -64,7 +64,7 @@ def test_a_study_of_ones_own_is_compared_as_its_report_does(
 
 
 def test_of_a_study_without_a_result_every_stage_is_shown(tmp_path: Path) -> None:
-    (tmp_path / "plan.json").write_text(json.dumps({"jobs": [["a=1"], ["a=2"]]}))
+    (tmp_path / "plan.json").write_text(json.dumps({"parts": [{"jobs": [["a=1"], ["a=2"]]}]}))
     assert compared(str(tmp_path)).metrics == [f"val/stage{n}/error_pct" for n in (1, 2, 3)]
 
 

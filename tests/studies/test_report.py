@@ -151,6 +151,12 @@ def test_a_study_without_a_finished_run_is_reported_as_such(
     assert "delete the study's plan.json" in capsys.readouterr().out
 
 
+def test_a_search_before_its_first_trial_is_reported(tmp_path: Path) -> None:
+    plan = {"study": "s", "parts": [{"jobs": [], "trials": 20, "command": "again"}]}
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    assert "0 of 20 runs are done" in write_report([tmp_path]).read_text()
+
+
 def test_a_split_may_be_chosen(study: Path, tmp_path: Path) -> None:
     written = report_on([read_folder(study)], tmp_path / "val", "val")
     assert "No finished run has measured val/.../error_pct." in written.read_text()
