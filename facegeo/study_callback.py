@@ -97,12 +97,15 @@ def tell_of_broken_off() -> None:
 
 
 def _end_search(config: DictConfig) -> None:
-    """Note that all trials of the last command were made, some perhaps of one and the same run."""
-    file = study_folder(config.out, config.study) / PLAN
-    first, *others = _known(file) or (Part(),)
-    if first.trials:
-        with locked(file.with_name(LOCK), wait=True):
-            _write_plan(file, str(config.study), [replace(first, trials=0), *others])
+    """Note that all trials of a search were made, some perhaps of one and the same run."""
+    if not OmegaConf.select(config, "hydra.sweeper.n_trials"):
+        return
+    part, file = planned(config), study_folder(config.out, config.study) / PLAN
+    if part is None:
+        return
+    with locked(file.with_name(LOCK), wait=True):
+        parts = [replace(one, trials=0) if one.base == part.base else one for one in _known(file)]
+        _write_plan(file, str(config.study), parts)
 
 
 def _outcomes(config: DictConfig) -> list[Path]:

@@ -11,7 +11,8 @@ from facegeo import study_callback
 from facegeo.errors import UserError
 from facegeo.paths import conf_dir
 from facegeo.study_callback import Outcome, StudyCallback, summary
-from facegeo.study_plan import Part
+from facegeo.study_plan import Part, read_parts, write_parts
+from facegeo.whole_file import write_whole
 
 
 @pytest.mark.parametrize("study", ["../elsewhere", "shared"])
@@ -96,6 +97,21 @@ def test_jobs_of_a_sweep_that_broke_off_are_told(
     study_callback.tell_of_broken_off()
     study_callback.tell_of_broken_off()
     assert capsys.readouterr().out == "1 jobs: 1 done\n"
+
+
+def test_a_search_that_came_to_its_end_has_no_trials_left(
+    tmp_path: Path, failed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "mine" / "plan.json"
+    parts = [Part("other", trials=5), Part("this", trials=3)]
+    write_whole(file, json.dumps(write_parts("mine", parts)))
+    monkeypatch.setattr(study_callback, "planned", lambda config: parts[1])
+    searched = config(tmp_path, "mine")
+    StudyCallback().on_multirun_end(searched)
+    assert [part.trials for part in read_parts(json.loads(file.read_text()))] == [5, 3]  # a grid
+    searched.hydra.sweeper = {"n_trials": 3}
+    StudyCallback().on_multirun_end(searched)
+    assert [part.trials for part in read_parts(json.loads(file.read_text()))] == [5, 0]
 
 
 def test_a_report_that_can_not_be_written_is_a_failure(
