@@ -68,14 +68,14 @@ def _hints(target: object) -> dict[str, Any]:
     """Types of the named arguments of what ``target`` names, as far as they are known."""
     try:
         parameters = inspect.signature(get_object(str(target)), eval_str=True).parameters.values()
-    except Exception:  # Hydra tells of it when it builds the object
+        return {
+            one.name: one.annotation if one.default is not None else one.annotation | None
+            for one in parameters
+            if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
+            and one.annotation is not one.empty
+        }
+    except Exception:  # of an object that Hydra will tell of, or with odd annotations
         return {}
-    return {
-        one.name: one.annotation if one.default is not None else one.annotation | None
-        for one in parameters
-        if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
-        and one.annotation is not one.empty
-    }
 
 
 def _wanted(value: object, hint: Any) -> str:  # noqa: ANN401

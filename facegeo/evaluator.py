@@ -16,9 +16,10 @@ from facegeo.data.lfpw import LFPWDataModule
 from facegeo.data.photo_folder import PhotoFolder
 from facegeo.data.photoface import PhotofaceDataModule
 from facegeo.errors import UserError
+from facegeo.job_checks import check_measured
 from facegeo.models.ccnn import Cascade
 from facegeo.reports import accelerator, device_of, report_for
-from facegeo.run_folder import check_measured, claim, data_choice, eval_folder, plain
+from facegeo.run_folder import claim, data_choice, eval_folder, plain
 from facegeo.studies.paper import paper_values
 from facegeo.tracking.job_logs import JobLogs
 

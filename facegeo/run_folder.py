@@ -9,10 +9,11 @@ from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from facegeo.checkpoint import MODEL, find_model
 from facegeo.errors import UserError
+from facegeo.job_checks import check_measured
 from facegeo.paths import SHARED, SWEEPS, study_folder
 from facegeo.settings import settings_key, with_effect
 from facegeo.whole_file import write_whole
@@ -33,24 +34,6 @@ def run_folder(cfg: DictConfig) -> Path:
         return _named(folder, str(cfg.name))
     title = (chosen("experiment") or "train").replace("/", "-")
     return folder / f"{title}-seed{cfg.seed}-{config_hash(cfg)}"
-
-
-def check_measured(cfg: DictConfig) -> None:
-    """See that a run or an evaluation says what to measure, and that it is something.
-
-    Raises:
-        UserError: If ``splits`` is no list of words, ``also_on`` no data by name, or both empty.
-    """
-    splits, others = cfg.splits, cfg.get("also_on") or DictConfig({})
-    if not isinstance(splits, ListConfig) or not all(isinstance(one, str) for one in splits):
-        raise UserError(f"splits must be a list of val and test, such as [val], got {splits}")
-    nodes = others.values() if isinstance(others, DictConfig) else [None]
-    if not all(isinstance(node, DictConfig) for node in nodes):
-        raise UserError(
-            f"also_on must be data by name, as +data@also_on.strangers=lfpw gives, got {others}"
-        )
-    if not (splits or others):
-        raise UserError("splits=[] measures nothing: name val, test or both, such as splits=[val]")
 
 
 def _named(folder: Path, name: str) -> Path:

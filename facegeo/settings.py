@@ -77,7 +77,7 @@ def but_for_the_seed(config: object, words: Iterable[str]) -> dict[str, Any]:
         config: Plain.
         words: Overrides; what they choose is no copy of the seed.
     """
-    chosen = {word.split("=")[0] for word in words}
+    chosen = {word.split("=")[0].lstrip("+") for word in words}
     return {
         key: value
         for key, value in with_effect(config).items()

@@ -22,7 +22,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from facegeo.errors import UserError
 from facegeo.folder_lock import LOCK, locked
+from facegeo.job_checks import check_job
 from facegeo.paths import PLAN, study_folder
 from facegeo.settings import effective, settings_key, variant_key
 from facegeo.study_plan import Job, Part, read_parts, united, write_parts
@@ -56,12 +58,13 @@ class StudyCallback(Callback):
             file.unlink()
         if config.study is None or config.dry_run:
             return
-        file = study_folder(config.out, config.study) / PLAN
-        part = planned(config)
-        if part is not None:
-            with locked(file.with_name(LOCK), wait=True):
-                _write_plan(file, str(config.study), united(_known(file), part))
-            BEGUN.append(config)
+        try:
+            part, file = planned(config), study_folder(config.out, config.study) / PLAN
+        except (HydraException, OmegaConfBaseException, UserError):  # told before the first job
+            return
+        with locked(file.with_name(LOCK), wait=True):
+            _write_plan(file, str(config.study), united(_known(file), part))
+        BEGUN.append(config)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Show what became of every job, then the study's table and plots."""
@@ -101,8 +104,6 @@ def _end_search(config: DictConfig) -> None:
     if not OmegaConf.select(config, "hydra.sweeper.n_trials"):
         return
     part, file = planned(config), study_folder(config.out, config.study) / PLAN
-    if part is None:
-        return
     with locked(file.with_name(LOCK), wait=True):
         parts = [replace(one, trials=0) if one.base == part.base else one for one in _known(file)]
         _write_plan(file, str(config.study), parts)
@@ -123,12 +124,18 @@ def _write_plan(file: Path, study: str, parts: Sequence[Part]) -> None:
     write_whole(file, json.dumps(write_parts(study, parts), indent=1))
 
 
-def planned(config: DictConfig) -> Part | None:
-    """What the command asks for; None where a value has no place: Hydra will tell of it.
+def planned(config: DictConfig) -> Part:
+    """What the command asks for.
 
     Args:
         config: Of the sweep, without what its axes choose.
+
+    Raises:
+        HydraException: If a value has no place.
+        OmegaConfBaseException: If one is missing.
+        UserError: If one is a mistake in any job.
     """
+    check_job(config)
     axes = dict(config.hydra.sweeper.get("params") or {})
     words = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
     fixed = [
@@ -136,18 +143,13 @@ def planned(config: DictConfig) -> Part | None:
         for word in words
         if not word.is_sweep_override() and word.get_key_element() not in {*axes, "seed"}
     ]
-    try:
-        base = _base(config, fixed)
-        jobs = [_job(config, job) for job in _jobs(config, axes)]
-    except (HydraException, OmegaConfBaseException):
-        return None
     searched = config.hydra.sweeper.get("_target_") != SWEEPER
     return Part(
-        base=base,
+        base=_base(config, fixed),
         told=_told(fixed),
         command=shlex.join(["facegeo-train", *sys.argv[1:]]),
         about=_about(config),
-        jobs=tuple(jobs),
+        jobs=tuple(_job(config, job) for job in _jobs(config, axes)),
         trials=config.hydra.sweeper.get("n_trials") if searched else None,
     )
 
@@ -178,13 +180,15 @@ def _base(config: DictConfig, fixed: list[str]) -> str:
     if not config.hydra.runtime.choices.get("ablation"):
         return ""
     load = GlobalHydra.instance().config_loader().load_configuration
-    return variant_key(_plain(load(config.hydra.job.config_name, fixed, RunMode.MULTIRUN)), ())
+    loaded = load(config.hydra.job.config_name, fixed, RunMode.MULTIRUN)
+    return variant_key(_plain(loaded), fixed)
 
 
 def _job(config: DictConfig, words: list[str]) -> Job:
-    loaded = _plain(GlobalHydra.instance().config_loader().load_sweep_config(config, words))
-    seed = loaded["seed"] if isinstance(loaded["seed"], int) else None
-    return Job(tuple(words), seed, settings_key(loaded), variant_key(loaded, words))
+    loaded = GlobalHydra.instance().config_loader().load_sweep_config(config, words)
+    check_job(loaded)
+    plain = _plain(loaded)
+    return Job(tuple(words), plain["seed"], settings_key(plain), variant_key(plain, words))
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:

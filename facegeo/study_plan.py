@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from facegeo.settings import effective
@@ -51,7 +51,7 @@ class Part:
         base: Changes with all other settings; empty for studies without axes of their own.
         told: The words that make these settings, for people.
         command: What runs all of it.
-        about: What the study's configuration says of it.
+        about: What the study's configuration says of it; None: as the runs' do.
         jobs: To be done.
         trials: Of a search: how many runs it is to have, 0 once all were made.
     """
@@ -59,7 +59,7 @@ class Part:
     base: str = ""
     told: str = ""
     command: str | None = None
-    about: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, Any] | None = None
     jobs: tuple[Job, ...] = ()
     trials: int | None = None
 
@@ -87,14 +87,18 @@ def united(before: Sequence[Part], part: Part) -> tuple[Part, ...]:
 
 
 def _with(old: Part, new: Part) -> Part:
-    """A command's jobs, then those of earlier ones; and the commands that start them all."""
-    now, then = ({job.identity for job in part.jobs} for part in (new, old))
-    missing = tuple(job for job in old.jobs if job.identity not in now)
-    commands = [old.command] if old.command and then - now else []
+    """Jobs in the order they were first asked for; and the commands that start them all."""
+    latest = {job.identity: job for job in new.jobs}
+    now, then = set(latest), {job.identity for job in old.jobs}
+    jobs = new.jobs
+    if then - now:
+        jobs = (*(latest.pop(job.identity, job) for job in old.jobs), *latest.values())
+    commands = [old.command] if old.command and (then - now or old.trials) else []
     if new.command and (now - then or not commands):
         known = AND.join(commands).split(AND)
         commands += [new.command] if new.command not in known else []
-    return replace(new, jobs=new.jobs + missing, command=AND.join(commands) or None)
+    trials = old.trials if new.trials is None else new.trials
+    return replace(new, jobs=jobs, trials=trials, command=AND.join(commands) or None)
 
 
 def job_seed(words: Sequence[str]) -> int | None:

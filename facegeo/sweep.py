@@ -16,11 +16,11 @@ from omegaconf import DictConfig
 
 from facegeo.errors import UserError
 from facegeo.folder_lock import LOCK, TakenError, locked
+from facegeo.job_checks import check_job
 from facegeo.procedures.results import METRICS
 from facegeo.run_folder import CONFIG, chosen, claim, in_sweep, overrides, plain, run_folder
 from facegeo.run_record import keep_overrides, read_record
 from facegeo.runner import run
-from facegeo.studies.about import about_faults
 from facegeo.study_callback import JOBS, Outcome
 from facegeo.whole_file import write_whole
 
@@ -73,22 +73,10 @@ def job(cfg: DictConfig) -> float | None:
 
 def _check(cfg: DictConfig) -> None:
     """See that this is what the user means, before hours of training."""
-    study, objective = chosen("ablation"), cfg.objective
+    study = chosen("ablation")
     if study is not None and not in_sweep():
         raise UserError(f"ablation={study} is a study of several runs; add -m to run them all")
-    if type(cfg.seed) is not int or not 0 <= cfg.seed < 2**32:
-        raise UserError(f"seed must be a whole number from 0 to 2^32 - 1, got {cfg.seed!r}")
-    for fault in about_faults(plain(cfg)["about"]).values():
-        raise UserError(fault)
-    if objective is None:
-        return
-    if not str(objective).startswith("val/") or "val" not in cfg.splits:
-        raise UserError(
-            f"objective={objective} with splits={list(cfg.splits)}: a search must not see the "
-            "test faces; wanted a metric such as val/stage2/error_pct, and splits=[val]"
-        )
-    if cfg.dry_run:
-        raise UserError("a search chooses each run by those before: there is no list to show")
+    check_job(cfg)
 
 
 def _left_out(cfg: DictConfig, folder: Path) -> dict[str, float] | None:

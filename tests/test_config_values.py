@@ -50,6 +50,12 @@ class Toy:
     ) -> None: ...
 
 
+class Odd:
+    """Says with a function what it takes."""
+
+    def __init__(self, width: int, reduce: callable = None) -> None: ...  # type: ignore  # noqa: RUF013
+
+
 class Hidden:
     """Has a type that only type checkers know."""
 
@@ -105,6 +111,7 @@ def test_every_mistake_is_named_by_its_key() -> None:
 def test_what_is_not_known_is_left_to_the_object() -> None:
     check_values(toy(bare="x", rest="x", more="x", other="x"))
     check_values({"_target_": "toy_values.Hidden", "width": "x"})
+    check_values({"_target_": "toy_values.Odd", "width": "x"})
     check_values({"_target_": "toy_values.Gone", "width": "x"})
     check_values({"_target_": None, "width": "x"})
     check_values({"width": "x"})

@@ -43,6 +43,21 @@ def test_sweeps_beside_each_other_finish_the_study_together() -> None:
     assert {job.seed for job in merged.jobs} == {0, 1, 2, 3}
 
 
+def test_a_grid_forgets_no_search() -> None:
+    search = replace(part(command="search"), trials=40)
+    (merged,) = plan(search, part(0, command="grid"))
+    assert (merged.trials, merged.command, len(merged.jobs)) == (40, "search && grid", 1)
+    (ended,) = plan(replace(search, trials=0), part(0, command="grid"))
+    assert (ended.trials, ended.command) == (0, "grid")
+
+
+def test_jobs_keep_the_order_in_which_they_were_asked_for() -> None:
+    (merged,) = plan(part(2), part(0, 1))
+    assert [job.seed for job in merged.jobs] == [2, 0, 1]
+    (whole,) = plan(part(2), part(0, 1, 2))
+    assert [job.seed for job in whole.jobs] == [0, 1, 2]
+
+
 def test_a_job_said_in_other_words_is_the_same_job() -> None:
     (merged,) = plan(part(0, 1), part(0, 1, command="longer", words="experiment=the/default"))
     assert len(merged.jobs) == 2

@@ -26,15 +26,19 @@ def apart(studies: Sequence[Study]) -> list[Study]:
 
 
 def _parts(study: Study) -> list[Study]:
-    homes = {job.identity: place for place, part in enumerate(study.parts) for job in part.jobs}
+    homes: dict[str | frozenset[str], list[int | None]] = {}
+    for place, part in enumerate(study.parts):
+        for job in part.jobs:
+            homes.setdefault(job.identity, []).append(place)
     open_to_all = [
         place for place, part in enumerate(study.parts) if part.trials is not None or not part.base
     ]
     guests = open_to_all[0] if open_to_all else None
     runs: dict[int | None, list[StudyRun]] = {}
     for run in study.runs:
-        known = [key for key in identities(run) if key in homes]
-        runs.setdefault(homes[known[0]] if known else guests, []).append(run)
+        known = next((homes[key] for key in identities(run) if key in homes), [guests])
+        for home in known:  # commands may have jobs in common
+            runs.setdefault(home, []).append(run)
     several = len(study.parts) > 1
     found = [
         replace(
@@ -42,7 +46,7 @@ def _parts(study: Study) -> list[Study]:
             name=f"{study.name}: {part.told or 'as configured'}" if several else study.name,
             runs=tuple(runs.get(place, ())),
             plan=part.jobs,
-            about=part.about or study.about,
+            about=study.about if part.about is None else part.about,
             command=part.command,
             trials=part.trials,
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from facegeo.studies.comparison import Comparison
-from facegeo.studies.runs import Study, StudyRun
+from facegeo.studies.runs import Study, StudyRun, identities
 from facegeo.studies.variants import Variant
 from facegeo.study_plan import Job
 
@@ -56,7 +56,9 @@ def unfinished(comparison: Comparison) -> list[Unfinished]:
         for job in _not_begun(variant):
             words = _whole(job.words, study, experiment)
             found.append(Unfinished(variant.name, job.seed, "planned", None, words, None))
-    if (trials := (study.trials or 0) - len(study.runs)) > 0:
+    of_grids = {job.identity for job in study.plan}
+    tried = [run for run in study.runs if of_grids.isdisjoint(identities(run))]
+    if (trials := (study.trials or 0) - len(tried)) > 0:
         found.append(Unfinished("trials of a search", None, "planned", None, (), None, trials))
     return found
 

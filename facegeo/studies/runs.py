@@ -163,7 +163,7 @@ def planned(name: str, runs: Sequence[StudyRun], folder: Path | None) -> Study:
         str(plan.get("study") or name),
         runs,
         jobs,
-        about=(parts[0].about or None) if parts else None,
+        about=parts[0].about if parts else None,
         command=AND.join(part.command for part in parts if part.command) or None,
     )
     return replace(study, parts=parts, notes=notes + study.notes)

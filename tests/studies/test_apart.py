@@ -69,6 +69,15 @@ def test_runs_of_other_settings_have_a_table_with_baseline_of_their_own(
     assert page.count('<section id="a-study-data-smoke">') == 1
 
 
+def test_a_run_stands_with_every_command_that_asks_for_it(
+    keep: Callable[..., Job], found: Callable[..., list[Study]]
+) -> None:
+    jobs = tuple(keep(f"{a}", 0, {"a": a}) for a in (1, 2))
+    studies = found(Part("narrow", "a=1", "one", ABOUT, jobs[:1]), Part("", "", "all", ABOUT, jobs))
+    assert [len(study.runs) for study in studies] == [1, 2]
+    assert [unfinished(compare(study)) for study in studies] == [[], []]
+
+
 def test_jobs_are_found_whatever_their_words(
     keep: Callable[..., Job], found: Callable[..., list[Study]]
 ) -> None:
@@ -101,6 +110,9 @@ def test_a_search_takes_all_in_and_says_how_many_are_left(
     assert facts(comparison)["Runs"] == "3 done, 17 planned"
     assert [row.name for row in comparison.rows] == ["a=2", "a=1", "a=3"]  # the best first
     assert commands(comparison, unfinished(comparison)) == ["search"]
+    grid = (keep("4", 0, {"a": 4}), keep("5", 0, {"a": 5}))  # as well: no trials of the search
+    (study,) = found(Part("base", "", "search && grid", ABOUT, grid, trials=20))
+    assert facts(compare(study))["Runs"] == "5 done, 17 planned"
 
 
 def test_studies_of_one_name_are_told_apart(
