@@ -190,10 +190,14 @@ def _row_name(variant: Variant, entry: str, variants: int, entries: int) -> str:
 
 
 def _find(rows: Sequence[Row], wanted: object) -> Row | None:
-    """The row of that name, or whose only setting has that value; None wants none."""
+    """The row of that name, or whose only setting has that value; None wants none.
+
+    Of several variants of that name, as an axis that a user adds makes them, the first.
+    """
     if wanted == FIRST:
         return rows[0] if len(rows) > 1 else None
-    return next((row for row in rows if str(wanted) in _names(row)), None)
+    named = [row for row in rows if str(wanted) in _names(row)]
+    return next(iter(named or [row for row in rows if row.name.startswith(f"{wanted} (")]), None)
 
 
 def _names(row: Row) -> list[str]:

@@ -109,11 +109,10 @@ def _names(study: Study, groups: Sequence[tuple[Sequence[StudyRun], Sequence[Job
             if _fits(label.get("when") or {}, run, words)
         )
         names.append(str(next(fits, plain)))
-    again = Counter(names)
-    names = [
-        f"{name} ({plain})" if again[name] > 1 and plain != name else name
-        for name, plain in zip(names, by_key, strict=True)
-    ]
+    for name in [name for name, count in Counter(names).items() if count > 1]:
+        same = [place for place, other in enumerate(names) if other == name]
+        for place, plain in zip(same, _by_what_differs([groups[i] for i in same]), strict=True):
+            names[place] = f"{name} ({plain})" if plain != name else name
     again = Counter(names)
     return [f"{name} #{i}" if again[name] > 1 else name for i, name in enumerate(names, 1)]
 

@@ -136,3 +136,17 @@ def test_a_seed_that_was_measured_elsewhere_is_to_do(
     assert facts(comparison)["Runs"] == "1 done, 1 not measured on test"
     page = write_report([tmp_path / "study"]).read_text()
     assert "This study is incomplete: 1 of 2 runs are done." in page
+
+
+def test_an_axis_that_a_user_adds_leaves_labels_and_baseline(
+    keep_run: KeepRun, tmp_path: Path
+) -> None:
+    labels = [{"when": {"a": a}, "name": name} for a, name in ((1, "off"), (2, "on"))]
+    about = ABOUT | {"labels": labels, "baseline": "on"}
+    for a in (1, 2):
+        for b in (3, 4):
+            keep_run(f"{a}{b}", 0, {"a": a, "b": b}, about=about, errors={"stage1": a + b})
+    comparison = compare(read_folder(tmp_path / "study"))
+    names = [row.name for row in comparison.rows]
+    assert names == ["off (b=3)", "off (b=4)", "on (b=3)", "on (b=4)"]
+    assert comparison.baseline == "on (b=3)"
