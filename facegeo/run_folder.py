@@ -13,7 +13,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from facegeo.checkpoint import MODEL, find_model
 from facegeo.errors import UserError
-from facegeo.job_checks import check_measured
 from facegeo.paths import SHARED, SWEEPS, study_folder
 from facegeo.settings import settings_key, with_effect
 from facegeo.whole_file import write_whole
@@ -26,9 +25,8 @@ def run_folder(cfg: DictConfig) -> Path:
     """Folder of this run: named by the user, or by study, experiment, seed and config's hash.
 
     Raises:
-        UserError: If the study or the name is none, or what the run is to measure.
+        UserError: If the study or the name is none.
     """
-    check_measured(cfg)
     folder = study_folder(cfg.out, cfg.study)
     if cfg.name is not None:
         return _named(folder, str(cfg.name))

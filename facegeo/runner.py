@@ -24,6 +24,7 @@ from facegeo.data.photo_folder import PhotoFolder
 from facegeo.data.photoface import PhotofaceDataModule
 from facegeo.errors import UserError
 from facegeo.folder_lock import LOCK, TakenError, locked
+from facegeo.job_checks import check_measured
 from facegeo.paths import SHARED
 from facegeo.procedures.fit_normals import check_size
 from facegeo.procedures.shared_weights import SharedWeights
@@ -50,6 +51,7 @@ def run(cfg: DictConfig, gpu: int | None = None) -> dict[str, float]:
         UserError: For every mistake in configuration or data.
         TakenError: In a sweep, if another process is at work in the run's folder.
     """
+    check_measured(cfg)
     folder = run_folder(cfg)
     if not in_sweep():  # there the job's record tells it
         check_values(plain(cfg))

@@ -65,6 +65,7 @@ def test_json_is_all_that_is_printed(bench: Bench) -> None:
         ("compare=nowhere.json", "compare=nowhere.json can not be read"),
         ("compare=5", "compare=5 can not be read"),
         ("out=/", "out=/ is a folder, wanted a file's name"),
+        (f"out={__file__}/bench.json", "test_bench.py"),
         ("only=[casfn]", "only must be of ccnn, casfne, training, rendering"),
     ],
 )
@@ -74,4 +75,6 @@ def test_mistakes_end_with_one_message(
     with pytest.raises(SystemExit) as end:
         bench(argument)
     assert end.value.code == 2
-    assert message in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert message in told.err
+    assert told.out == ""  # nothing was measured for it

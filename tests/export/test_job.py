@@ -87,6 +87,21 @@ def test_a_cascade_that_came_out_different_is_not_kept(
     assert output.read_text() == "an earlier one"
 
 
+def test_an_output_that_can_not_be_is_told_before_the_work(
+    small_checkpoint: tuple[Path, Cascade],
+    data: LFPWDataModule,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def load(name: str) -> None:
+        pytest.fail("a model was loaded")
+
+    monkeypatch.setattr(job, "load_model", load)
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):  # the command explains it
+        export_model(Order(str(small_checkpoint[0]), output=tmp_path / "file" / "x.onnx"), data)
+
+
 def test_outputs_that_are_no_numbers_are_different() -> None:
     found = [parity.Difference("noise", 1, float("nan"), float("nan"))]
     for check in (parity.check_points, parity.check_normals):

@@ -35,6 +35,14 @@ def test_a_box_off_the_photo_and_points_that_are_no_numbers_are_no_mistake() -> 
     assert draw_points(GREY, [lost], ["0"]).shape == GREY.shape
 
 
+def test_a_face_far_to_the_right_of_a_wide_photo_is_drawn_where_it_is() -> None:
+    wide = np.full((200, 12000, 3), 128, np.uint8)
+    moved = Face((11700, 11800, 40, 140), STEPS + np.float32([11600, 0]))
+    columns = np.nonzero((draw_points(wide, [moved]) != wide).any(axis=(0, 2)))[0]
+    assert columns.min() > 11600
+    assert columns.max() > 11790
+
+
 def test_a_label_is_written_over_its_box() -> None:
     plain, labelled = draw_points(GREY, [face()]), draw_points(GREY, [face()], ["12"])
     rows, columns = np.nonzero((plain != labelled).any(axis=2))

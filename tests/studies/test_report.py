@@ -151,6 +151,15 @@ def test_a_study_without_a_finished_run_is_reported_as_such(
     assert "delete the study's plan.json" in capsys.readouterr().out
 
 
+def test_a_command_to_copy_stays_on_one_line(
+    keep_plan: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = "facegeo-train -m " + " ".join(f"some.long.key{n}=1" for n in range(20))
+    keep_plan(["seed=0"], command=command)
+    write_report([tmp_path / "study"])
+    assert f"To finish: {command}\n" in capsys.readouterr().out
+
+
 def test_a_search_before_its_first_trial_is_reported(tmp_path: Path) -> None:
     plan = {"study": "s", "parts": [{"jobs": [], "trials": 20, "command": "again"}]}
     (tmp_path / "plan.json").write_text(json.dumps(plan))

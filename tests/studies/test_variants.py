@@ -73,6 +73,15 @@ def test_labels_ask_for_settings(keep_run: Keep, when: dict[str, Any], labelled:
         assert names(make_study("x", [run])) == ["L" if name in labelled else "ccnn/tuned"]
 
 
+@pytest.mark.parametrize("plus", ["", "+", "++"])
+def test_a_part_s_own_seed_that_is_chosen_is_a_choice(keep_run: Keep, plus: str) -> None:
+    runs = []
+    for seed in (5, 6):
+        folder = keep_run(f"{seed}", 0, {"data.seed": seed}, overrides=[f"{plus}data.seed={seed}"])
+        runs.append(read_run(folder))
+    assert len(find_variants(make_study("x", runs))) == 2
+
+
 def test_a_label_that_fits_two_variants_is_told_apart(keep_run: Keep) -> None:
     about = {"labels": [{"when": {"task.a": 1}, "name": "L"}]}
     runs = [read_run(keep_run(f"{b}", 0, {"task.a": 1, "b": b}, about=about)) for b in (1, 2)]
