@@ -15,11 +15,12 @@ from facegeo.bench.onnx_session import generator_file, has_onnx, session
 from facegeo.bench.timing import Candidate
 from facegeo.models.casfne.fast import fast_generator
 from facegeo.models.casfne.generator import CasFNE
-from facegeo.models.packed import packed
 from facegeo.models.recorded import Recorded
 from facegeo.profile.generator import SIDE, profile_generator
 
 GROUP = "casfne"
+PREDICTS = "fast form"
+"""What ``facegeo-predict`` runs."""
 MATRIX = 8192
 """Side of the matrices that show what a GPU sustains in bfloat16."""
 
@@ -40,8 +41,7 @@ def cpu_cases(
     fast, macs = fast_generator(model), _macs(model, size)
     networks: dict[str, nn.Module] = {
         "published, eager": model,
-        "fast form": fast,
-        "fast form, packed": packed(fast),
+        PREDICTS: fast,
     }
     if compiled:
         networks["published, torch.compile"] = torch.compile(deepcopy(model))  # type: ignore[assignment]

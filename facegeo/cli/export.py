@@ -37,7 +37,7 @@ def main() -> None:
         "only if it is equal.",
         [
             "facegeo-export checkpoint=ccnn-lfpw",
-            "facegeo-export checkpoint=ccnn-lfpw data=lfpw data.root=DIR precision=int8",
+            "facegeo-export checkpoint=ccnn-lfpw data=lfpw data.root=DIR precision=fp16",
             "facegeo-export checkpoint=RUN format=torch_export output=model.pt2",
             "facegeo-export checkpoint=RUN t=2 size=256 precision=fp16",
         ],

@@ -32,8 +32,7 @@ from facegeo.export.scenes import face_squares, listed_scenes, noise_scenes
 from facegeo.models.ccnn import Cascade
 
 SUFFIX = {"onnx": ".onnx", "torch_export": ".pt2"}
-PRECISIONS = ("fp32", "fp16", "int8")
-CALIBRATION_FACES = 200
+PRECISIONS = ("fp32", "fp16")
 SQUARES = 4
 """Faces, and noise images, that a generator, which is slow, is compared on."""
 DEFAULT_SQUARE = 256
@@ -47,7 +46,7 @@ class Order:
     Attributes:
         checkpoint: Released name, model file or run's folder.
         format: "onnx" or "torch_export".
-        precision: "fp32" or "fp16"; "int8" for cascades in ONNX.
+        precision: "fp32" or "fp16".
         t: Refinements of a generator; None: as it was built.
         size: Side of a generator's images, px; None: any multiple of 32.
         output: File to write; None: named for the checkpoint, in the current folder.
@@ -79,9 +78,7 @@ class Order:
         if self.format not in SUFFIX:
             raise UserError(f"format must be onnx or torch_export, got {self.format}")
         if self.precision not in PRECISIONS:
-            raise UserError(f"precision must be fp32, fp16 or int8, got {self.precision}")
-        if self.precision == "int8" and self.format != "onnx":
-            raise UserError("precision=int8 is for format=onnx, got format=torch_export")
+            raise UserError(f"precision must be fp32 or fp16, got {self.precision}")
         self._check_numbers()
         self._check_output()
         missing = [name for name in ("onnx", "onnxruntime", "onnxscript") if not find_spec(name)]
@@ -114,8 +111,8 @@ def export_model(order: Order, data: object) -> Path:
 
     Args:
         order: What to export.
-        data: Lists of faces (``LFPWDataModule``): training faces calibrate int8, test faces are
-            compared.
+        data: Lists of faces (``LFPWDataModule``); the exported model is compared with PyTorch's
+            on the test faces.
 
     Returns:
         The file.
@@ -144,8 +141,6 @@ def _check_model(order: Order, model: nn.Module) -> None:
     if isinstance(model, Cascade):
         if order.t is not None or order.size is not None:
             raise UserError("t and size are for models of normals; leave them out with points")
-    elif order.precision == "int8":
-        raise UserError("precision=int8 is for models of points, got one of normals")
     elif order.t and not getattr(model, "t", 0):
         raise UserError(f"t must be 0 for a model built without refinements, got {order.t}")
 
@@ -155,10 +150,6 @@ def _export_cascade(
 ) -> None:
     program = cascade_program(cascade, half=order.precision == "fp16")
     file = _file(order, program, ["image", "boxes"], ["points"], metadata)
-    if order.precision == "int8":
-        from facegeo.export.int8 import in_int8
-
-        file = in_int8(file, listed_scenes(data, "train", CALIBRATION_FACES))
     with _on_trial(order.path, file) as trial:
         exported = OnnxCascade(trial) if order.format == "onnx" else ProgramCascade(trial)
         found = [

@@ -24,10 +24,8 @@ FindNormals = Callable[[Floats], tuple[Floats, ...]]
 
 WORST_PX, WORST_COMPONENT = 1e-3, 1e-4
 """Largest difference allowed in fp32: of a point, px; of a normal's component."""
-MEAN_PCT = {"fp16": 0.05, "int8": 0.5}
+MEAN_PCT = {"fp16": 0.05}
 """Mean difference of points allowed, in % of the box width."""
-NOISE_PCT = MEAN_PCT | {"int8": 3.0}
-"""The same where no face is: 8-bit ranges are those of faces."""
 MEAN_DEG = {"fp16": 0.2}
 """Mean angle between normals allowed."""
 
@@ -107,8 +105,7 @@ def check_points(found: Iterable[Difference], precision: str) -> None:
         if precision == "fp32":
             _check(one, one.worst, WORST_PX, "px at most")
         else:
-            allowed = (NOISE_PCT if one.error_pct is None else MEAN_PCT)[precision]
-            _check(one, one.mean, allowed, "% of the box width on average")
+            _check(one, one.mean, MEAN_PCT[precision], "% of the box width on average")
 
 
 def check_normals(found: Iterable[Difference], precision: str) -> None:

@@ -11,7 +11,6 @@ from facegeo.errors import UserError
 from facegeo.models.casfne.fast import fast_generator
 from facegeo.models.casfne.generator import CasFNE
 from facegeo.models.ccnn import Cascade
-from facegeo.models.packed import packed
 from facegeo.predict.detectors import Detect, Haar
 from facegeo.predict.normals import FaceNormals
 from facegeo.predict.points import CascadePoints
@@ -92,15 +91,12 @@ def load_normals(name: str | Path, device: str) -> FaceNormals:
     if isinstance(model, Cascade):
         raise UserError(f"normals={name} finds points: wanted a model of normals")
     size, coding = int(notes.get("size", AUTHORS_SIZE)), trained_coding(notes)
-    return FaceNormals(_fastest(model, device), size, device, coding=coding)
+    return FaceNormals(_fastest(model), size, device, coding=coding)
 
 
-def _fastest(model: nn.Module, device: str) -> nn.Module:
-    """The form of a generator that infers fastest, with equal outputs."""
-    if not isinstance(model, CasFNE):
-        return model
-    fast = fast_generator(model)
-    return packed(fast) if device == "cpu" else fast
+def _fastest(model: nn.Module) -> nn.Module:
+    """Return the form of a generator that infers fastest, with equal outputs."""
+    return fast_generator(model) if isinstance(model, CasFNE) else model
 
 
 def _is_exported(name: str | Path) -> bool:

@@ -8,7 +8,7 @@ from facegeo.bench.timing import Timing
 from facegeo.models.casfne.generator import CasFNE
 
 ONCE = Timing(seconds=0, least=1, warm_up=0)
-FORMS = ["published, eager", "fast form", "fast form, packed"]
+FORMS = ["published, eager", "fast form"]
 
 
 @pytest.fixture

@@ -29,9 +29,8 @@ def fast_generator(generator: CasFNE, doubling: str = "transposed") -> FastCasFN
 
     Its weights are copied: what becomes of ``generator`` later changes nothing here. The result
     answers to ``to``: a GPU, or ``torch.bfloat16`` where equal outputs are not asked for. It can
-    be exported (``torch.onnx.export(..., dynamo=True)``), compiled (``torch.compile``), its
-    weights laid out for the CPU (``facegeo.models.packed``) and its calls recorded on a GPU
-    (``facegeo.models.recorded``).
+    be exported (``torch.onnx.export(..., dynamo=True)``), compiled (``torch.compile``), and its
+    calls recorded on a GPU (``facegeo.models.recorded``).
 
     Args:
         generator: Any ``CasFNE``; its batch statistics are taken as in eval mode.

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from facegeo.models.casfne.fast import FastCasFNE, fast_generator
 from facegeo.models.casfne.fusion import CAT, FMM, AdaIN, MakeFusion
 from facegeo.models.casfne.generator import CasFNE
-from facegeo.models.packed import packed
 from facegeo.models.recorded import Recorded
 
 CLOSE = {"rtol": 0.0, "atol": 1e-4}  # the goal; float32 of other sums gives 1e-5
@@ -61,7 +60,6 @@ def test_every_t_of_every_fusion(fusion: MakeFusion, doubling: str) -> None:
     assert_equal(model, fast, images())
     for t in (0, 1, 3, 4, 5):
         assert_equal(model, fast, images(), t)
-    assert_equal(model, packed(fast), images())
 
 
 @FORMS
@@ -133,13 +131,6 @@ def test_refuses_what_the_generator_refuses() -> None:
         fast(torch.zeros(1, 1, 32, 32))
     with pytest.raises(ValueError, match=r"one of \['quarters', 'transposed'\], got other"):
         fast_generator(make(0), "other")
-
-
-def test_packed_for_the_cpu_it_is_equal() -> None:
-    model = make(2)
-    fast = packed(fast_generator(model))
-    for shape in ((1, 32, 64), (3, 64, 64)):
-        assert_equal(model, fast, images(*shape))  # type: ignore[arg-type]
 
 
 @pytest.mark.gpu
