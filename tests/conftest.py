@@ -25,6 +25,22 @@ OFTEN_CHANGED = {
 }
 
 
+NUMERIC = {
+    *("data", "export", "geometry", "lighting", "losses", "mesh", "metrics", "models"),
+    *("predict", "procedures", "synthetic", "tasks"),
+}
+"""Folders whose tests are marked ``portable``: they hold results against known numbers."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the numeric tests, which must pass whatever instructions the processor has."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here) and item.path.relative_to(here).parts[0] in NUMERIC:
+            item.add_marker("portable")
+
+
 @pytest.fixture(autouse=True)
 def _environment_left_as_it_was() -> Iterator[None]:
     before = dict(os.environ)
