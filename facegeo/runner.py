@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -25,7 +26,9 @@ from facegeo.data.photoface import PhotofaceDataModule
 from facegeo.errors import UserError
 from facegeo.folder_lock import LOCK, TakenError, locked
 from facegeo.job_checks import check_measured
+from facegeo.models.ccnn import Cascade
 from facegeo.paths import SHARED
+from facegeo.procedures.expected_time import cascade_time
 from facegeo.procedures.fit_normals import check_size
 from facegeo.procedures.shared_weights import SharedWeights
 from facegeo.reports import accelerator, device_of, report_for, report_others
@@ -35,6 +38,10 @@ from facegeo.run_record import RunRecord
 from facegeo.studies.cost import model_costs
 from facegeo.studies.paper import paper_values
 from facegeo.tracking.job_logs import JobLogs
+
+log = logging.getLogger(__name__)
+SHORT_S = 30.0
+"""A training shorter than this is begun without a word on its length."""
 
 
 def run(cfg: DictConfig, gpu: int | None = None) -> dict[str, float]:
@@ -80,7 +87,7 @@ def _train_and_measure(
         raise UserError("data=photos has no ground truth to train on; it is for facegeo-eval")
     if isinstance(data, PhotofaceDataModule):
         check_size(model, data)
-    data.prepare_data()
+    _prepare(cfg, data, model, folder)
     data.check(cfg.splits)
     data.keep_split(folder / "split.json")
     others = _others(cfg, type(data))
@@ -120,6 +127,31 @@ def _train_and_measure(
         about |= {"size": data.size, "coding": data.coding}
     save_model(folder / MODEL, model, plain(cfg)["model"], {"results": results} | about | notes)
     return results
+
+
+def _prepare(cfg: DictConfig, data: Any, model: torch.nn.Module, folder: Path) -> None:  # noqa: ANN401
+    """Make the data where it is generated, and say how long everything will take."""
+    lengths, longest = (plain(cfg)["procedure"].get(key) for key in ("steps", "max_steps"))
+    counted = isinstance(model, Cascade) and isinstance(lengths, Mapping)
+    if in_sweep() or not (counted and isinstance(data, LFPWDataModule)):
+        data.prepare_data()
+        return
+    steps = {
+        name: min(count, longest or count)
+        for name, count in lengths.items()
+        if not (folder / f"{name}.safetensors").is_file()
+    }
+    device = device_of(accelerator(cfg.trainer.accelerator))
+    expected = cascade_time(model, steps, data.batch_size, device)
+    rendering: list[float] = []
+
+    def say(seconds: float) -> None:
+        rendering.append(seconds)
+        log.info(expected.text(seconds))
+
+    data.prepare_data(on_rate=say)
+    if not rendering and expected.training_s > SHORT_S:
+        log.info(expected.text())
 
 
 def _telling(make_task: Any) -> Any:  # noqa: ANN401

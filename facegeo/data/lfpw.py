@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Literal, cast
 
@@ -54,7 +55,7 @@ class LFPWDataModule(LightningDataModule):
         anchors: Training windows stand on the previous stage's "pred"ictions or the "gt", truth.
         on_error: "raise" or "skip" faulty lines.
         num_workers: Loader processes; the work is little, 0 is fastest.
-        prepare: Called with nothing before the lists are read, to make generated data.
+        prepare: Called before the lists are read, to make generated data; see ``prepare_data``.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class LFPWDataModule(LightningDataModule):
         anchors: Anchors = "pred",
         on_error: Literal["raise", "skip"] = "raise",
         num_workers: int = 0,
-        prepare: Callable[[], object] | None = None,
+        prepare: Callable[..., object] | None = None,
     ) -> None:
         super().__init__()
         if anchors not in ("pred", "gt"):
@@ -98,10 +99,16 @@ class LFPWDataModule(LightningDataModule):
         self.prior: Cascade | None = None
         self.steps = 1
 
-    def prepare_data(self) -> None:
-        """Generate the data if that is asked for."""
+    def prepare_data(self, on_rate: Callable[[float], object] | None = None) -> None:
+        """Generate the data if that is asked for.
+
+        Args:
+            on_rate: Called with the seconds that generating will take, once they are known, if
+                ``prepare`` takes an argument of this name and has anything to do.
+        """
         if self.prepare is not None:
-            self.prepare()
+            takes = "on_rate" in signature(self.prepare).parameters
+            self.prepare(**({"on_rate": on_rate} if takes else {}))
         self.prepare = None  # Lightning calls this for every stage
 
     def check(self, splits: Sequence[str]) -> None:

@@ -21,6 +21,12 @@ from facegeo.synthetic.manifest import (
 )
 from facegeo.synthetic.order import SPLITS, Order, Task, check_processes, tasks
 
+OnRate = Callable[[float], object] | None
+STARTED = 2
+"""Tasks after which all processes are at work: one of them alone does the first."""
+PACE_S = 3.0
+"""How long the pace of the work is measured, s."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -59,6 +65,7 @@ def ensure_landmarks(
     head: str = "anny",
     head_path: Path | None = None,
     processes: int | None = None,
+    on_rate: OnRate = None,
 ) -> Path:
     """Return a folder with the lists and pictures of generated faces, making it if need be.
 
@@ -73,6 +80,7 @@ def ensure_landmarks(
         head: ``anny`` or ``ict``.
         head_path: Where ICT-FaceKit lies, for ``ict``.
         processes: Processes to share the work; None for one a core.
+        on_rate: Called once with the seconds that are left, after the first few faces.
 
     Returns:
         ``root``.
@@ -90,7 +98,7 @@ def ensure_landmarks(
         head_path=head_path,
     )
     root = Path(root).expanduser()
-    fill(root, order, processes=processes)
+    fill(root, order, processes=processes, on_rate=on_rate)
     return root
 
 
@@ -142,7 +150,12 @@ def ensure_sessions(
 
 
 def fill(
-    root: Path, order: Order, *, processes: int | None = None, overwrite: bool = False
+    root: Path,
+    order: Order,
+    *,
+    processes: int | None = None,
+    overwrite: bool = False,
+    on_rate: OnRate = None,
 ) -> Report:
     """Make what an order asks for and the folder lacks.
 
@@ -151,6 +164,7 @@ def fill(
         order: What it shall hold.
         processes: Processes to share the work; None for one a core.
         overwrite: First remove faces made otherwise; all other files stay.
+        on_rate: Called once with the seconds that are left, after the first few tasks.
 
     Raises:
         UserError: If an option is out of range, or the folder holds something else.
@@ -168,11 +182,13 @@ def fill(
         elif is_complete(root, order):  # another process was faster
             return Report(0, 0, time.perf_counter() - start, count)
         root.mkdir(parents=True, exist_ok=True)
-        made, pictures = _make_missing(root, order, count)
+        made, pictures = _make_missing(root, order, count, on_rate)
     return Report(made, pictures, time.perf_counter() - start, count)
 
 
-def _make_missing(root: Path, order: Order, processes: int) -> tuple[int, int]:
+def _make_missing(
+    root: Path, order: Order, processes: int, on_rate: OnRate = None
+) -> tuple[int, int]:
     from facegeo.synthetic.workers import LAYOUT_MAKERS, do_tasks
 
     layout = LAYOUT_MAKERS[order.layout]()
@@ -181,7 +197,7 @@ def _make_missing(root: Path, order: Order, processes: int) -> tuple[int, int]:
     todo = [task for task in everything if not _record(root, task).is_file()]
     pictures = 0
     with _progress(len(everything), len(everything) - len(todo)) as advance:
-        for count in do_tasks(root, order, todo, processes):
+        for count in _timed(do_tasks(root, order, todo, processes), len(todo), on_rate):
             pictures += count
             advance()
     records = {
@@ -195,6 +211,19 @@ def _make_missing(root: Path, order: Order, processes: int) -> tuple[int, int]:
     for leftover in root.rglob(LEFTOVER):  # of a process that was killed while writing
         leftover.unlink()
     return len(todo), pictures
+
+
+def _timed(counts: Iterator[int], total: int, on_rate: OnRate) -> Iterator[int]:
+    """Pass the counts on; once their pace is known, call ``on_rate`` with the seconds left."""
+    first = 0.0
+    for done, count in enumerate(counts, start=1):
+        now = time.perf_counter()
+        if done == STARTED:
+            first = now
+        elif on_rate and done > STARTED and now - first > PACE_S:
+            on_rate((total - done) * (now - first) / (done - STARTED))
+            on_rate = None
+        yield count
 
 
 def _record(root: Path, task: Task) -> Path:
