@@ -19,6 +19,9 @@ LIBRARIES = (
     "facenet-pytorch",
 )
 
+INSTRUCTIONS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA")
+"""Environment variables that hold PyTorch back from what the processor can do."""
+
 
 def machine() -> dict[str, str]:
     """Processor, cores, GPU, system and versions, for people to read."""
@@ -30,6 +33,7 @@ def machine() -> dict[str, str]:
         "facegeo": __version__,
         "torch": str(torch.__version__),  # its build too, which the package's version may not tell
     }
+    found |= {name: os.environ[name] for name in INSTRUCTIONS if name in os.environ}
     if torch.cuda.is_available():
         found["gpu"] = torch.cuda.get_device_name()
         found["cuda"] = str(torch.version.cuda)

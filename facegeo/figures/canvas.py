@@ -16,7 +16,7 @@ DASHES: Final = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1
 
 def canvas(width_px: int, height_px: int) -> Figure:
     """Return an empty white figure of that size, which belongs to nobody but the caller."""
-    size = (width_px / DPI, height_px / DPI)
+    size = ((width_px + 1e-3) / DPI, (height_px + 1e-3) / DPI)  # older Matplotlibs round down
     figure = Figure(figsize=size, dpi=DPI, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
