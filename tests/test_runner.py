@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from torch import Tensor
 
+from facegeo import runner
 from facegeo.checkpoint import load_model
 from facegeo.data.photo_folder import PhotoFolder
 from facegeo.errors import UserError
@@ -49,6 +50,22 @@ def test_a_run_leaves_numbers_tables_pictures_and_a_model(trained: Path) -> None
             assert 0 < metrics[f"{split}/{stage}/error_pct"] < 1000
     _, notes = load_model(trained)
     assert notes["results"] == metrics
+
+
+def test_the_expected_time_is_said_before_the_training(
+    tiny_config: Compose,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    config = tiny_config(SHORT, f"out={tmp_path}", "name=run", "splits=[val]")
+    run(config)
+    assert "this takes about" not in caplog.text  # shorter than SHORT_S
+    monkeypatch.setattr(runner, "SHORT_S", 0.0)
+    config.name = "another"
+    run(config)
+    assert "this takes about 0.5 minutes on this machine" in caplog.text
 
 
 def test_the_same_command_again_gives_the_same_numbers(

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from facegeo.bench import run
+from facegeo.bench.machine import machine
 from facegeo.bench.report import Row
 from facegeo.bench.run import Settings, run_bench
 from facegeo.bench.timing import Timing
@@ -85,3 +86,13 @@ def test_another_model_is_refused(group: str, wanted: str, monkeypatch: pytest.M
     settings = replace(SETTINGS, only=[group], groups=groups)
     with pytest.raises(UserError, match=f"{wanted}"):
         run_bench(settings)
+
+
+def test_a_report_names_the_instructions_that_pytorch_is_held_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    monkeypatch.delenv("ATEN_CPU_CAPABILITY", raising=False)
+    found = machine()
+    assert found["ONEDNN_MAX_CPU_ISA"] == "AVX2"
+    assert "ATEN_CPU_CAPABILITY" not in found

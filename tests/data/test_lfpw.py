@@ -376,3 +376,19 @@ def test_crops_before_a_stage_is_chosen_are_refused(root: Path, tmp_path: Path) 
     (batch,) = data.in_order("train")
     with pytest.raises(RuntimeError, match="call for_stage"):
         data.on_after_batch_transfer(batch, 0)
+
+
+def test_only_what_asks_for_it_is_called_with_on_rate(tmp_path: Path) -> None:
+    calls: list[object] = []
+
+    def rendering(on_rate: Callable[[float], object]) -> None:
+        on_rate(12.0)
+
+    def copying() -> None:
+        calls.append("copied")
+
+    for prepare in (rendering, copying):
+        data = LFPWDataModule(str(tmp_path), str(tmp_path), PAPER, prepare=prepare)
+        data.prepare_data(on_rate=calls.append)
+        data.prepare_data(on_rate=calls.append)  # there is nothing left to do
+    assert calls == [12.0, "copied"]

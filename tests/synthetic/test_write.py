@@ -11,6 +11,7 @@ import pytest
 from facegeo.data.image_file import decode
 from facegeo.data.landmark_list import read_list
 from facegeo.errors import UserError
+from facegeo.synthetic import write
 from facegeo.synthetic.clearing import remove_faces
 from facegeo.synthetic.manifest import LOOKS, UNFINISHED, is_complete, options_of, write_manifest
 from facegeo.synthetic.order import Order, Task
@@ -190,3 +191,14 @@ def test_sessions_are_made_in_the_frame_that_is_asked_for(tmp_path: Path) -> Non
     before = contents(tmp_path)
     assert ensure_sessions(roots[0], **order) == roots[0]  # type: ignore[arg-type]
     assert contents(tmp_path) == before
+
+
+def test_the_seconds_left_are_reported_once_the_pace_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seconds = iter(range(100))  # each task takes one
+    monkeypatch.setattr(write.time, "perf_counter", lambda: float(next(seconds)))
+    left: list[float] = []
+    assert list(write._timed(iter([1] * 12), 12, left.append)) == [1] * 12
+    after = write.STARTED + int(write.PACE_S) + 1  # tasks done when it is said
+    assert left == [12 - after]
