@@ -4,6 +4,7 @@ OpenCV decodes a JPEG that stops in the middle to a half grey image and only war
 checked before they are decoded.
 """
 
+import re
 import struct
 import zlib
 from typing import cast
@@ -13,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+PGM = re.compile(rb"P5" + rb"(?:\s|#[^\n]*\n)+(\d+)" * 3 + rb"\s")
+"""Header of a binary PGM: width, height and greatest value, between blanks and comments."""
 SOS, EOI = 0xDA, b"\xff\xd9"
 SOF = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # frame headers; the three are tables
 TORN = "a file that stops in the middle"
@@ -23,7 +26,7 @@ class ImageError(ValueError):
 
 
 def image_size(data: bytes) -> tuple[int, int] | None:
-    """Check that a JPEG or PNG file is whole and read its size without decoding it.
+    """Check that a JPEG, PNG or binary PGM file is whole and read its size without decoding it.
 
     Args:
         data: Bytes of the file.
@@ -41,6 +44,8 @@ def image_size(data: bytes) -> tuple[int, int] | None:
             return _jpeg_size(data)
         if data.startswith(PNG):
             return _png_size(data)
+        if header := PGM.match(data):
+            return _pgm_size(data, header)
     except (struct.error, IndexError) as error:
         raise ImageError(TORN) from error
     return None
@@ -95,6 +100,14 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
     if size is None:
         raise ImageError("a JPEG without a frame header")
     return size
+
+
+def _pgm_size(data: bytes, header: re.Match[bytes]) -> tuple[int, int]:
+    """Compare the bytes behind the header with the size that it states."""
+    width, height, greatest = map(int, header.groups())
+    if len(data) - header.end() < width * height * (1 if greatest < 256 else 2):
+        raise ImageError(TORN)
+    return height, width
 
 
 def _png_size(data: bytes) -> tuple[int, int]:

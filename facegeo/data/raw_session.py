@@ -1,4 +1,8 @@
-"""Raw Photoface sessions: four photographs, their lights, and where the face is."""
+"""Raw sessions: n photographs of a still face under n known lights, and Photoface's reader.
+
+``RawSession`` serves every database that lights a face in turn; ``read_session`` reads Photoface's
+four flashes, ``facegeo.data.cropped_yale`` the 64 of the Extended Yale B.
+"""
 
 import hashlib
 import struct
@@ -54,8 +58,9 @@ class RawSession:
         lights: Unit vectors towards the lights, x right, y up, z to the camera.
         height: Of the photographs, px.
         width: Of the photographs, px.
-        outline: Points whose hull is the face, px, (K, 2); None takes the whole picture.
+        outline: Points whose hull is the face, px, (K, 2); None if no points came with the session.
         digest: SHA-256 of photographs, lights and outline.
+        ambient: Photograph without any of the lights, to be subtracted from the others.
     """
 
     name: str
@@ -66,11 +71,12 @@ class RawSession:
     width: int
     outline: Points | None
     digest: str
+    ambient: Path | None = None
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How to read sessions.
+    """How to read Photoface sessions.
 
     Attributes:
         lights: One of ``facegeo.data.light_source.FORMATS``.
@@ -127,7 +133,7 @@ def read_session(root: Path, name: str, reading: Reading) -> RawSession | list[S
     digest = hashlib.sha256()
     for own in (folder / "mask_c.png", folder / "sn_c.png"):  # they decide the mask, and figures
         digest.update(own.read_bytes() if own.is_file() else b"")
-    sizes = list(_sizes(name, photos, faults, digest.update))
+    sizes = list(photo_sizes(name, photos, faults, digest.update))
     lights: Sequence[Sequence[float]] = ()
     try:
         text = (folder / LIGHTS).read_text(encoding="utf-8", errors="replace")
@@ -169,13 +175,23 @@ def _photos(folder: Path) -> list[Path]:
     return max(found, key=len)
 
 
-def _sizes(
+def photo_sizes(
     name: str,
     photos: Sequence[Path],
     faults: list[SessionFault],
     digest: Callable[[bytes], object],
 ) -> Iterator[tuple[int, int]]:
-    """Yield height and width of each photograph; note those that are torn or differ."""
+    """Check that photographs are whole and of one size.
+
+    Args:
+        name: The session's.
+        photos: Their files.
+        faults: Gets a fault for each photograph that is unreadable, torn or of another size.
+        digest: Called with the bytes of each file.
+
+    Yields:
+        Height and width of each readable photograph, px.
+    """
     first: tuple[int, int] | None = None
     for photo in photos:
         try:

@@ -12,7 +12,7 @@ from lightning.fabric.utilities import move_data_to_device
 from rich.console import Console
 from torch import Tensor, nn
 
-from facegeo.data.photoface import PhotofaceDataModule
+from facegeo.data.normal_data import NormalDataModule
 from facegeo.errors import UserError
 from facegeo.figures.panels import normal_panel
 from facegeo.metrics.normal import AuthorErrors, NormalErrors
@@ -40,7 +40,7 @@ class Estimated:
 
 def report_normals(
     model: nn.Module,
-    data: PhotofaceDataModule,
+    data: NormalDataModule,
     folder: Path,
     splits: Sequence[str],
     paper: Mapping[str, Any] | None = None,
@@ -83,7 +83,7 @@ def report_normals(
 
 def _measure(
     model: nn.Module,
-    data: PhotofaceDataModule,
+    data: NormalDataModule,
     split: str,
     device: torch.device | str,
     t: int | None,
@@ -112,7 +112,7 @@ def _measure(
 @torch.inference_mode()
 def estimate(
     model: nn.Module,
-    data: PhotofaceDataModule,
+    data: NormalDataModule,
     split: str,
     device: torch.device | str,
     t: int | None = None,
@@ -145,7 +145,7 @@ def find_normals(model: nn.Module, images: Tensor, t: int | None) -> tuple[Tenso
 def _draw(
     found: Estimated,
     rows: Tensor,
-    data: PhotofaceDataModule,
+    data: NormalDataModule,
     split: str,
     path: Path,
     page: int,
