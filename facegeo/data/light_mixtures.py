@@ -15,6 +15,7 @@ from facegeo.data.mixed_faces import DrawnBatch, DrawnMixtures, FixedMixtures, d
 from facegeo.data.mixture_light import LampTable, MixtureLight, fixed_light
 from facegeo.data.normal_data import NormalDataModule, check_splits
 from facegeo.data.people import People, read_people, read_references
+from facegeo.data.people_split import PeopleSplit
 from facegeo.data.photo_effects import PhotoEffects
 from facegeo.data.session_split import keep_description, split_digest
 from facegeo.data.view_draw import FaceView
@@ -90,8 +91,7 @@ class LightMixturesDataModule(NormalDataModule):
             )
         self.root, self.cache_dir, self.prepare = root, cache_dir, prepare
         self.light, self.view, self.effects = light, view, effects
-        self.listed = {"train": train, "val": tuple(val), "test": tuple(test)}
-        check_disjoint(self.listed)
+        self.listed = PeopleSplit(train, val, test)
         self.reference = None if reference is None else Path(reference).expanduser()
         self.mixtures = {name: dict(weights) for name, weights in (mixtures or {}).items()}
         self.limits = (max_azimuth_deg, max_elevation_deg)
@@ -115,7 +115,7 @@ class LightMixturesDataModule(NormalDataModule):
         """
         if self._people is None:
             people = read_people(self.prepare(root=self.root, cache_dir=self.cache_dir))
-            rows = self._rows(people)
+            rows = self.listed.rows(people.names)
             held_out = [people.names[row] for part in ("val", "test") for row in rows[part]]
             if self.reference is not None:
                 place = {name: row for row, name in enumerate(people.names)}
@@ -133,29 +133,13 @@ class LightMixturesDataModule(NormalDataModule):
             UserError: With every fault of the files, or if a split is unknown or has nobody.
         """
         check_splits(splits)
-        rows = self._rows(self.people)
+        rows = self.listed.rows(self.people.names)
         for split in splits:
             if not rows[split]:
                 raise UserError(f"nobody is in the {split} split: name people in data.{split}")
             if split != "train":
                 self.faces(split)
                 self.views(split)
-
-    def _rows(self, people: People) -> dict[str, list[int]]:
-        """Rows of the people of each split."""
-        place = {name: row for row, name in enumerate(people.names)}
-        listed = [name for part in self.listed.values() for name in part or ()]
-        unknown = [name for name in listed if name not in place]
-        if unknown:
-            raise UserError(
-                f"data.train, val or test name people that data.root={self.root} does not hold: "
-                f"{', '.join(unknown)}; it holds {', '.join(people.names)}"
-            )
-        rows = {part: [place[name] for name in names or ()] for part, names in self.listed.items()}
-        if self.listed["train"] is None:
-            held_out = {*rows["val"], *rows["test"]}
-            rows["train"] = [row for row in range(len(place)) if row not in held_out]
-        return rows
 
     def _check_sizes(self, truths: Mapping[str, tuple[Tensor, Tensor]], people: People) -> None:
         size = people.normals.shape[2:]
@@ -169,7 +153,10 @@ class LightMixturesDataModule(NormalDataModule):
     def description(self) -> dict[str, Any]:
         """All of the split, for its file."""
         people = self.people
-        names = {part: [people.names[r] for r in rows] for part, rows in self._rows(people).items()}
+        names = {
+            part: [people.names[r] for r in rows]
+            for part, rows in self.listed.rows(people.names).items()
+        }
         return {"split_by": "person", "content": self._digest, **names}
 
     @property
@@ -186,10 +173,10 @@ class LightMixturesDataModule(NormalDataModule):
     @property
     def validates(self) -> bool:
         """Whether anybody is held out for validation."""
-        return bool(self.listed["val"])
+        return bool(self.listed.val)
 
     def content(self) -> str:
-        """Sixteen hex digits that change with any photograph, normal or mask, and with the split."""
+        """Sixteen hex digits that change with any photograph, normal or mask, and the split."""
         shown = [self.description(), self.mixtures, self.limits, self.size]
         return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
 
@@ -206,7 +193,7 @@ class LightMixturesDataModule(NormalDataModule):
         people = self.people
         directions = [record.directions for record in people.records]
         table = LampTable.of(people.first.tolist(), directions)
-        rows = torch.tensor(self._rows(people)["train"])
+        rows = torch.tensor(self.listed.rows(people.names)["train"])
         return DrawnMixtures(rows, table, self.light, self.views_per_person, self.seed)
 
     def faces(self, split: str) -> FixedMixtures:
@@ -214,7 +201,7 @@ class LightMixturesDataModule(NormalDataModule):
         people = self.people
         chosen = [
             (row, [int(people.first[row]) + photo], [1.0])
-            for row in self._rows(people)[split]
+            for row in self.listed.rows(people.names)[split]
             for photo, name in enumerate(people.records[row].lights)
             if all(abs(a) <= most for a, most in zip(light_angles(name), self.limits, strict=True))
         ]
@@ -230,13 +217,14 @@ class LightMixturesDataModule(NormalDataModule):
         people = self.people
         chosen = [
             (row, *fixed_light(weights, people.records[row].lights, int(people.first[row])))
-            for row in self._rows(people)[split]
+            for row in self.listed.rows(people.names)[split]
             for weights in self.mixtures.values()
         ]
         return {"mixtures": _fixed(chosen)} if chosen else {}
 
-    def subjects(self, faces: FixedMixtures) -> Sequence[str]:
-        """Name the person of each picture."""
+    def subjects(self, split: str, view: str | None = None) -> Sequence[str]:
+        """Name the person of each picture of a split or view."""
+        faces = self.faces(split) if view is None else self.views(split)[view]
         return [self.people.names[row] for row in faces.person.tolist()]
 
     def on_after_batch_transfer(self, batch: DrawnBatch, dataloader_idx: int) -> NormalBatch:
@@ -245,29 +233,6 @@ class LightMixturesDataModule(NormalDataModule):
         if device not in self._moved:
             self._moved[device] = self.people.to(device)
         return develop_mixtures(batch, self._moved[device], self.size, self.view, self.effects)
-
-
-def check_disjoint(listed: Mapping[str, Sequence[str] | None]) -> None:
-    """See that nobody is in two splits or twice in one.
-
-    Args:
-        listed: Names of people by split.
-
-    Raises:
-        UserError: Naming everybody who is.
-    """
-    seen: dict[str, str] = {}
-    faults = []
-    for split, names in listed.items():
-        for name in names or ():
-            if name in seen:
-                faults.append(f"{name} in {seen[name]} and {split}")
-            seen[name] = split
-    if faults:
-        raise UserError(
-            f"data.train, val and test must not share people, got {'; '.join(faults)}: a person in "
-            "two splits would be tested on what was trained on"
-        )
 
 
 def _fixed(chosen: Sequence[tuple[int, list[int], list[float]]]) -> FixedMixtures:

@@ -8,12 +8,12 @@ from typing import NotRequired, TypedDict
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, max_pool2d
-from torch.utils.data import Dataset
 
 from facegeo.data.face_outline import MARGIN
 from facegeo.data.mixture_light import NUMBERS as LIGHT_NUMBERS
 from facegeo.data.mixture_light import LampTable, MixtureLight, draw_light
 from facegeo.data.normal_augment import flip_faces, sample_faces
+from facegeo.data.normal_data import WholeBatches
 from facegeo.data.people import People
 from facegeo.data.photo_effects import NUMBERS as EFFECT_NUMBERS
 from facegeo.data.photo_effects import PhotoEffects, photograph
@@ -45,7 +45,7 @@ class DrawnBatch(TypedDict):
     """Random numbers of the photographic effects, (B, ...); sRGB alone without."""
 
 
-class DrawnMixtures(Dataset[DrawnBatch]):
+class DrawnMixtures(WholeBatches):
     """Random mixtures of the training people.
 
     Args:
@@ -85,7 +85,7 @@ class DrawnMixtures(Dataset[DrawnBatch]):
         }
 
 
-class FixedMixtures(Dataset[DrawnBatch]):
+class FixedMixtures(WholeBatches):
     """Given mixtures: each row is one photograph or a weighted sum of several.
 
     Args:
@@ -170,6 +170,7 @@ def _heads(view: View, mask: Tensor) -> Tensor:
     distance = ((x / half_width) ** 2 + (y / torch.where(y < 0, above, below)) ** 2).sqrt()
     ellipse = ((1.06 - distance) / 0.12).clamp(0, 1)[:, None]
     reach = max(1, round(size / 32))
-    grown = max_pool2d(mask.float(), 4 * reach + 1, stride=1, padding=2 * reach)
+    grown = max_pool2d(mask.float(), (1, 4 * reach + 1), stride=1, padding=(0, 2 * reach))
+    grown = max_pool2d(grown, (4 * reach + 1, 1), stride=1, padding=(2 * reach, 0))
     soft = avg_pool2d(grown, 2 * reach + 1, stride=1, padding=reach, count_include_pad=False)
     return torch.maximum(ellipse, soft)

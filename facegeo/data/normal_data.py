@@ -18,6 +18,18 @@ from facegeo.types import NormalBatch
 SPLITS = ("train", "val", "test")
 
 
+class WholeBatches(Dataset[Any], ABC):
+    """A data set that hands out whole batches, not samples to be collated."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of faces."""
+
+    @abstractmethod
+    def __getitems__(self, draws: Sequence[Any]) -> Any:  # noqa: ANN401
+        """A batch of rows, or of draws of (epoch, row)."""
+
+
 class NormalDataModule(LightningDataModule, ABC):
     """Faces with normals in the splits "train", "val" and "test".
 
@@ -83,23 +95,23 @@ class NormalDataModule(LightningDataModule, ABC):
         """Whether any face is held out for validation."""
 
     @abstractmethod
-    def faces(self, split: str) -> Dataset[Any]:
+    def faces(self, split: str) -> WholeBatches:
         """Faces of a split, as they are."""
 
     @abstractmethod
-    def training_faces(self) -> Dataset[Any]:
+    def training_faces(self) -> WholeBatches:
         """Faces to train on, augmented; takes draws of (epoch, row)."""
 
     @abstractmethod
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> NormalBatch:  # noqa: ANN401
         """Make the pictures of a batch, on its device."""
 
-    def views(self, split: str) -> Mapping[str, Dataset[Any]]:
-        """More sets of a split's faces to measure on, by name, such as other light."""
+    def views(self, split: str) -> Mapping[str, WholeBatches]:
+        """More pictures of a split's faces to measure on, by name, such as other light."""
         return {}
 
-    def subjects(self, faces: Dataset[Any]) -> Sequence[str]:
-        """Name the person of each face by its ``sample``; empty where people are not reported."""
+    def subjects(self, split: str, view: str | None = None) -> Sequence[str]:
+        """Name the person of each ``sample`` of a split or view; empty: do not report people."""
         return ()
 
     def for_training(self, steps: int) -> None:
@@ -108,7 +120,7 @@ class NormalDataModule(LightningDataModule, ABC):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Endless full batches, the same for every number of workers."""
-        faces: Any = self.training_faces()
+        faces = self.training_faces()
         share = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         stream = BatchStream(len(faces), self.batch_size, self.steps, self.seed, *share)
         return ResumableLoader(

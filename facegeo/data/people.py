@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -99,15 +99,21 @@ class People:
 
     def to(self, device: torch.device) -> People:
         """Move all arrays to a device."""
-        moved = (t.to(device) for t in (self.photos, self.first, self.normals))
-        return People(self.records, *moved, self.masks.to(device), self.points.to(device))
+        return replace(
+            self,
+            photos=self.photos.to(device),
+            first=self.first.to(device),
+            normals=self.normals.to(device),
+            masks=self.masks.to(device),
+            points=self.points.to(device),
+        )
 
     def with_truth(self, truths: Mapping[int, tuple[Tensor, Tensor]]) -> People:
         """Replace normals (3, H, W) and masks (1, H, W) of some people, by their rows."""
         normals, masks = self.normals.clone(), self.masks.clone()
         for row, (normal, mask) in truths.items():
             normals[row], masks[row] = normal.to(normals.dtype), mask
-        return People(self.records, self.photos, self.first, normals, masks, self.points)
+        return replace(self, normals=normals, masks=masks)
 
     def digest(self) -> str:
         """SHA-256 of everything."""
@@ -129,7 +135,9 @@ def read_people(folder: Path) -> People:
     names = sorted(path.parent.name for path in folder.glob(f"*/{RECORD}"))
     if not names:
         raise UserError(f"{folder} must hold prepared people (facegeo-prepare yaleb), found none")
-    records, parts, faults = [], [], []
+    records: list[Person] = []
+    parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    faults: list[str] = []
     for name in names:
         try:
             record = Person.read(folder / name)

@@ -121,7 +121,7 @@ def photograph(
     light = _blur(light, numbers[:, 12:14], effects)
     light = _shrink(light, numbers[:, 14:16], effects)
     light = _add_noise(light, bank, numbers[:, 16:19], grey, effects)
-    photo = _tone(light.clamp(0, 1), *n[19:22], effects)
+    photo = _tone(light.clamp(0, 1), n[19], n[20], n[21], effects)
     photo = _compress(photo, numbers[:, 22:24], effects)
     return (photo * 255).round() / 255
 

@@ -18,7 +18,7 @@ from facegeo.predict.face import Floats, Image
 from facegeo.predict.loading import load_points
 from facegeo.predict.outline import outline_of
 from facegeo.predict.predictor import FindPoints
-from facegeo.procedures.prepare_people import PeoplePreparation, PeopleReport, prepare_people
+from facegeo.procedures.prepare_people import PeoplePreparation, prepare_people
 
 FIRST_BOX = (0.05, 0.95, 0.08, 0.87)
 """Left, right, top and bottom of the first box in a picture that shows a face alone, shares of its
@@ -102,8 +102,12 @@ def ensure_people(
         root=given, out=Path(), max_azimuth_deg=max_azimuth_deg, processes=1
     )
     files = sorted(folder.glob("*/*.pgm"))
-    listed = [[str(f.relative_to(folder)), f.stat().st_size, f.stat().st_mtime_ns] for f in files]
-    key = json.dumps([str(folder.resolve()), preparation.options(), cascade, listed])
+    stats = [file.stat() for file in files]
+    names_and_times = [
+        (str(file.relative_to(folder)), stat.st_size, stat.st_mtime_ns)
+        for file, stat in zip(files, stats, strict=True)
+    ]
+    key = json.dumps([str(folder.resolve()), preparation.options(), cascade, names_and_times])
 
     def build(out: Path) -> None:
         prepare_people(replace(preparation, out=out), FaceFinder(cascade))
@@ -113,7 +117,7 @@ def ensure_people(
         f"people-{hashlib.sha256(key.encode()).hexdigest()[:16]}",
         build=build,
         complete=is_prepared,
-        size_bytes=sum(size for _, size, _ in listed) + 300_000 * len(names),
+        size_bytes=sum(stat.st_size for stat in stats) + 300_000 * len(names),
     )
 
 
@@ -121,9 +125,6 @@ def is_prepared(folder: Path) -> bool:
     """Whether a folder was written by ``facegeo-prepare yaleb`` and is complete."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        return bool(manifest["complete"]) and manifest["prepared"]["layout"] == "yaleb"
+        return bool(manifest["complete"]) and str(manifest["prepared"]["layout"]) == "yaleb"
     except (OSError, ValueError, KeyError, TypeError):
         return False
-
-
-__all__ = ["FaceFinder", "PeopleReport", "ensure_people", "is_prepared", "with_forehead"]

@@ -1,22 +1,16 @@
-"""From photographs of people under many lights, one at a time, to normals, albedo and masks."""
+"""From photographs of people under many lamps, one at a time, to a folder of prepared people."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
-import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from facegeo.data.cropped_yale import (
     find_people,
@@ -25,41 +19,22 @@ from facegeo.data.cropped_yale import (
     load_linear,
     read_person,
 )
-from facegeo.data.face_outline import Points, outline_mask
-from facegeo.data.image_file import ImageError
 from facegeo.data.people import ALBEDO, MASK, NORMALS, PHOTOS, Person
 from facegeo.data.raw_session import RawSession, SessionFault
 from facegeo.errors import UserError
-from facegeo.geometry.lamp_strengths import LitFace, lamp_strengths
+from facegeo.geometry.lamp_strengths import lamp_strengths
 from facegeo.geometry.lamps import flash_directions
-from facegeo.geometry.light import to_srgb
-from facegeo.geometry.normals import bulge
-from facegeo.geometry.photometric_stereo import Surface, robust
+from facegeo.procedures.prepare_person import FindFace, lit_face, prepare_person
 from facegeo.procedures.prepared_folder import claim, write_manifest
 from facegeo.procedures.session_work import progress, share, stop_or_warn, survey
 from facegeo.synthetic.manifest import write_atomically
 from facegeo.synthetic.order import check_processes
-from facegeo.synthetic.photo import png_bytes
 
-FRAMES_VERSION = 1
+VERSION = 1
 """Raised whenever the same photographs give other files."""
 LAMPS = "lamps.json"
-SATURATED = 254
-"""Least grey value of a saturated pixel."""
 THINNED = 3
 """The strengths are estimated from every third row and column."""
-ALBEDO_WHITE = 0.99
-"""Quantile of the face's albedo that is stored as 255."""
-WELL_LIT = (25, 20)
-"""Largest azimuth and elevation of the lights whose photographs show the points, degrees."""
-STEADY = 0.35
-"""Least share of the fitted photographs that agree with the surface at a pixel of the mask."""
-STEEPEST = 0.17
-"""Least z of a normal of the mask."""
-
-FindFace = Callable[[Sequence[npt.NDArray[np.uint8]]], tuple[Points, Points]]
-"""Maps well-lit sRGB photographs (H, W, 3) of one face to its five points and its outline, px."""
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +74,7 @@ class PeoplePreparation:
         """What decides the bytes of a person's files, as plain values."""
         return {
             "layout": "yaleb",
-            "version": FRAMES_VERSION,
+            "version": VERSION,
             "max_azimuth_deg": self.max_azimuth_deg,
             "max_elevation_deg": self.max_elevation_deg,
         }
@@ -158,7 +133,7 @@ def prepare_people(preparation: PeoplePreparation, find_face: FindFace) -> Peopl
     if todo:
         write_manifest(out, preparation.options(), *_contents([]), complete=False)
         strengths = _strengths(out / LAMPS, source, sessions, preparation)
-        work = partial(_prepare_person, preparation, find_face, strengths, source)
+        work = partial(_work, preparation, find_face, strengths, source)
         written = share(work, todo, preparation.processes)
         late = [f for f in progress(written, "Preparing", len(todo)) if f is not None]
         stop_or_warn(late, root, preparation.on_error)
@@ -204,7 +179,7 @@ def _strengths(
         fitted = preparation.fitted(session)
         photos = load_linear(session)[fitted, ::THINNED, ::THINNED]
         lamps = [place[name] for name in light_names([session.photos[k] for k in fitted])]
-        faces.append(_lit_face(photos, session, fitted, lamps))
+        faces.append(lit_face(photos, session, fitted, lamps))
     angles = torch.tensor([light_angles(name) for name in names])
     found = lamp_strengths(faces, flash_directions(*angles.T))
     strengths = dict(zip(names, found.tolist(), strict=True))
@@ -213,100 +188,16 @@ def _strengths(
     return strengths
 
 
-def _lit_face(
-    photos: npt.NDArray[np.uint8], session: RawSession, fitted: list[int], lamps: list[int]
-) -> LitFace:
-    pixels = torch.from_numpy(np.ascontiguousarray(photos))
-    lights = torch.tensor(session.lights, dtype=torch.float64)[fitted]
-    return LitFace(pixels.float() / 255, lights, torch.tensor(lamps), pixels < SATURATED)
-
-
-def _prepare_person(
+def _work(
     preparation: PeoplePreparation,
     find_face: FindFace,
     strengths: dict[str, float],
     source: str,
     session: RawSession,
 ) -> SessionFault | None:
-    """Compute and write one person; return what is wrong with a file that looked whole."""
-    try:
-        photos = load_linear(session)
-    except ImageError as error:
-        return SessionFault(session.name, "*.pgm", "readable images", str(error))
-    fitted, names = preparation.fitted(session), light_names(session.photos)
-    face = _lit_face(photos[fitted], session, fitted, fitted)
-    strength = torch.tensor([strengths[name] for name in names], dtype=torch.float64)
-    surface = robust(face.images, face.lights * strength[fitted, None], face.usable)
-    points, outline = find_face(_well_lit(photos, names))
-    mask = face_mask(surface, outline)
-    if not mask.any():
-        return SessionFault(session.name, "*.pgm", "a face", "no pixel that the lights reach")
-    person = Person(
-        name=session.name,
-        source=source,
-        lights=tuple(names),
-        directions=session.lights,
-        strengths=tuple(strength.tolist()),
-        points=tuple((float(x), float(y)) for x, y in points),
-        bulge=bulge(surface.normals, mask),
-    )
-    _write(preparation.out.expanduser() / session.name, person, photos, surface, mask)
-    return None
-
-
-def _well_lit(photos: npt.NDArray[np.uint8], names: Sequence[str]) -> list[npt.NDArray[np.uint8]]:
-    """Photographs lit from the front, as sRGB; all if there is none."""
-    angles = np.abs([light_angles(name) for name in names])
-    chosen = (angles <= WELL_LIT).all(axis=1)
-    light = torch.from_numpy(photos[chosen] if chosen.any() else photos).float() / 255
-    coded = (to_srgb(light) * 255).round().to(torch.uint8)[..., None].expand(-1, -1, -1, 3)
-    return list(coded.numpy())
-
-
-def face_mask(surface: Surface, outline: Points) -> Tensor:
-    """Pixels of a face whose normal is known: no hair, no background, nothing unsteady.
-
-    Args:
-        surface: Of the photographs that were fitted.
-        outline: Points whose hull is the face, px, (K, 2).
-
-    Returns:
-        The largest connected part, without specks and with small holes filled, bool, (1, H, W).
-    """
-    height, width = surface.albedo.shape
-    side = max(height, width)
-    inside = outline_mask(outline, 0, 0, side)[:height, :width]
-    steady = surface.lit.float().mean(0) >= STEADY
-    seen = surface.valid & steady & (surface.normals[2] >= STEEPEST)
-    pixels = (seen.numpy() & inside).astype(np.uint8)
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
-    pixels = cv2.morphologyEx(
-        cv2.morphologyEx(pixels, cv2.MORPH_CLOSE, kernel), cv2.MORPH_OPEN, kernel
-    )
-    _, parts, sizes, _ = cv2.connectedComponentsWithStats(pixels)
-    sizes[0] = 0  # what is not in the mask
-    largest = (parts == sizes[:, cv2.CC_STAT_AREA].argmax()) & (pixels > 0) & inside
-    return torch.from_numpy(largest)[None]
-
-
-def _write(
-    folder: Path, person: Person, photos: npt.NDArray[np.uint8], surface: Surface, mask: Tensor
-) -> None:
-    """Write photographs, normals, mask and albedo, then the record."""
-    white = max(float(np.quantile(surface.albedo[mask[0]].numpy(), ALBEDO_WHITE)), 1e-6)
-    albedo = (surface.albedo / white).clamp(0, 1) * 255
-    normals = surface.normals.permute(1, 2, 0).to(torch.float16)
-    write_atomically(folder / PHOTOS, _npy(photos))
-    write_atomically(folder / NORMALS, _npy(normals.numpy()))
-    write_atomically(folder / MASK, png_bytes(mask[0].to(torch.uint8).numpy() * np.uint8(255)))
-    write_atomically(folder / ALBEDO, png_bytes(albedo.round().to(torch.uint8).numpy()))
-    person.write(folder)
-
-
-def _npy(values: npt.NDArray[Any]) -> bytes:
-    file = io.BytesIO()
-    np.save(file, np.ascontiguousarray(values), allow_pickle=False)
-    return file.getvalue()
+    """Prepare one person, perhaps in another process."""
+    out, fitted = preparation.out.expanduser(), preparation.fitted(session)
+    return prepare_person(out, find_face, strengths, source, fitted, session)
 
 
 def _is_finished(out: Path, name: str, source: str) -> bool:
