@@ -6,8 +6,13 @@ from typing import Literal
 import numpy as np
 
 from facegeo.synthetic.boxes import frame_head
-from facegeo.synthetic.look import draw_expression, draw_hair, draw_look, fit_eyes
-from facegeo.synthetic.portrait_look import LightDraw, draw_relief, frame_portrait
+from facegeo.synthetic.look import fit_eyes
+from facegeo.synthetic.portrait_look import (
+    LightDraw,
+    draw_portrait_look,
+    draw_relief,
+    frame_portrait,
+)
 from facegeo.synthetic.portrait_photo import draw_setting, take_photo
 from facegeo.synthetic.portrait_render import PortraitRenderer
 from facegeo.synthetic.sample import LONG_HAIR, Sample, Studio
@@ -57,9 +62,8 @@ class PortraitStudio(Studio):
     def photograph(self, key: tuple[int, ...], size: int) -> Sample:
         """Make one sample; see ``Studio.photograph``."""
         rng = np.random.default_rng(key)
-        hair, expression = draw_hair(rng), draw_expression(rng)
+        hair, expression, look = draw_portrait_look(rng)
         head = self.model.sample(rng, expression)
-        look = draw_look(rng, hair)
         rotation = draw_pose(rng)
         distance = float(np.exp(rng.normal(4.7, 0.45)).clip(45, 300))
         camera, box = self._frame(rng, head, rotation, distance, size)

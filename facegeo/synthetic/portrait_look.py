@@ -1,6 +1,7 @@
 """Draw what portraits have beyond ``look.py``: relief of the skin, framing, surrounding light."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import warp as wp
 from facegeo.data.face_outline import MARGIN
 from facegeo.data.photo_places import five_point_outline
 from facegeo.synthetic.boxes import Box, seen_box
+from facegeo.synthetic.bust import Hair
 from facegeo.synthetic.environment import (
     LUMINANCE,
     SplitMap,
@@ -20,8 +22,10 @@ from facegeo.synthetic.environment import (
 )
 from facegeo.synthetic.head_model import Floats, Head
 from facegeo.synthetic.light_files import read_lights
+from facegeo.synthetic.look import BALD, draw_expression, draw_hair, draw_look
 from facegeo.synthetic.relief import Relief
 from facegeo.synthetic.scene import Camera, draw_lights, rotation_matrix
+from facegeo.synthetic.shading import Look
 
 MIDDLE_STD, SIDE_STD = 0.025, 0.045
 """Spread of the picture's middle and side, in sides: about what found points add to both."""
@@ -119,8 +123,54 @@ class LightDraw:
         white = np.ones(3, dtype=np.float32)
         seen = shading_of(surround_of(split, turn, white), FACING).mean(axis=0)
         around = split.radiance.mean(axis=(0, 1))
-        cast = 0.7 * seen + 0.3 * around
-        balance = (cast @ LUMINANCE / cast) ** rng.uniform(0.45, 1.0)  # as cameras do, not wholly
-        tint = np.exp(rng.normal(0, (0.05, 0.02, 0.06)))
-        level = np.exp(rng.normal(-0.1, 0.3)) / float(0.85 * seen @ LUMINANCE + 0.15 * around @ LUMINANCE)
-        return surround_of(split, turn, (balance * tint * level).astype(np.float32))
+        cast = 0.8 * seen + 0.2 * around
+        balance = (cast @ LUMINANCE / cast) ** rng.uniform(0.6, 1.0)  # as cameras do, not wholly
+        tint = np.exp(rng.normal(0, (0.04, 0.015, 0.05)))
+        exposure = np.exp(rng.normal(-0.1, 0.3)) / ((0.85 * seen + 0.15 * around) @ LUMINANCE)
+        gain = (balance * tint * exposure).astype(np.float32)
+        surround = _faded(surround_of(split, turn, gain), float(rng.uniform(0.4, 1.0)))
+        return _with_fill(surround, float(rng.uniform(0.02, 0.12)))
+
+
+def _faded(surround: Surround, saturation: float) -> Surround:
+    """Return light of less colour; its luminance stays."""
+
+    def fade(colours: Floats) -> Floats:
+        grey = (colours @ LUMINANCE)[..., None]
+        faded: Floats = (grey + saturation * (colours - grey)).astype(np.float32)
+        return faded
+
+    return replace(
+        surround,
+        harmonics=fade(surround.harmonics),
+        lamps=replace(surround.lamps, colours=fade(surround.lamps.colours)),
+        radiance=fade(surround.radiance),
+    )
+
+
+def _with_fill(surround: Surround, share: float) -> Surround:
+    """Add what clothes and ground near by send back of the lamps' light, from below."""
+    bounce = share * surround.lamps.colours.sum(axis=0)
+    harmonics = surround.harmonics.copy()
+    harmonics[0] += bounce
+    harmonics[1] -= 0.5 * bounce
+    return replace(surround, harmonics=harmonics)
+
+
+def draw_portrait_look(rng: np.random.Generator) -> tuple[Hair, dict[str, float], Look]:
+    """Draw hair, expression and look as ``look.py`` does, a little nearer to photographs.
+
+    Eyes open less wide, hair begins lower, brows are fuller and stubble is softer.
+    """
+    hair, expression = draw_hair(rng), draw_expression(rng)
+    if hair.hairline_deg < BALD:
+        hair = replace(hair, hairline_deg=max(-16.0, hair.hairline_deg - 5.0))
+    lid = float(rng.uniform(0.08, 0.38))
+    for side in ("Left", "Right"):
+        expression[f"eyeBlink{side}"] = max(lid, expression[f"eyeBlink{side}"])
+        expression[f"eyeWide{side}"] *= 0.5
+    look = draw_look(rng, hair)
+    look.stubble *= 0.6
+    look.brow *= 1.15
+    look.brow_width *= 1.2
+    return hair, expression, look

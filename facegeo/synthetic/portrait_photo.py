@@ -55,8 +55,8 @@ def _exposure(rng: np.random.Generator, render: Render) -> float:
 
 def _glare(rng: np.random.Generator, scene: Floats) -> Floats:
     """Scatter a little of all light over the picture: blacks of a lens are never black."""
-    share = float(rng.beta(1.2, 14))
-    bright = np.minimum(scene, 4.0).mean(axis=(0, 1))
+    share = float(rng.beta(1.0, 35))
+    bright = np.minimum(scene, 2.0).mean(axis=(0, 1))
     mixed: Floats = scene * (1 - share) + share * bright
     return mixed
 

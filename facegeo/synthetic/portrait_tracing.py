@@ -9,7 +9,7 @@ import warp as wp
 from facegeo.synthetic.noise import blend, ramp
 from facegeo.synthetic.rays import MOST_LIGHTS, SURFACE
 from facegeo.synthetic.relief import Relief, skin_slope, tilted
-from facegeo.synthetic.shading import EYE, MOUTH, SKIN, Look
+from facegeo.synthetic.shading import EYE, HAIR, MOUTH, SKIN, TEETH, Look
 from facegeo.synthetic.tracing import glossy, mixed, spot_at, wrapped
 
 wp.set_module_options({"enable_backward": False})
@@ -169,6 +169,12 @@ def trace_portrait(
         spot.open_sky = spot.open_sky * (1.0 - 0.45 * wp.min(slope[3], 1.0))
     elif spot.part == EYE:
         normal = eye_normal(p, normal, look, view.cornea)
+        spot.colour = spot.colour * 0.8
+    elif spot.part == TEETH:
+        spot.colour = spot.colour * 0.85
+        spot.open_sky = 0.3
+    elif spot.part == HAIR:
+        spot.colour = spot.colour * 1.4 + wp.vec3(0.012, 0.011, 0.01)
     elif spot.part == MOUTH and c[1] > -0.5:  # lining of the lids, not of the mouth
         spot.part = EYE
         spot.colour = wp.cw_mul(look.tone, wp.vec3(0.8, 0.5, 0.45))
@@ -182,17 +188,18 @@ def trace_portrait(
     light = wp.cw_mul(smooth_light(harmonics, view.rotation * normal), around)
     colour = wp.cw_mul(spot.colour, light)
     graze = wp.max(1.0 + wp.dot(normal, ray), 0.0)
-    fresnel = 0.028 + 0.972 * graze * graze * graze * graze * graze
+    graze = graze * graze * graze * graze * graze
     start = p + 0.06 * flat + 0.05 * normal
-    gloss_of_lamps = float(2.2)  # noqa: UP018
+    gloss_of_lamps = float(1.4)  # noqa: UP018
     if parts[hit.face] == EYE:
         gloss_of_lamps = 0.0
         if not wp.mesh_query_ray_anyhit(mesh, start, reflected, shadow_cm):
-            colour += fresnel * mirrored(radiance, view.to_map * (view.rotation * reflected))
-    else:
-        dull = 1.0 - 0.75 * wp.min(spot.roughness * 2.0, 1.0) * ramp(0.0, 1.0, graze)
+            seen = mirrored(radiance, view.to_map * (view.rotation * reflected))
+            colour += (0.028 + 0.972 * graze) * wp.min(seen, wp.vec3(60.0, 60.0, 60.0))
+    else:  # rough: what grazes is mostly shadowed by the skin's own unevenness
         around_it = smooth_light(harmonics, view.rotation * reflected)
-        colour += (fresnel * dull * spot.shine * spot.open_sky) * around_it
+        fresnel = (0.028 + 0.1 * graze) * spot.shine * spot.open_sky * spot.open_sky
+        colour += fresnel * around_it
     state = wp.rand_init(int(look.seed), int(pixel[0] * 8.0) * 65536 + int(pixel[1] * 8.0))
     bits = int(SURFACE)
     for k in range(lights.shape[0]):
