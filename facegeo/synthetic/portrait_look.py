@@ -29,6 +29,8 @@ from facegeo.synthetic.shading import Look
 
 MIDDLE_STD, SIDE_STD = 0.025, 0.045
 """Spread of the picture's middle and side, in sides: about what found points add to both."""
+KEY_SHARE = 0.35
+"""Share of the pictures lit by a map that have a photographer's lamp besides."""
 FACING = np.array(
     [(0, 0, 1), (-0.6, 0, 0.8), (0.6, 0, 0.8), (0, 0.6, 0.8), (0, -0.4, 0.917)], dtype=np.float32
 )
@@ -128,7 +130,9 @@ class LightDraw:
         tint = np.exp(rng.normal(0, (0.04, 0.015, 0.05)))
         exposure = np.exp(rng.normal(-0.1, 0.3)) / ((0.85 * seen + 0.15 * around) @ LUMINANCE)
         gain = (balance * tint * exposure).astype(np.float32)
-        surround = _faded(surround_of(split, turn, gain), float(rng.uniform(0.4, 1.0)))
+        surround = _faded(surround_of(split, turn, gain), float(rng.uniform(0.3, 0.9)))
+        if rng.uniform() < KEY_SHARE:
+            surround = _with_key(rng, surround)
         return _with_fill(surround, float(rng.uniform(0.02, 0.12)))
 
 
@@ -145,6 +149,33 @@ def _faded(surround: Surround, saturation: float) -> Surround:
         harmonics=fade(surround.harmonics),
         lamps=replace(surround.lamps, colours=fade(surround.lamps.colours)),
         radiance=fade(surround.radiance),
+    )
+
+
+def _with_key(rng: np.random.Generator, surround: Surround) -> Surround:
+    """Dim the surround and add the key lamp of a photographer, or a flash."""
+    lights = draw_lights(rng)
+    key = replace(
+        lights,
+        towards=lights.towards[:1],
+        colours=lights.colours[:1],
+        softness=rng.uniform(0.03, 0.3, 1).astype(np.float32),
+        sky=np.zeros(3, dtype=np.float32),
+        ground=np.zeros(3, dtype=np.float32),
+    )
+    dim = np.float32(rng.uniform(0.15, 0.7))
+    rest = surround.lamps
+    in_map = replace(key, towards=np.einsum("ij,lj->li", surround.to_map, key.towards))
+    return replace(
+        surround,
+        harmonics=dim * surround.harmonics,
+        lamps=replace(
+            rest,
+            towards=np.concatenate([rest.towards, key.towards]),
+            colours=np.concatenate([dim * rest.colours, key.colours]),
+            softness=np.concatenate([rest.softness, key.softness]),
+        ),
+        radiance=dim * surround.radiance + surround_of_lights(in_map).radiance,
     )
 
 
@@ -165,12 +196,13 @@ def draw_portrait_look(rng: np.random.Generator) -> tuple[Hair, dict[str, float]
     hair, expression = draw_hair(rng), draw_expression(rng)
     if hair.hairline_deg < BALD:
         hair = replace(hair, hairline_deg=max(-16.0, hair.hairline_deg - 5.0))
-    lid = float(rng.uniform(0.08, 0.38))
+    lid = float(rng.uniform(0.03, 0.24))
     for side in ("Left", "Right"):
         expression[f"eyeBlink{side}"] = max(lid, expression[f"eyeBlink{side}"])
         expression[f"eyeWide{side}"] *= 0.5
     look = draw_look(rng, hair)
     look.stubble *= 0.6
+    look.beard *= float(rng.uniform(0, 0.9))
     look.brow *= 1.15
     look.brow_width *= 1.2
     return hair, expression, look

@@ -166,6 +166,7 @@ def trace_portrait(
         lips = mixed(paint, t, w, 0)
         slope = skin_slope(c, lips, relief)
         normal = tilted(normal, wp.vec3(slope[0], slope[1], slope[2]))
+        spot.roughness += 0.05
         spot.open_sky = spot.open_sky * (1.0 - 0.45 * wp.min(slope[3], 1.0))
     elif spot.part == EYE:
         normal = eye_normal(p, normal, look, view.cornea)
