@@ -4,8 +4,10 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facegeo.errors import UserError
 from facegeo.synthetic.environment import HEIGHT, WIDTH
@@ -30,7 +32,9 @@ def light_files(folder: Path | None) -> list[Path]:
     if folder is None:
         return [SHIPPED]
     if not folder.is_dir():
-        raise UserError(f"lights must be a folder of environment maps, got {folder}; set lights=DIR")
+        raise UserError(
+            f"lights must be a folder of environment maps, got {folder}; set lights=DIR"
+        )
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
     if not files:
         raise UserError(
@@ -68,29 +72,43 @@ def read_lights(folder: Path | None) -> list[Floats]:
 
 
 def _read(path: Path) -> Floats:
-    import cv2
-
-    os.environ.setdefault(ENABLE, "1")  # read by OpenCV when it meets its first EXR file
-    wanted = "an equirectangular map, RGB, twice as wide as high, at least 64 x 32 pixels"
-    try:
-        pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-        got = "a file that OpenCV cannot decode"
-    except (cv2.error, OSError) as error:
-        pixels, got = None, str(getattr(error, "err", None) or error)
-        if "disabled" in got or "not implemented" in got:
-            got = f"an EXR file after OpenCV had them switched off; export {ENABLE}=1 before start"
+    pixels, got = _decoded(path)
     if pixels is not None:
         got = f"{pixels.dtype} of shape {pixels.shape}"
         height, width = pixels.shape[:2]
         if pixels.ndim == 3 and pixels.shape[2] >= 3 and width == 2 * height >= WIDTH:
-            radiance = _shrunk(pixels[..., 2::-1].astype(np.float64))
+            radiance = _shrunk(pixels[..., 2::-1])
             if np.isfinite(radiance).all() and radiance.max() > 0:
                 return radiance
             got = "no light or values that are not finite"
-    raise UserError(f"lights: {path} must be {wanted}; got {got}; replace or remove the file")
+    raise UserError(
+        f"lights: {path} must be an equirectangular map, RGB, twice as wide as high, at least "
+        f"{WIDTH} x {HEIGHT} pixels; got {got}; replace or remove the file"
+    )
 
 
-def _shrunk(pixels: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Floats:
+def _decoded(path: Path) -> tuple[NDArray[Any] | None, str]:
+    """Return a file's pixels, blue first, or why there are none."""
+    import cv2
+
+    set_before = os.environ.get(ENABLE)
+    os.environ[ENABLE] = "1"  # OpenCV reads it when it meets its first EXR file
+    try:
+        pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    except (cv2.error, OSError) as error:
+        reason = str(getattr(error, "err", None) or error)
+        if "OpenEXR codec is disabled" in reason:
+            return None, f"an EXR file with OpenCV's reader off; set {ENABLE}=1 and start again"
+        return None, f"a file that OpenCV cannot decode ({reason})"
+    finally:
+        if set_before is None:
+            del os.environ[ENABLE]
+        else:
+            os.environ[ENABLE] = set_before
+    return pixels, "a file that OpenCV cannot decode"
+
+
+def _shrunk(pixels: NDArray[Any]) -> Floats:
     """Average a map over blocks, weighted by solid angle; shape (32, 64, 3)."""
     height, width = pixels.shape[:2]
     rows = np.arange(height) * HEIGHT // height
@@ -98,7 +116,7 @@ def _shrunk(pixels: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Floats
     weight = np.sin(np.pi * (np.arange(height) + 0.5) / height)
     total = np.zeros((HEIGHT, width, 3))
     np.add.at(total, rows, pixels * weight[:, None, None])
-    shrunk = np.zeros((HEIGHT, WIDTH, 3))
-    np.add.at(shrunk, (slice(None), columns), total)
+    shrunk = np.zeros((WIDTH, HEIGHT, 3))
+    np.add.at(shrunk, columns, total.transpose(1, 0, 2))
     area = np.bincount(rows, weight)[:, None] * np.bincount(columns)
-    return (shrunk / area[..., None]).clip(0, BRIGHTEST).astype(np.float32)
+    return (shrunk.transpose(1, 0, 2) / area[..., None]).clip(0, BRIGHTEST).astype(np.float32)

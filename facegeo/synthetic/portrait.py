@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 
 from facegeo.synthetic.boxes import frame_head
+from facegeo.synthetic.glasses import put_on_glasses
 from facegeo.synthetic.look import fit_eyes
 from facegeo.synthetic.portrait_look import (
     LightDraw,
@@ -19,6 +20,8 @@ from facegeo.synthetic.sample import LONG_HAIR, Sample, Studio
 from facegeo.synthetic.scene import draw_pose
 from facegeo.synthetic.start import load_kernels
 
+GLASSES = 0.14
+"""Share of people who wear spectacles."""
 FRAMINGS = {"square": frame_portrait, "box": frame_head}
 
 
@@ -74,5 +77,7 @@ class PortraitStudio(Studio):
         relief = draw_relief(rng, expression, int(rng.integers(1 << 20)), pixel)
         self._portraits.load(self.builder.build(head, hair))
         render = self._portraits.render_portrait(camera, surround, look, relief, (size, size))
+        if rng.uniform() < GLASSES:
+            render = put_on_glasses(rng, render, head, camera, surround)
         image = take_photo(rng, render, draw_setting(rng, surround, size))
         return Sample(image, render, camera.project(head.points), box)

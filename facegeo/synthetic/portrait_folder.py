@@ -4,6 +4,7 @@ import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facegeo.synthetic.labels import NOTE, label_map, masked
 from facegeo.synthetic.landmark_folder import LISTS, POINTS, list_line
@@ -72,7 +73,7 @@ class PortraitFolder:
         return {name: text.encode() for name, text in tables.items()}
 
 
-def _normals(sample: Sample, mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], frame: str) -> bytes:
+def _normals(sample: Sample, mask: NDArray[np.bool_], frame: str) -> bytes:
     """Return a NumPy file of the normals inside a mask, float16, shape (H, W, 3)."""
     channels = [sample.render.normals[..., axis] * sign for axis, sign in AXES[frame]]
     stored = np.where(mask[..., None], np.stack(channels, axis=-1), 0).astype(np.float16)

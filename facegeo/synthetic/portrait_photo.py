@@ -28,14 +28,12 @@ def take_photo(rng: np.random.Generator, render: Render, background: Floats) -> 
     """Turn a render into the pixels of a photograph, sRGB, shape (H, W, 3)."""
     size = len(render.colour)
     scene = render.colour + (1 - render.cover[..., None]) * background
-    scene = scene * _exposure(rng, render)
+    scene *= np.float32(_exposure(rng, render))
     scene = _glare(rng, scene)
     scene = _lens(rng, scene)
-    if rng.uniform() < GREY:
-        scene = np.repeat((scene @ LUMINANCE)[..., None], 3, axis=-1)
-    else:
-        grey = (scene @ LUMINANCE)[..., None]
-        scene = grey + (scene - grey) * np.float32(np.exp(rng.normal(-0.08, 0.18)))
+    saturation = 0.0 if rng.uniform() < GREY else float(np.exp(rng.normal(-0.08, 0.18)))
+    grey = (scene @ LUMINANCE)[..., None]
+    scene = (grey + saturation * (scene - grey)).astype(np.float32)
     scene = _sensor(rng, scene)
     contrast = float(np.exp(rng.normal(0.05, 0.12)))
     scene = 0.3 * (np.maximum(scene, 1e-5) / 0.3) ** contrast
@@ -68,7 +66,8 @@ def _lens(rng: np.random.Generator, scene: Floats) -> Floats:
     if rng.uniform() < 0.08:
         sigma += float(rng.uniform(0.5, 1.6)) * per_pixel
     if sigma > 0.2:
-        scene = cv2.GaussianBlur(scene, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+        blurred = cv2.GaussianBlur(scene, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+        scene = np.asarray(blurred, dtype=np.float32)
     if rng.uniform() < 0.05:
         length = max(2, round(float(rng.uniform(1.5, 4)) * per_pixel))
         kernel = np.zeros((2 * length + 1, 2 * length + 1), dtype=np.float32)
@@ -77,8 +76,9 @@ def _lens(rng: np.random.Generator, scene: Floats) -> Floats:
         first, last = ((round(length + s * end[0]), round(length + s * end[1])) for s in (-1, 1))
         cv2.line(kernel, first, last, 1.0)
         kernel /= kernel.sum()
-        scene = cv2.filter2D(scene, -1, kernel, borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(scene, dtype=np.float32)
+        blurred = cv2.filter2D(scene, -1, kernel, borderType=cv2.BORDER_REPLICATE)
+        scene = np.asarray(blurred, dtype=np.float32)
+    return scene
 
 
 def _sensor(rng: np.random.Generator, scene: Floats) -> Floats:
@@ -87,7 +87,8 @@ def _sensor(rng: np.random.Generator, scene: Floats) -> Floats:
     noise = rng.standard_normal(scene.shape, dtype=np.float32)
     if rng.uniform() < 0.5:
         noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), 0.7)) * np.float32(2.2)
-    noisy: Floats = scene + grain * np.sqrt(np.maximum(scene, 0.002) * 0.6 + 0.02) * noise
+    shot = np.sqrt(np.maximum(scene, 0.002) * 0.6 + 0.02)
+    noisy: Floats = scene + np.float32(grain) * shot * noise
     return noisy
 
 

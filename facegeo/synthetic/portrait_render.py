@@ -7,7 +7,8 @@ import warp as wp
 
 from facegeo.synthetic.environment import Surround
 from facegeo.synthetic.head_model import Floats, Ints
-from facegeo.synthetic.portrait_tracing import PortraitView, trace_portrait
+from facegeo.synthetic.portrait_shading import PortraitView
+from facegeo.synthetic.portrait_tracing import trace_portrait
 from facegeo.synthetic.relief import Relief
 from facegeo.synthetic.render import KINDS, Cast, Render, Renderer, Seen
 from facegeo.synthetic.scene import Camera
@@ -79,8 +80,6 @@ class PortraitRenderer(Renderer):
             ]
             if not len(pixels):
                 return
-            wp.launch(
-                trace_portrait, len(pixels), [*scene, *rays, *seen.arrays()], device=device
-            )
+            wp.launch(trace_portrait, len(pixels), [*scene, *rays, *seen.arrays()], device=device)
 
         return cast

@@ -1,4 +1,5 @@
 # mypy: ignore-errors
+# ruff: noqa: UP018, RUF046 (warp: float(0.0) is a variable, 0.0 a constant)
 """The ray caster's kernel for portraits: surrounding light, soft lamps, and relief in the normals.
 
 Beside ``tracing.trace``, whose pictures must never change by a bit, so it has a kernel of its own.
@@ -6,73 +7,25 @@ Beside ``tracing.trace``, whose pictures must never change by a bit, so it has a
 
 import warp as wp
 
-from facegeo.synthetic.noise import blend, ramp
+from facegeo.synthetic.portrait_shading import (
+    PortraitView,
+    catch_light,
+    facing,
+    finished,
+    lamp_light,
+    surrounding_light,
+)
 from facegeo.synthetic.rays import MOST_LIGHTS, SURFACE
-from facegeo.synthetic.relief import Relief, skin_slope, tilted
-from facegeo.synthetic.shading import EYE, HAIR, MOUTH, SKIN, TEETH, Look
-from facegeo.synthetic.tracing import glossy, mixed, spot_at, wrapped
+from facegeo.synthetic.relief import Relief
+from facegeo.synthetic.shading import EYE, Look
+from facegeo.synthetic.tracing import mixed, spot_at
 
 wp.set_module_options({"enable_backward": False})
 
 SHADOW_RAYS = wp.constant(6)
 """Rays to each lamp where its shadow has an edge; two elsewhere."""
-
-
-@wp.struct
-class PortraitView:
-    """Camera and what mirrors show; ``to_map`` takes camera directions to the map's frame."""
-
-    eye: wp.vec3
-    rotation: wp.mat33
-    focal_px: float
-    centre: wp.vec2
-    to_map: wp.mat33
-    cornea: float
-
-
-@wp.func
-def smooth_light(harmonics: wp.array(dtype=wp.vec3), n: wp.vec3) -> wp.vec3:
-    """Return the shading by all but the lamps; ``n`` in the camera's frame."""
-    x = n[0]
-    y = n[1]
-    z = n[2]
-    total = harmonics[0] + y * harmonics[1] + z * harmonics[2] + x * harmonics[3]
-    total += (x * y) * harmonics[4] + (y * z) * harmonics[5] + (3.0 * z * z - 1.0) * harmonics[6]
-    total += (x * z) * harmonics[7] + (x * x - y * y) * harmonics[8]
-    return wp.max(total, wp.vec3(0.0, 0.0, 0.0))
-
-
-@wp.func
-def between_bounces(sky: float, colour: wp.vec3) -> wp.vec3:
-    """Return how much light reaches a spot that sees the share ``sky`` of all around.
-
-    Light that neighbours of the same colour send on is counted: Jimenez et al., "Practical
-    Real-Time Strategies for Accurate Indirect Occlusion", SIGGRAPH 2016 courses, Eq. (10).
-    """
-    a = 2.0404 * colour - wp.vec3(0.3324, 0.3324, 0.3324)
-    b = -4.7951 * colour + wp.vec3(0.6417, 0.6417, 0.6417)
-    c = 2.7552 * colour + wp.vec3(0.6903, 0.6903, 0.6903)
-    return wp.max(((a * sky + b) * sky + c) * sky, wp.vec3(sky, sky, sky))
-
-
-@wp.func
-def mirrored(radiance: wp.array2d(dtype=wp.vec3), towards: wp.vec3) -> wp.vec3:
-    """Return the map's radiance in a direction of its frame, between its pixels."""
-    rows = radiance.shape[0]
-    columns = radiance.shape[1]
-    v = wp.acos(wp.clamp(towards[1], -1.0, 1.0)) / 3.1415927 * float(rows) - 0.5
-    u = (wp.atan2(towards[0], towards[2]) / 6.2831853 + 0.5) * float(columns) - 0.5
-    top = int(wp.floor(v))
-    left = int(wp.floor(u))
-    down = v - wp.floor(v)
-    right = u - wp.floor(u)
-    first = wp.clamp(top, 0, rows - 1)
-    second = wp.clamp(top + 1, 0, rows - 1)
-    here = (left + columns) % columns
-    there = (left + 1 + columns) % columns
-    upper = blend(radiance[first, here], radiance[first, there], right)
-    lower = blend(radiance[second, here], radiance[second, there], right)
-    return blend(upper, lower, down)
+GLOSS = wp.constant(1.4)
+"""How much brighter lamps are mirrored than ``tracing`` has it."""
 
 
 @wp.func
@@ -88,7 +41,7 @@ def lit_share(
     across = wp.normalize(wp.cross(towards, wp.vec3(0.31, 0.87, 0.38)))
     along = wp.cross(towards, across)
     first = 6.2831853 * wp.randf(state)
-    free = int(0)  # a variable; 0 would be a constant
+    free = int(0)
     for k in range(SHADOW_RAYS):
         # The first two pass near opposite rims; where they agree, so will most others.
         turn = 3.1415927 * float(k)
@@ -101,19 +54,6 @@ def lit_share(
         if k == 1 and free != 1:
             return float(free) * 0.5
     return float(free) / float(SHADOW_RAYS)
-
-
-@wp.func
-def eye_normal(p: wp.vec3, smooth: wp.vec3, look: Look, bulge: float) -> wp.vec3:
-    """Return the normal of an eyeball whose cornea stands out before the iris."""
-    middle = look.eye_left
-    gaze = look.gaze_left
-    if p[0] > 0.0:
-        middle = look.eye_right
-        gaze = look.gaze_right
-    out = wp.normalize(p - middle)
-    r = wp.acos(wp.clamp(wp.dot(out, gaze), -1.0, 1.0)) * look.eye_radius / 0.60
-    return wp.normalize(smooth + (bulge * ramp(1.15, 0.85, r)) * (out - gaze))
 
 
 @wp.kernel
@@ -166,78 +106,31 @@ def trace_portrait(
     p = view.eye + hit.t * ray
     c = skin[t[0]] * w[0] + skin[t[1]] * w[1] + skin[t[2]] * w[2]
     spot = spot_at(parts[hit.face], p, c, paint, t, w, look)
-    lips = float(0.0)  # noqa: UP018
-    if spot.part == SKIN:
-        lips = mixed(paint, t, w, 0)
-        slope = skin_slope(c, lips, relief)
-        normal = tilted(normal, wp.vec3(slope[0], slope[1], slope[2]))
-        spot.roughness += 0.05
-        spot.open_sky = spot.open_sky * (1.0 - 0.45 * wp.min(slope[3], 1.0))
-    elif spot.part == EYE:
-        normal = eye_normal(p, normal, look, view.cornea)
-        spot.colour = spot.colour * 0.8
-    elif spot.part == TEETH:
-        spot.colour = spot.colour * 0.85
-        spot.open_sky = 0.3
-    elif spot.part == HAIR:
-        spot.colour = spot.colour * 1.4 + wp.vec3(0.012, 0.011, 0.01)
-    elif spot.part == MOUTH and c[1] > -0.5:  # lining of the lids, not of the mouth
-        spot.part = EYE
-        spot.colour = wp.cw_mul(look.tone, wp.vec3(0.8, 0.5, 0.45))
-        spot.shine = 0.6
-        spot.roughness = 0.3
-    behind = wp.dot(normal, ray) + 0.02
-    if behind > 0.0:  # neither interpolation nor relief may turn what is seen away
-        normal = wp.normalize(normal - behind * ray)
-    reflected = ray - (2.0 * wp.dot(ray, normal)) * normal
-    around = between_bounces(spot.open_sky, spot.colour)
-    light = wp.cw_mul(smooth_light(harmonics, view.rotation * normal), around)
-    colour = wp.cw_mul(spot.colour, light)
-    graze = wp.max(1.0 + wp.dot(normal, ray), 0.0)
-    graze = graze * graze * graze * graze * graze
-    start = p + 0.06 * flat + 0.05 * normal
-    gloss_of_lamps = float(1.4)  # noqa: UP018
+    found = finished(spot, normal, p, c, mixed(paint, t, w, 0), look, relief, view.cornea)
+    found.normal = facing(found.normal, ray)
+    colour = surrounding_light(found, ray, view, harmonics)
+    start = p + 0.06 * flat + 0.05 * found.normal
+    gloss = float(GLOSS)
     if parts[hit.face] == EYE:
-        gloss_of_lamps = 0.0
-        if not wp.mesh_query_ray_anyhit(mesh, start, reflected, shadow_cm):
-            seen = mirrored(radiance, view.to_map * (view.rotation * reflected))
-            colour += (0.028 + 0.972 * graze) * wp.min(seen, wp.vec3(60.0, 60.0, 60.0))
-    else:  # rough: what grazes is mostly shadowed by the skin's own unevenness
-        around_it = smooth_light(harmonics, view.rotation * reflected)
-        fresnel = (0.028 + 0.1 * graze) * spot.shine * spot.open_sky * spot.open_sky
-        colour += fresnel * around_it
+        gloss = 0.0
+        colour += catch_light(mesh, start, found.normal, ray, shadow_cm, view, radiance)
     state = wp.rand_init(int(look.seed), int(pixel[0] * 8.0) * 65536 + int(pixel[1] * 8.0))
     bits = int(SURFACE)
     for k in range(lights.shape[0]):
-        cosine = wp.dot(normal, lights[k])
-        if cosine > 0.0:
+        if wp.dot(found.normal, lights[k]) > 0.0:
             lit = (known[tid] >> k) & 1
             dark = (known[tid] >> (k + MOST_LIGHTS)) & 1
             share = float(lit)
             if lit == dark:
                 luck = state + wp.uint32(k)
                 share = lit_share(mesh, start, lights[k], softness[k], shadow_cm, luck)
-            if share > 0.0:
-                bits = bits | (1 << k)
-                gloss = glossy(normal, -ray, lights[k], spot.roughness + 0.5 * softness[k])
-                gloss = gloss * ramp(0.0, 0.2, cosine) * gloss_of_lamps
-                sent = wp.cw_mul(spot.colour, wrapped(cosine, spot.scatter))
-                sent = wp.cw_mul(sent, bled(share, spot.scatter))
-                sent += wp.vec3(1.0, 1.0, 1.0) * (gloss * spot.shine * share)
-                colour += wp.cw_mul(light_colours[k], sent)
-            if share < 1.0:
-                bits = bits | (1 << (k + MOST_LIGHTS))
+            bits = bits | (int(share > 0.0) << k) | (int(share < 1.0) << (k + MOST_LIGHTS))
+            sent = lamp_light(found, ray, lights[k], softness[k], share, gloss)
+            colour += wp.cw_mul(light_colours[k], sent)
     colours[i] = wp.vec4(colour[0], colour[1], colour[2], 1.0)
-    out_normals[i] = view.rotation * normal
-    out_parts[i] = spot.part
-    out_face[i] = spot.face
+    out_normals[i] = view.rotation * found.normal
+    out_parts[i] = found.spot.part
+    out_face[i] = found.spot.face
     out_lit[i] = bits
     out_far[i] = hit.t / wp.sqrt(1.0 + x * x + y * y)
-    out_lips[i] = lips
-
-
-@wp.func
-def bled(share: float, scatter: float) -> wp.vec3:
-    """Return what reaches the skin in a half shadow: red light bleeds into it."""
-    red = wp.pow(share, 1.0 - 0.35 * scatter)
-    return wp.vec3(red, share, share)
+    out_lips[i] = found.lips
