@@ -169,7 +169,7 @@ def _refuse_strange_folder(root: Path) -> None:
 
 def _differences(manifest: dict[str, Any], order: Order) -> list[str]:
     """Say in words in what a folder's faces differ from those an order would give."""
-    found, wanted = SINCE | manifest["options"], options_of(order)
+    found, wanted = SINCE | manifest["options"], SINCE | options_of(order)
     if (looks := found.get("looks")) != wanted["looks"]:
         age = "an older" if isinstance(looks, int) and looks < LOOKS else "another"
         return [f"made by {age} facegeo, whose faces look otherwise: looks {looks}, {LOOKS} here"]

@@ -59,7 +59,9 @@ class PortraitStudio(Studio):
 
         load_kernels(portrait_tracing, device)
         reference = self.builder.build(self.model.sample(np.random.default_rng(0), {}), LONG_HAIR)
-        self._portraits = PortraitRenderer(self.builder, reference, device, shadows=shadows)
+        self.renderer: PortraitRenderer = PortraitRenderer(
+            self.builder, reference, device, shadows=shadows
+        )
         self._frame = FRAMINGS[framing]
 
     def photograph(self, key: tuple[int, ...], size: int) -> Sample:
@@ -75,8 +77,8 @@ class PortraitStudio(Studio):
         eyes_cm = float(np.linalg.norm(head.points[1] - head.points[0]))
         pixel = distance / camera.focal_px / eyes_cm
         relief = draw_relief(rng, expression, int(rng.integers(1 << 20)), pixel)
-        self._portraits.load(self.builder.build(head, hair))
-        render = self._portraits.render_portrait(camera, surround, look, relief, (size, size))
+        self.renderer.load(self.builder.build(head, hair))
+        render = self.renderer.render_portrait(camera, surround, look, relief, (size, size))
         if rng.uniform() < GLASSES:
             render = put_on_glasses(rng, render, head, camera, surround)
         image = take_photo(rng, render, draw_setting(rng, surround, size))

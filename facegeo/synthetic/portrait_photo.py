@@ -35,7 +35,7 @@ def take_photo(rng: np.random.Generator, render: Render, background: Floats) -> 
     grey = (scene @ LUMINANCE)[..., None]
     scene = (grey + saturation * (scene - grey)).astype(np.float32)
     scene = _sensor(rng, scene)
-    contrast = float(np.exp(rng.normal(0.05, 0.12)))
+    contrast = float(np.exp(rng.normal(0.1, 0.12)))
     scene = 0.3 * (np.maximum(scene, 1e-5) / 0.3) ** contrast
     image = encode_tone(scene)
     if rng.uniform() < SMALL:
@@ -47,7 +47,7 @@ def _exposure(rng: np.random.Generator, render: Render) -> float:
     """Expose for the face, as cameras with a face detector do, and miss by some."""
     face = render.colour[render.mask]
     level = float(np.median(face @ LUMINANCE)) if len(face) else 0.3
-    wanted = 0.27 * (max(level, 0.01) / 0.27) ** 0.4
+    wanted = 0.31 * (max(level, 0.01) / 0.31) ** 0.4
     return float(wanted / max(level, 1e-3) * np.exp(rng.normal(0, 0.22)))
 
 
