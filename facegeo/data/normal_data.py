@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from lightning import LightningDataModule
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from facegeo.data.stream import BatchStream, ResumableLoader, as_it_is
 from facegeo.errors import UserError
@@ -118,14 +118,17 @@ class NormalDataModule(LightningDataModule, ABC):
         """Serve ``steps`` training batches."""
         self.steps = steps
 
+    def training_stream(self, rank: int, world: int) -> Sampler[Any]:
+        """Order of the training's draws for one of ``world`` processes."""
+        rows = len(self.training_faces())
+        return BatchStream(rows, self.batch_size, self.steps, self.seed, rank, world)
+
     def train_dataloader(self) -> DataLoader[Any]:
         """Endless full batches, the same for every number of workers."""
-        faces = self.training_faces()
         share = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        stream = BatchStream(len(faces), self.batch_size, self.steps, self.seed, *share)
         return ResumableLoader(
-            faces,
-            batch_sampler=stream,
+            self.training_faces(),
+            batch_sampler=self.training_stream(*share),
             num_workers=self.num_workers,
             collate_fn=as_it_is,
             generator=torch.Generator(),
