@@ -82,11 +82,11 @@ def draw_relief(
         return (expression.get(f"{name}Left", 0.0) + expression.get(f"{name}Right", 0.0)) / 2
 
     age = float(rng.beta(1.2, 1.7))
-    lines = 0.04 + 0.5 * age**1.5
+    lines = 0.04 + 0.7 * age**1.3
     relief = Relief()
     relief.seed, relief.pixel = wp.uint32(seed), pixel
-    relief.uneven = rng.uniform(0.01, 0.035) * (1 + age)
-    relief.grain = rng.uniform(0.01, 0.05) * (1 + age)
+    relief.uneven = rng.uniform(0.008, 0.028) * (1 + age)
+    relief.grain = rng.uniform(0.008, 0.036) * (1 + age)
     relief.pores = rng.uniform(0.02, 0.12)
     relief.lips = rng.uniform(0.03, 0.16)
     raised = max(expression.get("browInnerUp", 0.0), both("browOuterUp"))
