@@ -191,7 +191,7 @@ def _with_fill(surround: Surround, share: float) -> Surround:
 def draw_portrait_look(rng: np.random.Generator) -> tuple[Hair, dict[str, float], Look]:
     """Draw hair, expression and look as ``look.py`` does, a little nearer to photographs.
 
-    Eyes open less wide, hair begins lower, brows are fuller and stubble is softer.
+    Eyes open less wide, hair begins lower, brows are fuller, skin is less even and stubble softer.
     """
     hair, expression = draw_hair(rng), draw_expression(rng)
     if hair.hairline_deg < BALD:
@@ -201,6 +201,8 @@ def draw_portrait_look(rng: np.random.Generator) -> tuple[Hair, dict[str, float]
         expression[f"eyeBlink{side}"] = max(lid, expression[f"eyeBlink{side}"])
         expression[f"eyeWide{side}"] *= 0.5
     look = draw_look(rng, hair)
+    look.mottling *= 1.3
+    look.pores *= 1.3
     look.stubble *= 0.6
     look.beard *= float(rng.uniform(0, 0.9))
     look.brow *= 1.15
