@@ -10,7 +10,7 @@ from facegeo.synthetic.render import Render
 
 GREY = 0.07
 """Share of black-and-white pictures."""
-SHARPENED = 0.5
+SHARPENED = 0.4
 """Share of pictures that have been sharpened."""
 SMALL = 0.25
 """Share of pictures that were small and have been enlarged."""
@@ -41,7 +41,7 @@ def take_photo(rng: np.random.Generator, render: Render, background: Floats) -> 
     scene = 0.3 * (np.maximum(scene, 1e-5) / 0.3) ** contrast
     image = encode_tone(scene)
     if rng.uniform() < SHARPENED:
-        image = _sharpened(image, float(rng.uniform(0.3, 1.3)))
+        image = _sharpened(image, float(rng.uniform(0.2, 0.8)))
     if rng.uniform() < SMALL:
         image = _enlarged(image, round(size * float(rng.uniform(0.35, 0.8))))
     return image
