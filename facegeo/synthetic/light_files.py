@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +69,13 @@ def read_lights(folder: Path | None) -> list[Floats]:
     if folder is None:
         with np.load(files[0], allow_pickle=False) as archive:
             return [archive[name].astype(np.float32) for name in sorted(archive.files)]
-    return [_read(path) for path in files]
+    stamps = [(path, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return [_read(*stamp) for stamp in stamps]
 
 
-def _read(path: Path) -> Floats:
+@lru_cache(maxsize=64)
+def _read(path: Path, size: int, changed: int) -> Floats:
+    """Read one map; ``size`` and ``changed`` name the version of the file that is cached."""
     pixels, got = _decoded(path)
     if pixels is not None:
         got = f"{pixels.dtype} of shape {pixels.shape}"

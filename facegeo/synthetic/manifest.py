@@ -35,7 +35,7 @@ SINCE: dict[str, Any] = {
     "portrait_looks": None,
 }
 """Options that came without a rise, and what all folders had before."""
-PORTRAIT_LOOKS = 1
+PORTRAIT_LOOKS = 3
 """As ``LOOKS``, of the code that only pictures lit by maps, and portraits, use."""
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from facegeo.errors import UserError
 from facegeo.synthetic.ict_files import find_ict
-from facegeo.synthetic.light_files import light_files
+from facegeo.synthetic.light_files import read_lights
 
 if TYPE_CHECKING:
     from facegeo.synthetic.sample import Studio
@@ -72,7 +72,7 @@ class Order:
         """Share of pictures lit by environment maps, in [0, 1]."""
         if self.map_share is None:
             return PORTRAIT_MAP_SHARE if self.layout == "portraits" else 0.0
-        return self.map_share
+        return float(self.map_share)
 
     @property
     def as_portraits(self) -> bool:
@@ -83,7 +83,8 @@ class Order:
         """Look for mistakes before any work is done.
 
         Raises:
-            UserError: If an option is out of range; the text names it.
+            UserError: If an option is out of range or a map of ``lights`` cannot be read; the text
+                names it.
         """
         _check_choice("layout", self.layout, LAYOUTS)
         _check_choice("head", self.head, HEADS)
@@ -105,9 +106,12 @@ class Order:
         self._check_portraits()
 
     def _check_portraits(self) -> None:
-        share, mask = self.share_of_maps, self.mask
-        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
-            raise UserError(f"map_share must be a share from 0 to 1 or null, got {share!r}")
+        given, mask = self.map_share, self.mask
+        if given is not None and (
+            isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given <= 1
+        ):
+            raise UserError(f"map_share must be a share from 0 to 1 or null, got {given!r}")
+        share = self.share_of_maps
         if share and self.layout == "photoface":
             raise UserError(
                 "map_share must be null for layout=photoface, whose sessions have four lamps, "
@@ -118,7 +122,7 @@ class Order:
         if not mask or len(set(mask)) < len(mask) or not set(mask) <= set(MASKED):
             raise UserError(f"mask must be one or more of {', '.join(MASKED)}, got {list(mask)}")
         if self.lights is not None:
-            light_files(self.lights)
+            read_lights(self.lights)
 
 
 def _check_flag(name: str, value: object) -> None:

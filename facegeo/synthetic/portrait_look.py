@@ -82,11 +82,11 @@ def draw_relief(
         return (expression.get(f"{name}Left", 0.0) + expression.get(f"{name}Right", 0.0)) / 2
 
     age = float(rng.beta(1.2, 1.7))
-    lines = 0.04 + 0.5 * age**1.5
+    lines = 0.04 + 0.7 * age**1.3
     relief = Relief()
     relief.seed, relief.pixel = wp.uint32(seed), pixel
-    relief.uneven = rng.uniform(0.01, 0.035) * (1 + age)
-    relief.grain = rng.uniform(0.01, 0.05) * (1 + age)
+    relief.uneven = rng.uniform(0.008, 0.028) * (1 + age)
+    relief.grain = rng.uniform(0.008, 0.036) * (1 + age)
     relief.pores = rng.uniform(0.02, 0.12)
     relief.lips = rng.uniform(0.03, 0.16)
     raised = max(expression.get("browInnerUp", 0.0), both("browOuterUp"))
@@ -191,7 +191,7 @@ def _with_fill(surround: Surround, share: float) -> Surround:
 def draw_portrait_look(rng: np.random.Generator) -> tuple[Hair, dict[str, float], Look]:
     """Draw hair, expression and look as ``look.py`` does, a little nearer to photographs.
 
-    Eyes open less wide, hair begins lower, brows are fuller and stubble is softer.
+    Eyes open less wide, hair begins lower, brows are fuller, skin is less even and stubble softer.
     """
     hair, expression = draw_hair(rng), draw_expression(rng)
     if hair.hairline_deg < BALD:
@@ -201,6 +201,8 @@ def draw_portrait_look(rng: np.random.Generator) -> tuple[Hair, dict[str, float]
         expression[f"eyeBlink{side}"] = max(lid, expression[f"eyeBlink{side}"])
         expression[f"eyeWide{side}"] *= 0.5
     look = draw_look(rng, hair)
+    look.mottling *= 1.3
+    look.pores *= 1.3
     look.stubble *= 0.6
     look.beard *= float(rng.uniform(0, 0.9))
     look.brow *= 1.15

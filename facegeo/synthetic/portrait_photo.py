@@ -10,6 +10,8 @@ from facegeo.synthetic.render import Render
 
 GREY = 0.07
 """Share of black-and-white pictures."""
+SHARPENED = 0.4
+"""Share of pictures that have been sharpened."""
 SMALL = 0.25
 """Share of pictures that were small and have been enlarged."""
 
@@ -35,9 +37,11 @@ def take_photo(rng: np.random.Generator, render: Render, background: Floats) -> 
     grey = (scene @ LUMINANCE)[..., None]
     scene = (grey + saturation * (scene - grey)).astype(np.float32)
     scene = _sensor(rng, scene)
-    contrast = float(np.exp(rng.normal(0.1, 0.12)))
+    contrast = float(np.exp(rng.normal(0.17, 0.12)))
     scene = 0.3 * (np.maximum(scene, 1e-5) / 0.3) ** contrast
     image = encode_tone(scene)
+    if rng.uniform() < SHARPENED:
+        image = _sharpened(image, float(rng.uniform(0.2, 0.8)))
     if rng.uniform() < SMALL:
         image = _enlarged(image, round(size * float(rng.uniform(0.35, 0.8))))
     return image
@@ -53,7 +57,7 @@ def _exposure(rng: np.random.Generator, render: Render) -> float:
 
 def _glare(rng: np.random.Generator, scene: Floats) -> Floats:
     """Scatter a little of all light over the picture: blacks of a lens are never black."""
-    share = float(rng.beta(1.0, 35))
+    share = float(rng.beta(1.0, 55))
     bright = np.minimum(scene, 2.0).mean(axis=(0, 1))
     mixed: Floats = scene * (1 - share) + share * bright
     return mixed
@@ -90,6 +94,13 @@ def _sensor(rng: np.random.Generator, scene: Floats) -> Floats:
     shot = np.sqrt(np.maximum(scene, 0.002) * 0.6 + 0.02)
     noisy: Floats = scene + np.float32(grain) * shot * noise
     return noisy
+
+
+def _sharpened(image: Bytes, amount: float) -> Bytes:
+    """Mask what is not sharp, as cameras and picture editors do."""
+    sigma = 0.9 * len(image) / 160
+    soft = cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.addWeighted(image, 1 + amount, soft, -amount, 0), dtype=np.uint8)
 
 
 def _enlarged(image: Bytes, small: int) -> Bytes:

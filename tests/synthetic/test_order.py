@@ -16,9 +16,10 @@ LEAST: dict[str, Any] = {"train": 1, "test": 0, "size": 32, "seed": 0, "maps": F
 def test_defaults_are_those_of_the_command() -> None:
     said = OmegaConf.load(Path(__file__).parents[2] / "conf" / "render.yaml")
     order = Order(**LEAST)
-    for name in ("layout", "frame", "shadows", "device"):
+    for name in ("layout", "frame", "shadows", "device", "map_share", "lights"):
         assert getattr(order, name) == said[name]
     assert list(order.quality) == said.quality
+    assert list(order.mask) == said.mask
     assert {"head": order.head} in said.defaults
 
 

@@ -220,10 +220,19 @@ def test_masks_hold_what_is_asked_for(made: Path, tmp_path: Path) -> None:
     assert not normals[~masks[0]].any()
 
 
+def test_a_damaged_map_is_named_before_anything_is_written(tmp_path: Path) -> None:
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "sun.hdr").write_bytes(b"no picture")
+    with pytest.raises(UserError, match=r"sun\.hdr must be an equirectangular map, RGB, twice as"):
+        fill(tmp_path / "out", replace(ORDER, lights=tmp_path / "maps"), processes=1)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"map_share": 1.5}, r"map_share must be a share from 0 to 1 or null, got 1\.5"),
+        ({"map_share": "many"}, r"map_share must be a share from 0 to 1 or null, got 'many'"),
         ({"mask": ()}, r"mask must be one or more of skin, lips, eyes, got \[\]"),
         ({"mask": ("teeth",)}, r"mask must be one or more of skin, lips, eyes, got \['teeth'\]"),
         ({"lights": Path("nowhere")}, r"lights must be a folder of environment maps, got nowhere"),
