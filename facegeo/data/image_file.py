@@ -76,6 +76,19 @@ def decode(data: bytes, *, turned: bool = False) -> npt.NDArray[np.uint8]:
     return cast(npt.NDArray[np.uint8], cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
 
 
+def whole_size(data: bytes) -> tuple[int, int]:
+    """Height and width of an image file of any format, px; decodes only what it must.
+
+    Raises:
+        ImageError: If the file is empty, cut short, damaged or no image.
+    """
+    size = _bitmap_size(data) if data.startswith(b"BM") else image_size(data)
+    if size is None:
+        height, width, _ = decode(data).shape
+        return height, width
+    return size
+
+
 def _jpeg_size(data: bytes) -> tuple[int, int]:
     """Walk the segments up to the first scan, then look for the end marker.
 
@@ -122,3 +135,17 @@ def _png_size(data: bytes) -> tuple[int, int]:
         at += 12 + length
     width, height = struct.unpack_from(">II", data, len(PNG) + 8)
     return height, width
+
+
+def _bitmap_size(data: bytes) -> tuple[int, int] | None:
+    """Size of a BMP that is whole; None if it is packed, so that only decoding can tell."""
+    try:
+        (start,) = struct.unpack_from("<I", data, 10)
+        width, height, _, bits, packed = struct.unpack_from("<iiHHI", data, 18)
+    except struct.error as error:
+        raise ImageError(TORN) from error
+    if packed or width <= 0 or height == 0:
+        return None
+    if len(data) < start + (width * bits + 31) // 32 * 4 * abs(height):
+        raise ImageError(TORN)
+    return abs(height), width

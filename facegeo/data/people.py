@@ -143,10 +143,10 @@ def read_people(folder: Path) -> People:
             record = Person.read(folder / name)
             parts.append(_arrays(folder / name, record, parts[0][0].shape[1:] if parts else None))
             records.append(record)
+        except WantedError as error:  # a ValueError
+            faults.append(f"{name}/{MASK}: wanted {error.wanted}, got {error.got}")
         except (UserError, OSError, ValueError) as error:
             faults.append(f"{name}: {error}")
-        except WantedError as error:
-            faults.append(f"{name}/{MASK}: wanted {error.wanted}, got {error.got}")
     if faults:
         lines = "".join(f"\n  {fault}" for fault in faults)
         raise UserError(f"faults in {folder}:{lines}\nrun facegeo-prepare yaleb again")

@@ -5,7 +5,6 @@ four flashes, ``facegeo.data.cropped_yale`` the 64 of the Extended Yale B.
 """
 
 import hashlib
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy.typing as npt
 
 from facegeo.data.face_outline import Points, metadata_outline, read_outline
 from facegeo.data.faults import WantedError
-from facegeo.data.image_file import TORN, ImageError, decode, image_size
+from facegeo.data.image_file import ImageError, decode, whole_size
 from facegeo.data.light_source import read_lights
 
 PHOTOS = 4
@@ -197,7 +196,7 @@ def photo_sizes(
         try:
             data = photo.read_bytes()
             digest(data)
-            size = _size(data)
+            size = whole_size(data)
         except OSError as error:
             got = error.strerror or str(error)
             faults.append(SessionFault(name, photo.name, "a readable image", got))
@@ -210,29 +209,6 @@ def photo_sizes(
             wanted = f"{first[1]} x {first[0]} pixels, as {photos[0].name}"
             faults.append(SessionFault(name, photo.name, wanted, f"{size[1]} x {size[0]}"))
         yield size
-
-
-def _size(data: bytes) -> tuple[int, int]:
-    """Height and width of a whole image file."""
-    size = _bitmap_size(data) if data.startswith(b"BM") else image_size(data)
-    if size is None:
-        height, width, _ = decode(data).shape
-        return height, width
-    return size
-
-
-def _bitmap_size(data: bytes) -> tuple[int, int] | None:
-    """Size of a BMP that is whole; None if it is packed, so that only decoding can tell."""
-    try:
-        (start,) = struct.unpack_from("<I", data, 10)
-        width, height, _, bits, packed = struct.unpack_from("<iiHHI", data, 18)
-    except struct.error as error:
-        raise ImageError(TORN) from error
-    if packed or width <= 0 or height == 0:
-        return None
-    if len(data) < start + (width * bits + 31) // 32 * 4 * abs(height):
-        raise ImageError(TORN)
-    return abs(height), width
 
 
 def _outline(

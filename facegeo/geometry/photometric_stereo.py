@@ -30,6 +30,9 @@ STEEPEST = 0.17
 """Least z of a normal: steeper surfaces are hardly seen."""
 DARK = 0.1
 """A pixel below this share of the albedo, or in the noise, tells no normal: shadow, or grazing."""
+GRAZING, ENOUGH = 0.2, 5
+"""Light that falls at a smaller cosine than the first is left out where the second number of lights
+remains: there skin is brighter than Lambert's law has it."""
 ROUNDS = 12
 
 
@@ -79,8 +82,8 @@ def robust(images: Tensor, lights: Tensor, usable: Tensor | None = None) -> Surf
 
     Four lights: the explanations of the module's text, averaged by their likelihood; a normal
     that points away from the camera is none. Five and more: least squares, reweighted
-    ``ROUNDS`` times by Cauchy's weights without the dark pixels and those not usable. Three: least
-    squares.
+    ``ROUNDS`` times by Cauchy's weights without pixels that are dark, lit at a grazing angle or not
+    usable. Three: least squares.
 
     Args:
         images: Linear in light, in [0, 1], N >= 3, shape (N, H, W).
@@ -183,12 +186,14 @@ def _noise(albedo: Tensor) -> Tensor:
 
 def _reweight(lights: Tensor, values: Tensor, start: Tensor, usable: Tensor | None) -> Tensor:
     """Iteratively reweighted least squares, (3, P)."""
-    scaled = start
+    scaled, lengths = start, lights.norm(dim=1, keepdim=True)
     steady = 1e-6 * torch.eye(3, dtype=lights.dtype, device=lights.device)
     for _ in range(ROUNDS):
-        albedo = scaled.norm(dim=0)
-        off = (lights @ scaled - values) / _noise(albedo)
-        weights = (values > DARK * albedo) / (1 + off**2)
+        albedo, expected = scaled.norm(dim=0), lights @ scaled
+        seen = values > DARK * albedo
+        steep = seen & (expected > GRAZING * lengths * albedo)
+        seen = torch.where(steep.sum(0) >= ENOUGH, steep, seen)
+        weights = seen / (1 + ((expected - values) / _noise(albedo)) ** 2)
         weights = (weights if usable is None else weights * usable) + 1e-4
         gram = torch.einsum("np,ni,nj->pij", weights, lights, lights) + steady
         scaled = torch.linalg.solve(gram, (lights.T @ (weights * values)).T).T

@@ -25,7 +25,7 @@ FIRST_BOX = (0.05, 0.95, 0.08, 0.87)
 width and height; the mean of the cropped Extended Yale B, see ``MEAN_SHAPE``."""
 LOOKS = 3
 """Each look but the first is in the box of the points found before."""
-FOREHEAD = 0.55
+FOREHEAD = 0.4
 """How far the outline is extended above the brows, in shares of the distance from the eyes to the
 mouth: to the hairline of most people."""
 
