@@ -28,6 +28,7 @@ class JoinedFacesDataModule(NormalDataModule):
         title: What the faces are; None takes the first part's.
         seed: Seed of order and augmentation.
         num_workers: Loader processes.
+        **pointed_at: Values that the parts' configurations point to (``${data.root}``); not used.
 
     Raises:
         UserError: If names, sizes or shares do not fit together.
@@ -42,6 +43,7 @@ class JoinedFacesDataModule(NormalDataModule):
         title: str | None = None,
         seed: int = 0,
         num_workers: int = 0,
+        **pointed_at: Any,
     ) -> None:
         super().__init__()
         if set(parts) != set(shares) or not parts:

@@ -19,7 +19,7 @@ def ensure_portraits(
     map_share: float | None = None,
     lights: Path | str | None = None,
     head: str = "anny",
-    head_path: Path | None = None,
+    head_path: Path | str | None = None,
     processes: int | None = None,
 ) -> Path:
     """Return a folder of portraits with normals, making it if need be.
@@ -53,7 +53,7 @@ def ensure_portraits(
         maps=True,
         layout="portraits",
         head=head,
-        head_path=head_path,
+        head_path=None if head_path is None else Path(head_path).expanduser(),
         frame=frame,
         map_share=map_share,
         lights=None if lights is None else Path(lights).expanduser(),
