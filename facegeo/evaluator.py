@@ -101,8 +101,9 @@ def _check_held_out(
     same_data = trained["content"] == now.get("content")
     if not same_data and "val" in cfg.splits:
         log.warning("trained on other data: which of these faces it has seen is not known")
-    # With a test list, only the faces to validate on are drawn.
-    drawn = {"val", "test"} if now.get("test_fraction") is not None else {"val"}
+    # With a test list, only the faces to validate on are drawn; listed people are chosen.
+    chosen = now.get("test_fraction") is not None or now.get("split_by") == "person"
+    drawn = {"val", "test"} if chosen else {"val"}
     if same_data and trained != now and drawn & set(cfg.splits):
         differs = "; ".join(
             f"{key}: {trained.get(key)} there, {now.get(key)} here"

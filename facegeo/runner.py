@@ -83,7 +83,7 @@ def _train_and_measure(
     data.prepare_data()
     data.check(cfg.splits)
     data.keep_split(folder / "split.json")
-    others = _others(cfg, type(data))
+    others = _others(cfg, NormalDataModule if isinstance(data, NormalDataModule) else type(data))
     kind = accelerator(cfg.trainer.accelerator)
     record.data = {"title": data.title, "kind": type(data).__name__, "hash": data.content()}
     record.cost = model_costs(model)

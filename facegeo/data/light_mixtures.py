@@ -100,7 +100,7 @@ class LightMixturesDataModule(NormalDataModule):
         self.title, self.paper, self.seed, self.num_workers = title, paper, seed, num_workers
         self._people: People | None = None
         self._moved: dict[torch.device, People] = {}
-        self._digest = ""
+        self._digest = self._shown = ""
 
     def prepare_data(self) -> None:
         """Prepare people into the cache if need be."""
@@ -115,6 +115,7 @@ class LightMixturesDataModule(NormalDataModule):
         """
         if self._people is None:
             people = read_people(self.prepare(root=self.root, cache_dir=self.cache_dir))
+            self._digest = people.digest()
             rows = self.listed.rows(people.names)
             held_out = [people.names[row] for part in ("val", "test") for row in rows[part]]
             if self.reference is not None:
@@ -122,7 +123,7 @@ class LightMixturesDataModule(NormalDataModule):
                 truths = read_references(self.reference, held_out)
                 self._check_sizes(truths, people)
                 people = people.with_truth({place[name]: one for name, one in truths.items()})
-            self._digest = people.digest()
+            self._shown = people.digest()
             self._people = people
         return self._people
 
@@ -177,7 +178,7 @@ class LightMixturesDataModule(NormalDataModule):
 
     def content(self) -> str:
         """Sixteen hex digits that change with any photograph, normal or mask, and the split."""
-        shown = [self.description(), self.mixtures, self.limits, self.size]
+        shown = [self.description(), self._shown, self.mixtures, self.limits, self.size]
         return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
 
     def keep_split(self, path: Path) -> None:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, max_pool2d
 
-from facegeo.data.face_outline import MARGIN
 from facegeo.data.mixture_light import NUMBERS as LIGHT_NUMBERS
 from facegeo.data.mixture_light import LampTable, MixtureLight, draw_light
 from facegeo.data.normal_augment import flip_faces, sample_faces
@@ -17,7 +16,6 @@ from facegeo.data.normal_data import WholeBatches
 from facegeo.data.people import People
 from facegeo.data.photo_effects import NUMBERS as EFFECT_NUMBERS
 from facegeo.data.photo_effects import PhotoEffects, photograph
-from facegeo.data.photo_places import five_point_outline
 from facegeo.data.stream import Draw, seeded
 from facegeo.data.view_draw import NUMBERS as VIEW_NUMBERS
 from facegeo.data.view_draw import FaceView, View
@@ -132,11 +130,10 @@ def develop_mixtures(
     light = batch["weights"].transpose(1, 2) @ photos / 255
     light = light.unflatten(2, people.photos.shape[1:])
     normal, mask = people.normals[person].float(), people.masks[person]
-    squares = face_squares(people.points)[person]
     still = View.still(len(person), light.device)
     moved = view.of(batch["view"]) if "view" in batch else still
-    source = moved.source(squares, *light.shape[2:])
-    over = max(1, round(float(squares[:, 2].mean()) / size))
+    source = moved.source(people.squares[person], *light.shape[2:])
+    over = max(1, round(people.side_px / size))
     light, normal, mask = sample_faces(light, normal * mask, mask, source, moved.angle, size, over)
     head = _heads(moved, mask)
     light, normal, mask = flip_faces(light, normal, mask, moved.flip)
@@ -146,20 +143,6 @@ def develop_mixtures(
     else:
         image = (to_srgb(light) * 255).round() / 255
     return {"sample": batch["sample"], "image": image, "normal": normal, "mask": mask}
-
-
-def face_squares(points: Tensor) -> Tensor:
-    """Squares about faces as ``crop_square`` lays them where the picture is large enough.
-
-    Args:
-        points: Five points, px, (P, 5, 2).
-
-    Returns:
-        x and y of the middle and side, px, (P, 3).
-    """
-    boxes = [five_point_outline(one.cpu().double().numpy()) for one in points]
-    rows = [[*box.mean(axis=0), MARGIN * (box[1] - box[0]).max()] for box in boxes]
-    return torch.tensor(rows, dtype=torch.float32, device=points.device)
 
 
 def _heads(view: View, mask: Tensor) -> Tensor:

@@ -6,14 +6,17 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from facegeo.data.face_outline import MARGIN
 from facegeo.data.faults import WantedError
 from facegeo.data.normal_files import read_mask
+from facegeo.data.photo_places import five_point_outline
 from facegeo.errors import UserError
 from facegeo.whole_file import write_whole
 
@@ -91,6 +94,21 @@ class People:
     def names(self) -> list[str]:
         """Names of the people."""
         return [record.name for record in self.records]
+
+    @cached_property
+    def squares(self) -> Tensor:
+        """Squares about the faces, as ``facegeo.predict.normals`` lays them in large photos.
+
+        x and y of the middle and side, px, float32, (P, 3).
+        """
+        boxes = [five_point_outline(one) for one in self.points.cpu().double().numpy()]
+        rows = [[*box.mean(axis=0), MARGIN * np.ptp(box, axis=0).max()] for box in boxes]
+        return torch.tensor(rows, dtype=torch.float32, device=self.points.device)
+
+    @cached_property
+    def side_px(self) -> float:
+        """Mean side of the squares, px."""
+        return float(self.squares[:, 2].mean())
 
     @property
     def counts(self) -> Tensor:

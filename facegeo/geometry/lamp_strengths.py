@@ -39,9 +39,9 @@ def lamp_strengths(faces: Sequence[LitFace], directions: Tensor) -> Tensor:
     """Estimate how bright each lamp is, from all faces together.
 
     Alternates between ``robust`` for each face and, for each lamp, the median over faces of the
-    median ratio of measured to predicted light over lit pixels. Strengths whose logarithms are a
-    linear function of the direction can hardly be told from another shape of all faces (a brighter
-    right side from faces turned to the left), so that part is set to zero; our choice.
+    median ratio of measured to predicted light over lit pixels. Logarithms of strengths that are a
+    linear function of the direction look like another shape of all faces (stronger lamps on the
+    right like faces turned to the right), so that part is set to zero; our choice.
 
     Args:
         faces: At least one.
@@ -68,7 +68,7 @@ def lamp_strengths(faces: Sequence[LitFace], directions: Tensor) -> Tensor:
 
 
 def _ratios(face: LitFace, strengths: Tensor) -> Tensor:
-    """Median measured over predicted light for each lamp, (L,); NaN where too few pixels tell."""
+    """Median measured over predicted light of each lamp, (L,); NaN where few pixels are lit."""
     lights = face.lights * strengths[face.lamps, None]
     surface = robust(face.images, lights, face.usable)
     shading = directional_shading(surface.normals, lights)

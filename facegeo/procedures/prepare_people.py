@@ -30,7 +30,7 @@ from facegeo.procedures.session_work import progress, share, stop_or_warn, surve
 from facegeo.synthetic.manifest import write_atomically
 from facegeo.synthetic.order import check_processes
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same photographs give other files."""
 LAMPS = "lamps.json"
 THINNED = 3

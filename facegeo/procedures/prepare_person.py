@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d, max_pool2d
 
 from facegeo.data.cropped_yale import light_angles, light_names, load_linear
 from facegeo.data.face_outline import Points, outline_mask
@@ -21,7 +23,7 @@ from facegeo.data.people import ALBEDO, MASK, NORMALS, PHOTOS, Person
 from facegeo.data.raw_session import RawSession, SessionFault
 from facegeo.geometry.lamp_strengths import LitFace
 from facegeo.geometry.light import to_srgb
-from facegeo.geometry.normals import bulge
+from facegeo.geometry.normals import bulge, normalise
 from facegeo.geometry.photometric_stereo import Surface, robust
 from facegeo.synthetic.manifest import write_atomically
 from facegeo.synthetic.photo import png_bytes
@@ -36,6 +38,10 @@ STEADY = 0.35
 """Least share of the fitted photographs that agree with the surface at a pixel of the mask."""
 STEEPEST = 0.17
 """Least z of a normal of the mask."""
+
+ROUGH_DEG, WINDOW_PX = 20.0, 7
+"""A pixel whose normal turns farther from the mean normal of its window is hair, an eye's glint or
+a nostril; its neighbours leave the mask with it."""
 
 FindFace = Callable[[Sequence[Bytes]], tuple[Points, Points]]
 """Maps well-lit sRGB photographs (H, W, 3) of one face to its five points and its outline, px."""
@@ -120,7 +126,7 @@ def face_mask(surface: Surface, outline: Points) -> Tensor:
         outline: Points whose hull is the face, px, (K, 2).
 
     Returns:
-        The largest connected part, without specks and with small holes filled, bool, (1, H, W).
+        The largest connected part, without hair, glints and nostrils, bool, (1, H, W).
     """
     height, width = surface.albedo.shape
     side = max(height, width)
@@ -135,7 +141,14 @@ def face_mask(surface: Surface, outline: Points) -> Tensor:
     _, parts, sizes, _ = cv2.connectedComponentsWithStats(pixels)
     sizes[0] = 0  # what is not in the mask
     largest = (parts == sizes[:, cv2.CC_STAT_AREA].argmax()) & (pixels > 0) & inside
-    return torch.from_numpy(largest)[None]
+    return torch.from_numpy(largest)[None] & ~_rough(surface.normals)
+
+
+def _rough(normals: Tensor) -> Tensor:
+    """Pixels of normals (3, H, W) that differ from those about them, and their neighbours."""
+    mean = avg_pool2d(normals, WINDOW_PX, 1, WINDOW_PX // 2, count_include_pad=False)
+    apart = (normalise(mean) * normals).sum(0, keepdim=True) < math.cos(math.radians(ROUGH_DEG))
+    return max_pool2d(apart.float(), 3, 1, 1) > 0
 
 
 def _write(folder: Path, person: Person, photos: Bytes, surface: Surface, mask: Tensor) -> None:

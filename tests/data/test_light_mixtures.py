@@ -107,6 +107,20 @@ def test_processes_share_a_joint_batch(prepared: Path) -> None:
             )
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_makes_the_pictures_that_the_cpu_makes(prepared: Path) -> None:
+    data = module(prepared, batch_size=16)
+    data.for_training(1)
+    (raw,) = data.train_dataloader()
+    wanted = data.on_after_batch_transfer(raw, 0)
+    got = data.on_after_batch_transfer({key: value.cuda() for key, value in raw.items()}, 0)
+    assert got["image"].is_cuda
+    # A level of 255 where rounding falls the other way; more where a quantised cosine does.
+    assert (got["image"].cpu() - wanted["image"]).abs().mean() < 1 / 255
+    assert (got["mask"].cpu() != wanted["mask"]).float().mean() < 1e-3
+
+
 def test_test_pictures_are_single_lights_within_the_limits(prepared: Path) -> None:
     data = module(prepared, max_azimuth_deg=50, max_elevation_deg=20)
     faces = data.faces("test")
