@@ -13,8 +13,8 @@ from facegeo.checkpoint import load_model
 from facegeo.config_values import check_values
 from facegeo.data.coding import trained_coding
 from facegeo.data.lfpw import LFPWDataModule
+from facegeo.data.normal_data import NormalDataModule
 from facegeo.data.photo_folder import PhotoFolder
-from facegeo.data.photoface import PhotofaceDataModule
 from facegeo.errors import UserError
 from facegeo.job_checks import check_measured
 from facegeo.models.ccnn import Cascade
@@ -76,7 +76,7 @@ def _check_kind(cfg: DictConfig, model: object, data: object) -> None:
         raise UserError("t and panels are for models of normals; leave them out with points")
 
 
-def _warn_of_faces(notes: Mapping[str, Any], data: PhotofaceDataModule | PhotoFolder) -> None:
+def _warn_of_faces(notes: Mapping[str, Any], data: NormalDataModule | PhotoFolder) -> None:
     trained = notes.get("size", data.size)
     if trained != data.size:
         log.warning(
@@ -91,7 +91,7 @@ def _warn_of_faces(notes: Mapping[str, Any], data: PhotofaceDataModule | PhotoFo
 
 
 def _check_held_out(
-    cfg: DictConfig, data: LFPWDataModule | PhotofaceDataModule, notes: Mapping[str, Any]
+    cfg: DictConfig, data: LFPWDataModule | NormalDataModule, notes: Mapping[str, Any]
 ) -> None:
     """Read the data; see that the faces to measure on were held out of the training."""
     data.prepare_data()
@@ -101,8 +101,9 @@ def _check_held_out(
     same_data = trained["content"] == now.get("content")
     if not same_data and "val" in cfg.splits:
         log.warning("trained on other data: which of these faces it has seen is not known")
-    # With a test list, only the faces to validate on are drawn.
-    drawn = {"val", "test"} if now.get("test_fraction") is not None else {"val"}
+    # With a test list, only the faces to validate on are drawn; listed people are chosen.
+    chosen = now.get("test_fraction") is not None or now.get("split_by") == "person"
+    drawn = {"val", "test"} if chosen else {"val"}
     if same_data and trained != now and drawn & set(cfg.splits):
         differs = "; ".join(
             f"{key}: {trained.get(key)} there, {now.get(key)} here"

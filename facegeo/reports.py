@@ -10,8 +10,8 @@ from rich.console import Console
 from torch import nn
 
 from facegeo.data.lfpw import LFPWDataModule
+from facegeo.data.normal_data import NormalDataModule
 from facegeo.data.photo_folder import PhotoFolder
-from facegeo.data.photoface import PhotofaceDataModule
 from facegeo.errors import UserError
 from facegeo.procedures.report_normals import report_normals
 from facegeo.procedures.report_points import report_points
@@ -20,7 +20,7 @@ from facegeo.procedures.show_photos import show_photos
 
 REPORTS: dict[type, Callable[..., dict[str, float]]] = {
     LFPWDataModule: report_points,
-    PhotofaceDataModule: report_normals,
+    NormalDataModule: report_normals,
     PhotoFolder: show_photos,
 }
 

@@ -21,8 +21,8 @@ from rich.console import Console
 from facegeo.checkpoint import MODEL, save_model
 from facegeo.config_values import check_values
 from facegeo.data.lfpw import LFPWDataModule
+from facegeo.data.normal_data import NormalDataModule
 from facegeo.data.photo_folder import PhotoFolder
-from facegeo.data.photoface import PhotofaceDataModule
 from facegeo.errors import UserError
 from facegeo.folder_lock import LOCK, TakenError, locked
 from facegeo.job_checks import check_measured
@@ -85,12 +85,12 @@ def _train_and_measure(
     data, model = instantiate(cfg.data), instantiate(cfg.model)
     if isinstance(data, PhotoFolder):
         raise UserError("data=photos has no ground truth to train on; it is for facegeo-eval")
-    if isinstance(data, PhotofaceDataModule):
+    if isinstance(data, NormalDataModule):
         check_size(model, data)
     _prepare(cfg, data, model, folder)
     data.check(cfg.splits)
     data.keep_split(folder / "split.json")
-    others = _others(cfg, type(data))
+    others = _others(cfg, NormalDataModule if isinstance(data, NormalDataModule) else type(data))
     kind = accelerator(cfg.trainer.accelerator)
     record.data = {"title": data.title, "kind": type(data).__name__, "hash": data.content()}
     record.cost = model_costs(model)
@@ -123,7 +123,7 @@ def _train_and_measure(
     results |= report_others(model, others, folder, device_of(kind), console)
     _record_tested(record, cfg, data, others)
     about = {"seed": cfg.seed, "data": data.title, "split": data.split_settings}
-    if isinstance(data, PhotofaceDataModule):
+    if isinstance(data, NormalDataModule):
         about |= {"size": data.size, "coding": data.coding}
     save_model(folder / MODEL, model, plain(cfg)["model"], {"results": results} | about | notes)
     return results
@@ -181,7 +181,7 @@ def _check_trainer(cfg: DictConfig, options: Mapping[str, Any]) -> None:
 def _record_tested(
     record: RunRecord,
     cfg: DictConfig,
-    data: LFPWDataModule | PhotofaceDataModule,
+    data: LFPWDataModule | NormalDataModule,
     others: Mapping[str, Any],
 ) -> None:
     """Note what the model was tested on, so that reports see what does not compare."""
@@ -193,7 +193,7 @@ def _record_tested(
         record.data["test_hash"] = _tested(data)
 
 
-def _tested(data: LFPWDataModule | PhotofaceDataModule) -> str:
+def _tested(data: LFPWDataModule | NormalDataModule) -> str:
     """Hex digits that change with what is tested on."""
     return data.content("test") if isinstance(data, LFPWDataModule) else data.content()
 
@@ -258,7 +258,7 @@ def _recorded(
         logs.close(results, asdict(record), record.status)
 
 
-def _shared(cfg: DictConfig, data: LFPWDataModule | PhotofaceDataModule) -> SharedWeights | None:
+def _shared(cfg: DictConfig, data: LFPWDataModule | NormalDataModule) -> SharedWeights | None:
     """Weights that the runs of all studies in ``out`` have in common."""
     if cfg.study is None or not in_sweep():
         return None

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -43,6 +43,16 @@ NORMAL_COLUMNS = {  # column: the end of its key
     "image": "image_mean_deg",
     "+-": "image_std_deg",
 }
+PERSON_COLUMNS = {  # column: the end of its key
+    "mean": "mean_deg",
+    "med.": "median_deg",
+    "<11.25": "lt11.25_pct",
+    "<20": "lt20_pct",
+    "<22.5": "lt22.5_pct",
+    "<25": "lt25_pct",
+    "<30": "lt30_pct",
+}
+PERSON_NOTE = "Last t, all face pixels of a person pooled; <x = share below x degrees, in %."
 NORMAL_NOTE = (
     "Angle to the true normal in degrees over face pixels, all images pooled; <x = share of "
     "pixels below x degrees (11: 11.25), in %; image, +- = mean and standard deviation over "
@@ -194,6 +204,31 @@ def normal_table(
         ),
         note=NORMAL_NOTE,
         digits={"+-": 1},
+    )
+
+
+def person_table(
+    results: Mapping[str, float], part: str, people: Sequence[str], title: str
+) -> Table:
+    """Tabulate the errors of normals at the last t: a row for all people, and one for each.
+
+    Args:
+        results: Metrics by name, such as ``test/t2/mean_deg`` and ``test/yaleB12/mean_deg``.
+        part: First part of the names, such as ``test`` or ``test/mixtures``.
+        people: Names of the people.
+        title: Of the table.
+    """
+    found = [re.match(rf"{re.escape(part)}/(t\d+)/mean_deg", name) for name in results]
+    last = max((match[1] for match in found if match), key=lambda t: int(t[1:]))
+    rows = {"all": _ends(results, f"{part}/{last}/")}
+    rows |= {person: _ends(results, f"{part}/{person}/") for person in people}
+    return Table(
+        title=title,
+        columns=("", *PERSON_COLUMNS),
+        rows=tuple(
+            (n, *(row.get(end) for end in PERSON_COLUMNS.values())) for n, row in rows.items()
+        ),
+        note=PERSON_NOTE,
     )
 
 

@@ -1,16 +1,21 @@
 """What every test may rely on: no window, no tracking server, an environment left as it was."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
+from facegeo.data.face_outline import Points
+from facegeo.geometry.lamps import flash_directions
 from facegeo.paths import conf_dir
+from facegeo.procedures.prepare_people import PeoplePreparation, prepare_people
 
 os.environ["MPLBACKEND"] = "Agg"
 os.environ["WANDB_MODE"] = "disabled"
@@ -126,3 +131,74 @@ def plain_config() -> Callable[..., DictConfig]:
             return compose("train", list(overrides))
 
     return compose_config
+
+
+ANGLES = [
+    *((azimuth, elevation) for azimuth in (-70, -35, 0, 35, 70) for elevation in (-35, 0, 20, 45)),
+    *((azimuth, 10) for azimuth in (-50, -15, 15, 50)),
+    (110, 15),
+]
+"""Azimuth and elevation of the lamps of the people below, degrees."""
+
+
+def find_sculpture(photos: Sequence[np.ndarray]) -> tuple[Points, Points]:
+    """Points and outline of every head below: all are in the same place."""
+    height, width = photos[0].shape[:2]
+    shares = [[0.33, 0.4], [0.67, 0.4], [0.5, 0.55], [0.38, 0.72], [0.62, 0.72]]
+    angle = np.linspace(0, 2 * np.pi, 40)
+    outline = np.stack([0.5 + 0.36 * np.cos(angle), 0.52 + 0.4 * np.sin(angle)], axis=1)
+    size = np.array([width, height])
+    return np.array(shares) * size, outline * size
+
+
+@pytest.fixture(scope="session")
+def sculptures(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """Six matt heads of 96 x 84 px with noses of their own under 25 lamps of unlike strengths.
+
+    ``root`` holds ``CroppedYale`` in the published layout; beside it ``names`` of the people, true
+    ``normals`` (P, 3, H, W), where each head is (``inside``, (P, H, W)), ``strengths`` by lamp and
+    ``find_face`` for the preparation.
+    """
+    root, random = tmp_path_factory.mktemp("sculptures"), np.random.default_rng(0)
+    names = tuple(f"yaleB{number:02d}" for number in range(1, 7))
+    y, x = np.mgrid[1:-1:96j, -1:1:84j]
+    lamps = {f"A{a:+04d}E{e:+03d}": (a, e) for a, e in ANGLES}
+    towards = flash_directions(*torch.tensor(ANGLES).T).numpy()
+    basis, logs = np.insert(towards, 0, 1, axis=1), random.normal(0, 0.08, len(lamps))
+    front = towards[:, 2] > 0  # what other shapes of all heads could explain is taken out
+    logs = logs - basis @ np.linalg.lstsq(basis[front], logs[front], rcond=None)[0]
+    strengths = dict(zip(lamps, np.exp(logs).tolist(), strict=True))
+    normals, insides = [], []
+    for number, name in enumerate(names):
+        folder = root / "CroppedYale" / name
+        folder.mkdir(parents=True)
+        round_ = 0.8 + 0.05 * number
+        inside = (x / 0.95) ** 2 + (y / 0.98) ** 2 < 0.95
+        height = round_ * np.sqrt(np.maximum(1 - (x / 1.1) ** 2 - (y / 1.15) ** 2, 0.02))
+        height = height + (0.15 + 0.02 * number) * np.exp(-(((x) / 0.25) ** 2) - (y / 0.4) ** 2)
+        slope_y, slope_x = np.gradient(height, y[:, 0], x[0])
+        normal = np.stack([-slope_x, -slope_y, np.ones_like(x)])
+        normal = normal / np.linalg.norm(normal, axis=0)
+        albedo = (0.65 + 0.08 * np.sin(7 * x + number) * np.cos(5 * y)) * inside
+        for lamp, light in zip(lamps, towards, strict=True):
+            shade = np.maximum(np.tensordot(light, normal, 1), 0)
+            pixels = np.clip(np.rint(255 * albedo * strengths[lamp] * shade), 0, 255)
+            cv2.imwrite(str(folder / f"{name}_P00{lamp}.pgm"), pixels.astype(np.uint8))
+        normals.append(normal)
+        insides.append(inside)
+    return SimpleNamespace(
+        root=root,
+        names=names,
+        normals=np.stack(normals),
+        inside=np.stack(insides),
+        strengths=strengths,
+        find_face=find_sculpture,
+    )
+
+
+@pytest.fixture(scope="session")
+def prepared(sculptures: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the prepared ``sculptures``; not to be written to."""
+    out = tmp_path_factory.mktemp("prepared") / "people"
+    prepare_people(PeoplePreparation(root=sculptures.root, out=out), sculptures.find_face)
+    return out

@@ -10,17 +10,23 @@ if TYPE_CHECKING:
 
 
 def _prepare(cfg: "DictConfig") -> None:
+    from facegeo.errors import UserError
+
+    layouts = {"photoface": _prepare_photoface, "yaleb": _prepare_people}
+    if cfg.layout not in layouts:
+        raise UserError(f"layout must be one of {', '.join(layouts)}, got {cfg.layout!r}")
+    layouts[cfg.layout](cfg)
+
+
+def _prepare_photoface(cfg: "DictConfig") -> None:
     from pathlib import Path
 
     from rich.console import Console
 
     from facegeo.data.raw_session import Reading
-    from facegeo.errors import UserError
     from facegeo.procedures.prepare_photoface import Preparation, prepare
     from facegeo.procedures.prepare_report import report_table
 
-    if cfg.layout != "photoface":
-        raise UserError(f"layout must be photoface, got {cfg.layout!r}")
     preparation = Preparation(
         root=Path(cfg.root),
         out=Path(cfg.out),
@@ -34,6 +40,30 @@ def _prepare(cfg: "DictConfig") -> None:
     Console().print(report_table(report, f"{cfg.out}: normals from four photographs").rich())
 
 
+def _prepare_people(cfg: "DictConfig") -> None:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from facegeo.predict.people import FaceFinder
+    from facegeo.procedures.people_report import people_table
+    from facegeo.procedures.prepare_people import PeoplePreparation, prepare_people
+
+    preparation = PeoplePreparation(
+        root=Path(cfg.root),
+        out=Path(cfg.out),
+        max_azimuth_deg=cfg.max_azimuth_deg,
+        max_elevation_deg=cfg.max_elevation_deg,
+        on_error=cfg.on_error,
+        processes=cfg.processes,
+    )
+    report = prepare_people(preparation, FaceFinder(cfg.cascade))
+    reference = None if cfg.reference is None else Path(cfg.reference).expanduser()
+    title = f"{cfg.out}: normals from one lamp at a time"
+    table = people_table(report, preparation.out.expanduser(), reference, title)
+    Console().print(table.rich())
+
+
 def main() -> None:
     """Prepare raw data from the command line."""
     if len(sys.argv) > 1 and sys.argv[1].isidentifier():  # facegeo-prepare photoface root=DIR
@@ -41,11 +71,13 @@ def main() -> None:
     launch(
         _prepare,
         "prepare",
-        "Compute normals and albedo of raw Photoface sessions by photometric stereo that leaves "
-        "shadows and highlights out, crop and mask the faces, and write the prepared layout with "
-        "faces.csv for data=photoface. The same command again finishes what was interrupted.",
+        "Compute normals and albedo of people who were photographed under one lamp at a time, by "
+        "photometric stereo that leaves shadows and highlights out. Raw Photoface sessions become "
+        "the prepared layout with faces.csv for data=photoface, the cropped Extended Yale B the "
+        "folder for data=yaleb. The same command again finishes what was interrupted.",
         [
             "facegeo-prepare photoface root=Photoface_dist out=data/photoface",
+            "facegeo-prepare yaleb root=CroppedYale out=data/yaleb",
             "facegeo-prepare photoface root=Photoface_dist out=data/photoface points=landmarks.pts",
             "facegeo-render out=data/raw layout=photoface && "
             "facegeo-prepare photoface root=data/raw out=data/prepared",

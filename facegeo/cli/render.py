@@ -52,6 +52,9 @@ def _order(cfg: "DictConfig") -> "Order":
         frame=cfg.frame,
         shadows=cfg.shadows,
         device=cfg.device,
+        map_share=cfg.map_share,
+        lights=None if cfg.lights is None else Path(cfg.lights),
+        mask=tuple(cfg.mask),
     )
     order.check()
     return order
@@ -74,11 +77,13 @@ def main() -> None:
         _render,
         "render",
         "Generate faces and write them in the layouts of the real data sets: lists of Sun et al. "
-        "with five points and a box a face, or Photoface sessions with normals. The same seed "
+        "with five points and a box a face, or Photoface sessions with normals; or portraits, one "
+        "photograph with normals each, in the light of environment maps. The same seed "
         "gives the same files for any number of processes; a half-written folder is finished.",
         [
             "facegeo-render out=data/faces train=3000 test=500 size=160",
             "facegeo-render out=data/sessions layout=photoface train=100 test=20",
+            "facegeo-render out=data/portraits layout=portraits train=2000 test=200 size=192",
             "facegeo-render out=data/fine head=ict head.path=ICT-FaceKit/FaceXModel",
             "facegeo-render sheet=faces.jpg size=128",
         ],

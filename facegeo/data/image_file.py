@@ -4,6 +4,7 @@ OpenCV decodes a JPEG that stops in the middle to a half grey image and only war
 checked before they are decoded.
 """
 
+import re
 import struct
 import zlib
 from typing import cast
@@ -13,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+PGM = re.compile(rb"P5" + rb"(?:\s|#[^\n]*\n)+(\d+)" * 3 + rb"\s")
+"""Header of a binary PGM: width, height and greatest value, between blanks and comments."""
 SOS, EOI = 0xDA, b"\xff\xd9"
 SOF = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # frame headers; the three are tables
 TORN = "a file that stops in the middle"
@@ -23,7 +26,7 @@ class ImageError(ValueError):
 
 
 def image_size(data: bytes) -> tuple[int, int] | None:
-    """Check that a JPEG or PNG file is whole and read its size without decoding it.
+    """Check that a JPEG, PNG or binary PGM file is whole and read its size without decoding it.
 
     Args:
         data: Bytes of the file.
@@ -41,6 +44,8 @@ def image_size(data: bytes) -> tuple[int, int] | None:
             return _jpeg_size(data)
         if data.startswith(PNG):
             return _png_size(data)
+        if header := PGM.match(data):
+            return _pgm_size(data, header)
     except (struct.error, IndexError) as error:
         raise ImageError(TORN) from error
     return None
@@ -71,6 +76,19 @@ def decode(data: bytes, *, turned: bool = False) -> npt.NDArray[np.uint8]:
     return cast(npt.NDArray[np.uint8], cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
 
 
+def whole_size(data: bytes) -> tuple[int, int]:
+    """Height and width of an image file of any format, px; decodes only what it must.
+
+    Raises:
+        ImageError: If the file is empty, cut short, damaged or no image.
+    """
+    size = _bitmap_size(data) if data.startswith(b"BM") else image_size(data)
+    if size is None:
+        height, width, _ = decode(data).shape
+        return height, width
+    return size
+
+
 def _jpeg_size(data: bytes) -> tuple[int, int]:
     """Walk the segments up to the first scan, then look for the end marker.
 
@@ -97,6 +115,14 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
     return size
 
 
+def _pgm_size(data: bytes, header: re.Match[bytes]) -> tuple[int, int]:
+    """Compare the bytes behind the header with the size that it states."""
+    width, height, greatest = map(int, header.groups())
+    if len(data) - header.end() < width * height * (1 if greatest < 256 else 2):
+        raise ImageError(TORN)
+    return height, width
+
+
 def _png_size(data: bytes) -> tuple[int, int]:
     """Check the checksums of all chunks up to the end chunk."""
     at, kind = len(PNG), b""
@@ -109,3 +135,17 @@ def _png_size(data: bytes) -> tuple[int, int]:
         at += 12 + length
     width, height = struct.unpack_from(">II", data, len(PNG) + 8)
     return height, width
+
+
+def _bitmap_size(data: bytes) -> tuple[int, int] | None:
+    """Size of a BMP that is whole; None if it is packed, so that only decoding can tell."""
+    try:
+        (start,) = struct.unpack_from("<I", data, 10)
+        width, height, _, bits, packed = struct.unpack_from("<iiHHI", data, 18)
+    except struct.error as error:
+        raise ImageError(TORN) from error
+    if packed or width <= 0 or height == 0:
+        return None
+    if len(data) < start + (width * bits + 31) // 32 * 4 * abs(height):
+        raise ImageError(TORN)
+    return abs(height), width

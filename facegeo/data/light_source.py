@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from facegeo.data.faults import WantedError
+from facegeo.geometry.lamps import check_lights, light_directions
 from facegeo.geometry.normals import from_frame
-from facegeo.geometry.photometric_stereo import check_lights, light_directions
 
 FORMATS = ("zenith_azimuth_deg", "xyz")
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample
+from torch.nn.functional import affine_grid, avg_pool2d, grid_sample
 
 from facegeo.checks import check_shape
 from facegeo.data.photometric import Photometric
@@ -131,10 +131,41 @@ def turn_faces(
     check_shape("scale", scale, "B", sizes=sizes)
     cos, sin, none = torch.cos(angle) / scale, torch.sin(angle) / scale, torch.zeros_like(angle)
     source = torch.stack([cos, -sin, none, sin, cos, none], dim=1).unflatten(1, (2, 3))  # y down
-    grid = affine_grid(source, list(image.shape), align_corners=False)
+    return sample_faces(image, normal, mask, source, angle, image.shape[-1])
+
+
+def sample_faces(
+    image: Tensor,
+    normal: Tensor,
+    mask: Tensor,
+    source: Tensor,
+    angle: Tensor,
+    size: int,
+    over: int = 1,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Cut moved and turned faces out of pictures, bilinearly; see ``turn_faces``.
+
+    Args:
+        image: (B, C, H, W); what lies outside repeats the border.
+        normal: Unit normals, x right, y up, z to the camera, zero off the mask, (B, 3, H, W).
+        mask: Bool, (B, 1, H, W).
+        source: Affine maps from the cut-out to the picture, both from -1 to 1 between outer edges,
+            y down, (B, 2, 3).
+        angle: By which ``source`` turns the faces, radians, counter-clockwise as seen, (B,).
+        size: Side S of the cut-outs, px.
+        over: Average so many samples a pixel along each side: for cut-outs that shrink faces.
+
+    Returns:
+        Image (B, C, S, S), normals (B, 3, S, S) and mask (B, 1, S, S).
+    """
+    shape = [len(image), 1, size * over, size * over]
+    grid = affine_grid(source, shape, align_corners=False)
     seen = grid_sample(image, grid, padding_mode="border", align_corners=False)
     face = torch.cat([normal, mask.to(normal.dtype)], dim=1)
-    moved, weight = grid_sample(face, grid, align_corners=False).split([3, 1], dim=1)
+    face = grid_sample(face, grid, align_corners=False)
+    if over > 1:
+        seen, face = avg_pool2d(seen, over), avg_pool2d(face, over)
+    moved, weight = face.split([3, 1], dim=1)
     length = lengths(moved)
     known = (weight > 0.5) & (length > SHORTEST)
     return seen, rotate_vectors(moved / length.clamp_min(SHORTEST), angle) * known, known

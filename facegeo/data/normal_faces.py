@@ -7,9 +7,9 @@ from typing import NotRequired, TypedDict
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from facegeo.data.normal_augment import SHORTEST, NormalAugment, flip_faces, lengths, turn_faces
+from facegeo.data.normal_data import WholeBatches
 from facegeo.data.normal_store import NormalStore
 from facegeo.data.stream import Draw
 from facegeo.geometry.normals import decode, from_frame
@@ -35,7 +35,7 @@ class StoredBatch(TypedDict):
     """How much larger it is seen, (B,)."""
 
 
-class NormalFaces(Dataset[StoredBatch]):
+class NormalFaces(WholeBatches):
     """Whole batches of stored faces.
 
     Args:

@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from lightning import LightningDataModule
-from torch.utils.data import DataLoader
 
 from facegeo.data.coding import CODINGS
 from facegeo.data.normal_augment import NormalAugment
+from facegeo.data.normal_data import NormalDataModule, check_splits
 from facegeo.data.normal_faces import NormalFaces, StoredBatch, develop
 from facegeo.data.session_split import SessionSplit, SplitBy, keep_description, split_digest
 from facegeo.data.sessions import Sessions, check_frame, doubt_frame, read_sessions
-from facegeo.data.stream import BatchStream, ResumableLoader, as_it_is
 from facegeo.errors import UserError
 from facegeo.geometry.normals import FRAMES
 from facegeo.types import NormalBatch
@@ -29,7 +27,7 @@ SPLITS = {
 """What to do where a split has no face."""
 
 
-class PhotofaceDataModule(LightningDataModule):
+class PhotofaceDataModule(NormalDataModule):
     """Faces with normals and mask, four photographs of a session sharing one normal map.
 
     Pixels are decoded once into memory-mapped files; a batch is decoded from bytes and moved on
@@ -106,7 +104,6 @@ class PhotofaceDataModule(LightningDataModule):
         self.on_error, self.num_workers, self.prepare = on_error, num_workers, prepare
         self.title, self.paper, self.coding = title, paper, coding
         self._sessions: Sessions | None = None
-        self.steps = 1
 
     def prepare_data(self) -> None:
         """Generate the data if that is asked for."""
@@ -120,9 +117,7 @@ class PhotofaceDataModule(LightningDataModule):
         Raises:
             UserError: Every fault of all lists at once, or there is no such split or no face in it.
         """
-        unknown = sorted(set(splits) - set(SPLITS))
-        if unknown:
-            raise UserError(f"splits must be among {', '.join(SPLITS)}; got {', '.join(unknown)}")
+        check_splits(splits)
         check_frame(self.root, self.frame)
         rows = self.sessions.rows
         for split in splits:
@@ -185,40 +180,19 @@ class PhotofaceDataModule(LightningDataModule):
         """
         keep_description(path, self.sessions.description())
 
-    def for_training(self, steps: int) -> None:
-        """Serve ``steps`` training batches."""
-        self.steps = steps
+    @property
+    def validates(self) -> bool:
+        """Whether any face is held out for validation."""
+        return self.splitting.val_fraction > 0
 
     def faces(self, split: str, augment: NormalAugment | None = None) -> NormalFaces:
         """Faces of "train", "val" or "test"; as they are unless ``augment`` is given."""
         rows = torch.from_numpy(self.sessions.rows[split])
         return NormalFaces(self.sessions.store, rows, augment or NormalAugment(), self.seed)
 
-    def train_dataloader(self) -> DataLoader[StoredBatch]:
-        """Endless full batches, the same for every number of workers."""
-        faces = self.faces("train", self.augment)
-        share = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        stream = BatchStream(len(faces), self.batch_size, self.steps, self.seed, *share)
-        return ResumableLoader(
-            faces,
-            batch_sampler=stream,
-            num_workers=self.num_workers,
-            collate_fn=as_it_is,
-            generator=torch.Generator(),
-        )
-
-    def val_dataloader(self) -> DataLoader[StoredBatch]:
-        """The held-out faces of the training list."""
-        return self.in_order("val")
-
-    def in_order(self, split: str) -> DataLoader[StoredBatch]:
-        """Batches of "train", "val" or "test" faces as they are."""
-        return DataLoader(
-            self.faces(split),
-            batch_size=self.eval_batch_size,
-            collate_fn=as_it_is,
-            generator=torch.Generator(),  # its own: torch's global numbers stay for dropout
-        )
+    def training_faces(self) -> NormalFaces:
+        """Training faces, augmented."""
+        return self.faces("train", self.augment)
 
     def on_after_batch_transfer(self, batch: StoredBatch, dataloader_idx: int) -> NormalBatch:
         """Decode a batch and move its faces, on its device; needs no trainer."""

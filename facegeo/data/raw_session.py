@@ -1,7 +1,10 @@
-"""Raw Photoface sessions: four photographs, their lights, and where the face is."""
+"""Raw sessions: n photographs of a still face under n known lights, and Photoface's reader.
+
+``RawSession`` serves every database that lights a face in turn; ``read_session`` reads Photoface's
+four flashes, ``facegeo.data.cropped_yale`` the 64 of the Extended Yale B.
+"""
 
 import hashlib
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +14,7 @@ import numpy.typing as npt
 
 from facegeo.data.face_outline import Points, metadata_outline, read_outline
 from facegeo.data.faults import WantedError
-from facegeo.data.image_file import TORN, ImageError, decode, image_size
+from facegeo.data.image_file import ImageError, decode, whole_size
 from facegeo.data.light_source import read_lights
 
 PHOTOS = 4
@@ -54,8 +57,9 @@ class RawSession:
         lights: Unit vectors towards the lights, x right, y up, z to the camera.
         height: Of the photographs, px.
         width: Of the photographs, px.
-        outline: Points whose hull is the face, px, (K, 2); None takes the whole picture.
+        outline: Points whose hull is the face, px, (K, 2); None if no points came with the session.
         digest: SHA-256 of photographs, lights and outline.
+        ambient: Photograph without any of the lights, to be subtracted from the others.
     """
 
     name: str
@@ -66,11 +70,12 @@ class RawSession:
     width: int
     outline: Points | None
     digest: str
+    ambient: Path | None = None
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How to read sessions.
+    """How to read Photoface sessions.
 
     Attributes:
         lights: One of ``facegeo.data.light_source.FORMATS``.
@@ -127,7 +132,7 @@ def read_session(root: Path, name: str, reading: Reading) -> RawSession | list[S
     digest = hashlib.sha256()
     for own in (folder / "mask_c.png", folder / "sn_c.png"):  # they decide the mask, and figures
         digest.update(own.read_bytes() if own.is_file() else b"")
-    sizes = list(_sizes(name, photos, faults, digest.update))
+    sizes = list(photo_sizes(name, photos, faults, digest.update))
     lights: Sequence[Sequence[float]] = ()
     try:
         text = (folder / LIGHTS).read_text(encoding="utf-8", errors="replace")
@@ -169,19 +174,29 @@ def _photos(folder: Path) -> list[Path]:
     return max(found, key=len)
 
 
-def _sizes(
+def photo_sizes(
     name: str,
     photos: Sequence[Path],
     faults: list[SessionFault],
     digest: Callable[[bytes], object],
 ) -> Iterator[tuple[int, int]]:
-    """Yield height and width of each photograph; note those that are torn or differ."""
+    """Check that photographs are whole and of one size.
+
+    Args:
+        name: The session's.
+        photos: Their files.
+        faults: Gets a fault for each photograph that is unreadable, torn or of another size.
+        digest: Called with the bytes of each file.
+
+    Yields:
+        Height and width of each readable photograph, px.
+    """
     first: tuple[int, int] | None = None
     for photo in photos:
         try:
             data = photo.read_bytes()
             digest(data)
-            size = _size(data)
+            size = whole_size(data)
         except OSError as error:
             got = error.strerror or str(error)
             faults.append(SessionFault(name, photo.name, "a readable image", got))
@@ -194,29 +209,6 @@ def _sizes(
             wanted = f"{first[1]} x {first[0]} pixels, as {photos[0].name}"
             faults.append(SessionFault(name, photo.name, wanted, f"{size[1]} x {size[0]}"))
         yield size
-
-
-def _size(data: bytes) -> tuple[int, int]:
-    """Height and width of a whole image file."""
-    size = _bitmap_size(data) if data.startswith(b"BM") else image_size(data)
-    if size is None:
-        height, width, _ = decode(data).shape
-        return height, width
-    return size
-
-
-def _bitmap_size(data: bytes) -> tuple[int, int] | None:
-    """Size of a BMP that is whole; None if it is packed, so that only decoding can tell."""
-    try:
-        (start,) = struct.unpack_from("<I", data, 10)
-        width, height, _, bits, packed = struct.unpack_from("<iiHHI", data, 18)
-    except struct.error as error:
-        raise ImageError(TORN) from error
-    if packed or width <= 0 or height == 0:
-        return None
-    if len(data) < start + (width * bits + 31) // 32 * 4 * abs(height):
-        raise ImageError(TORN)
-    return abs(height), width
 
 
 def _outline(

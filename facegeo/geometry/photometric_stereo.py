@@ -6,17 +6,15 @@ Coleman and Jain (1982) and Barsky and Petrou (2003) look which triples of four 
 each pixel weighs: all four fit, or one is an attached shadow, a cast shadow or a highlight.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from facegeo.checks import check_shape
+from facegeo.geometry.lamps import check_lights, condition
 from facegeo.geometry.light import directional_shading
 
-COPLANAR = 20.0
-"""Condition number of the light directions above which they count as lying in one plane."""
 UNSTEADY = 8.0
 """The same for three of four lights, whose fit is not asked for then."""
 NOISE = (0.055, 0.004)
@@ -32,6 +30,9 @@ STEEPEST = 0.17
 """Least z of a normal: steeper surfaces are hardly seen."""
 DARK = 0.1
 """A pixel below this share of the albedo, or in the noise, tells no normal: shadow, or grazing."""
+GRAZING, ENOUGH = 0.2, 5
+"""Light that falls at a smaller cosine than the first is left out where the second number of lights
+remains: there skin is brighter than Lambert's law has it."""
 ROUNDS = 12
 
 
@@ -59,21 +60,6 @@ class Surface:
         return self.lit.sum(0) >= 3
 
 
-def light_directions(zenith_deg: Tensor, azimuth_deg: Tensor) -> Tensor:
-    """Directions towards lights told by angles.
-
-    Args:
-        zenith_deg: Angle from the axis to the camera, degrees, shape (N,).
-        azimuth_deg: From image right towards up, degrees, shape (N,).
-
-    Returns:
-        (sin z cos a, sin z sin a, cos z): x right, y up, z to the camera, float64, (N, 3).
-    """
-    zenith, azimuth = torch.deg2rad(zenith_deg.double()), torch.deg2rad(azimuth_deg.double())
-    flat = torch.stack([azimuth.cos(), azimuth.sin()], dim=1) * zenith.sin()[:, None]
-    return torch.cat([flat, zenith.cos()[:, None]], dim=1)
-
-
 def least_squares(images: Tensor, lights: Tensor) -> Surface:
     """Fit every photograph at every pixel, shadows and highlights too.
 
@@ -91,16 +77,19 @@ def least_squares(images: Tensor, lights: Tensor) -> Surface:
     return _surface(images, values, lights, _solve(lights, values))
 
 
-def robust(images: Tensor, lights: Tensor) -> Surface:
+def robust(images: Tensor, lights: Tensor, usable: Tensor | None = None) -> Surface:
     """Fit the photographs that show neither shadow nor highlight at a pixel.
 
     Four lights: the explanations of the module's text, averaged by their likelihood; a normal
     that points away from the camera is none. Five and more: least squares, reweighted
-    ``ROUNDS`` times by Cauchy's weights without the dark pixels. Three: least squares.
+    ``ROUNDS`` times by Cauchy's weights without pixels that are dark, lit at a grazing angle or not
+    usable. Three: least squares.
 
     Args:
         images: Linear in light, in [0, 1], N >= 3, shape (N, H, W).
         lights: Towards the lights, unit vectors (longer ones are brighter), shape (N, 3).
+        usable: With five lights and more, pixels to fit, bool, shape (N, H, W): false where a
+            photograph is saturated. None fits all.
 
     Raises:
         ValueError: If shapes do not belong together, or as ``check_lights``.
@@ -109,29 +98,9 @@ def robust(images: Tensor, lights: Tensor) -> Surface:
     if len(lights) == 4:
         return _surface(images, values, lights, *_weigh_triples(lights, values))
     fit = _solve(lights, values)
-    return _surface(
-        images, values, lights, fit if len(lights) == 3 else _reweight(lights, values, fit)
-    )
-
-
-def check_lights(lights: Tensor) -> None:
-    """Refuse lights that leave a normal open.
-
-    Args:
-        lights: Towards the lights, shape (N, 3).
-
-    Raises:
-        ValueError: If there are fewer than three, all lie near one plane, or one is not finite.
-    """
-    check_shape("lights", lights, "N", 3)
-    if len(lights) < 3:
-        raise ValueError(f"photometric stereo needs at least 3 lights, got {len(lights)}")
-    condition = _condition(lights.double())
-    if not condition <= COPLANAR:
-        raise ValueError(
-            "light directions must not lie in one plane (condition number at most "
-            f"{COPLANAR:g}), got {condition:.3g}"
-        )
+    if len(lights) > 4:
+        fit = _reweight(lights, values, fit, None if usable is None else usable.flatten(1))
+    return _surface(images, values, lights, fit)
 
 
 def colour_albedo(images: Tensor, lights: Tensor, surface: Surface) -> Tensor:
@@ -166,13 +135,6 @@ def _flat(images: Tensor, lights: Tensor) -> tuple[Tensor, Tensor]:
     return images.double().flatten(1), lights.double()
 
 
-def _condition(lights: Tensor) -> float:
-    if not lights.isfinite().all():
-        return math.inf
-    spread = torch.linalg.svdvals(lights)
-    return float(spread[0] / spread[-1])
-
-
 def _solve(lights: Tensor, values: Tensor) -> Tensor:
     """Least squares: normals times albedo, (3, P)."""
     inverse: Tensor = torch.linalg.pinv(lights)
@@ -188,7 +150,7 @@ def _weigh_triples(lights: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     costs = [(off**2).sum(0) / (2 * _noise(albedo) ** 2) + _unseen(fit)]
     for odd in range(len(lights)):
         rest = [k for k in range(len(lights)) if k != odd]
-        if _condition(lights[rest]) > UNSTEADY:
+        if condition(lights[rest]) > UNSTEADY:
             continue
         fit = _solve(lights[rest], values[rest])
         answers.append(fit)
@@ -222,14 +184,17 @@ def _noise(albedo: Tensor) -> Tensor:
     return NOISE[0] * albedo + NOISE[1]
 
 
-def _reweight(lights: Tensor, values: Tensor, start: Tensor) -> Tensor:
+def _reweight(lights: Tensor, values: Tensor, start: Tensor, usable: Tensor | None) -> Tensor:
     """Iteratively reweighted least squares, (3, P)."""
-    scaled = start
+    scaled, lengths = start, lights.norm(dim=1, keepdim=True)
     steady = 1e-6 * torch.eye(3, dtype=lights.dtype, device=lights.device)
     for _ in range(ROUNDS):
-        albedo = scaled.norm(dim=0)
-        off = (lights @ scaled - values) / _noise(albedo)
-        weights = (values > DARK * albedo) / (1 + off**2) + 1e-4
+        albedo, expected = scaled.norm(dim=0), lights @ scaled
+        seen = values > DARK * albedo
+        steep = seen & (expected > GRAZING * lengths * albedo)
+        seen = torch.where(steep.sum(0) >= ENOUGH, steep, seen)
+        weights = seen / (1 + ((expected - values) / _noise(albedo)) ** 2)
+        weights = (weights if usable is None else weights * usable) + 1e-4
         gram = torch.einsum("np,ni,nj->pij", weights, lights, lights) + steady
         scaled = torch.linalg.solve(gram, (lights.T @ (weights * values)).T).T
     return scaled

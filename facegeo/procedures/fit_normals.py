@@ -18,7 +18,7 @@ from facegeo.callbacks.batch_checkpoints import BatchCheckpoints
 from facegeo.callbacks.progress import StageProgress
 from facegeo.callbacks.random_state import RandomState
 from facegeo.callbacks.whole_checkpoints import WholeCheckpoints
-from facegeo.data.photoface import PhotofaceDataModule
+from facegeo.data.normal_data import NormalDataModule
 from facegeo.errors import UserError
 from facegeo.models.pretrained import load_encoder
 from facegeo.models.resnet import ResNet
@@ -34,7 +34,7 @@ STRIDE = 32
 
 def fit_normals(
     generator: nn.Module,
-    data: PhotofaceDataModule,
+    data: NormalDataModule,
     make_task: MakeTask,
     make_trainer: MakeTrainer,
     folder: Path,
@@ -94,7 +94,7 @@ def fit_normals(
             max_epochs=1,
             max_steps=-1,  # it counts the steps of both optimizers
             val_check_interval=min(validate_every, steps),
-            limit_val_batches=1.0 if data.splitting.val_fraction else 0,
+            limit_val_batches=1.0 if data.validates else 0,
             enable_checkpointing=False,
             plugins=[WholeCheckpoints()],
             callbacks=own
@@ -133,7 +133,7 @@ def _first_weights(generator: nn.Module, weights: str, path: Path, begun: bool) 
     return record
 
 
-def check_size(generator: nn.Module, data: PhotofaceDataModule) -> None:
+def check_size(generator: nn.Module, data: NormalDataModule) -> None:
     """See that the generator can take pictures of this side, before any is read.
 
     Raises:
@@ -152,8 +152,8 @@ def _check(data: object, lengths: Mapping[str, int]) -> None:
     for name, batches in lengths.items():
         if not isinstance(batches, int) or batches < 1:
             raise UserError(f"procedure.{name} must be at least 1 batch, got {batches}")
-    if not isinstance(data, PhotofaceDataModule):
+    if not isinstance(data, NormalDataModule):
         raise UserError(
             f"this training wants faces with normals, got a {type(data).__name__}; "
-            "choose data=sessions, data=photoface or data=fixture_sessions"
+            "choose data=sessions, data=photoface, data=yaleb or data=fixture_sessions"
         )

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-import multiprocessing
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
-
-import torch
-from rich.console import Console
-from rich.progress import track
+from typing import Any, Literal
 
 from facegeo.data.light_source import FORMATS
 from facegeo.data.raw_session import (
-    RawSession,
     Reading,
     SessionFault,
     find_root,
@@ -30,12 +20,8 @@ from facegeo.geometry.normals import FRAMES
 from facegeo.procedures.prepare_report import Report, warn_of_flat
 from facegeo.procedures.prepare_session import Prepared, prepare_session
 from facegeo.procedures.prepared_folder import claim, is_finished, write_list, write_manifest
+from facegeo.procedures.session_work import progress, share, stop_or_warn, survey
 from facegeo.synthetic.order import check_processes
-
-Result = Prepared | SessionFault
-Work = Callable[[RawSession], Result]
-Item = TypeVar("Item")
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,95 +84,38 @@ def prepare(preparation: Preparation) -> Report:
     preparation.check()
     root, out = find_root(preparation.root.expanduser()), preparation.out.expanduser()
     claim(root, out, preparation.options())
-    sessions, faults = _survey(root, preparation.reading)
-    _stop_or_tell(faults, preparation)
-    todo = [session for session in sessions if not is_finished(out, session)]
-    if todo:
-        write_manifest(out, preparation.options(), 0, complete=False)
-    work = partial(prepare_session, out, preparation.frame, preparation.source_frame)
-    results = list(_progress(_share(work, todo, preparation.processes), "Preparing", len(todo)))
-    late = [result for result in results if isinstance(result, SessionFault)]
-    _stop_or_tell(late, preparation)
-    lost = {fault.session for fault in late}
-    records = [Prepared.read(out / s.name) for s in sessions if s.name not in lost]
-    finished = [record for record in records if record is not None]
-    write_list(out, finished)
-    write_manifest(out, preparation.options(), len(finished), complete=True)
-    warn_of_flat(finished, preparation.reading.lights_frame)
-    faulty = len({fault.session for fault in [*faults, *late]})
-    return Report(len(results) - len(late), len(sessions) - len(todo), faulty, finished)
-
-
-def _survey(root: Path, reading: Reading) -> tuple[list[RawSession], list[SessionFault]]:
-    """Read all sessions but their pixels."""
     names = find_sessions(root)
     if not names:
         raise UserError(
             f"root={root} must hold folders <subject>/<session> with im0.bmp to im3.bmp and "
             "LightSource.m, found none"
         )
-    sessions: list[RawSession] = []
-    faults: list[SessionFault] = []
-    with ThreadPoolExecutor() as pool:
-        found = pool.map(partial(read_session, root, reading=reading), names)
-        for result in _progress(found, "Checking sessions", len(names)):
-            if isinstance(result, RawSession):
-                sessions.append(result)
-            else:
-                faults += result
-    return sessions, faults
+    sessions, faults = survey(names, partial(read_session, root, reading=preparation.reading))
+    stop_or_warn(faults, preparation.root, preparation.on_error)
+    todo = [session for session in sessions if not is_finished(out, session)]
+    if todo:
+        write_manifest(out, preparation.options(), *_contents(preparation, 0), complete=False)
+    work = partial(prepare_session, out, preparation.frame, preparation.source_frame)
+    results = list(progress(share(work, todo, preparation.processes), "Preparing", len(todo)))
+    late = [result for result in results if isinstance(result, SessionFault)]
+    stop_or_warn(late, preparation.root, preparation.on_error)
+    lost = {fault.session for fault in late}
+    records = [Prepared.read(out / s.name) for s in sessions if s.name not in lost]
+    finished = [record for record in records if record is not None]
+    write_list(out, finished)
+    contents = _contents(preparation, len(finished))
+    write_manifest(out, preparation.options(), *contents, complete=True)
+    warn_of_flat(finished, preparation.reading.lights_frame)
+    faulty = len({fault.session for fault in [*faults, *late]})
+    return Report(len(results) - len(late), len(sessions) - len(todo), faulty, finished)
 
 
-def _stop_or_tell(faults: Sequence[SessionFault], preparation: Preparation) -> None:
-    """Raise all faults, or list them if their sessions are to be skipped."""
-    if not faults:
-        return
-    count = len({fault.session for fault in faults})
-    lines = "".join(f"\n  {fault}" for fault in faults)
-    if preparation.on_error == "skip":
-        log.warning("left out %s:%s", _count(count, "session"), lines)
-        return
-    raise UserError(
-        f"{_count(len(faults), 'fault')} in {_count(count, 'session')} of "
-        f"{preparation.root}:{lines}\n"
-        "mend the files, or set on_error=skip to leave these sessions out"
-    )
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
-
-
-def _share(work: Work, todo: Sequence[RawSession], processes: int | None) -> Iterator[Result]:
-    """Do the work here, or in several processes of one thread each."""
-    count = min(check_processes(processes), len(todo))
-    if count <= 1:
-        yield from map(work, todo)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, context, _one_thread) as pool:
-        try:
-            yield from pool.map(work, todo, chunksize=4)
-        except BrokenProcessPool as error:
-            raise UserError(
-                "a worker was killed (out of memory?); run the same command again to finish, "
-                "with fewer processes=N"
-            ) from error
-        finally:  # after Ctrl-C, do not finish what is waiting
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
-def _progress(items: Iterable[Item], title: str, total: int) -> Iterator[Item]:
-    console = Console(stderr=True)
-    yield from track(
-        items,
-        description=title,
-        total=total,
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
+def _contents(preparation: Preparation, count: int) -> tuple[dict[str, int], dict[str, str]]:
+    """Counts and notes of the manifest."""
+    notes = {
+        "normals": f"channels: {preparation.frame}; colour = (n + 1) / 2 * 255; white: no face",
+        "mask": "hull of the points; without points: where three lights or more reach the "
+        "session's own mask or, without one, the largest bright surface",
+        "albedo": "1 = its 99th percentile in the session's mask",
+    }
+    return {"sessions": count, "faces": 4 * count}, notes

@@ -70,19 +70,29 @@ def write_list(out: Path, records: Sequence[Prepared]) -> None:
     write_atomically(out / LIST, "".join(f"{line}\n" for line in ["face", *faces]).encode())
 
 
-def write_manifest(out: Path, options: Mapping[str, Any], count: int, *, complete: bool) -> None:
-    """Write what the folder holds and what made it."""
+def write_manifest(
+    out: Path,
+    options: Mapping[str, Any],
+    counts: Mapping[str, int],
+    notes: Mapping[str, str],
+    *,
+    complete: bool,
+) -> None:
+    """Write what the folder holds and what made it.
+
+    Args:
+        out: Folder of prepared sessions.
+        options: What decides the bytes of a session.
+        counts: How many of what it holds.
+        notes: How to read its files.
+        complete: Whether all sessions are finished.
+    """
     manifest = {
         "made_by": f"facegeo {__version__}",
         "complete": complete,
         "prepared": dict(options),
-        "counts": {"sessions": count, "faces": 4 * count},
-        "notes": {
-            "normals": f"channels: {options['frame']}; colour = (n + 1) / 2 * 255; white: no face",
-            "mask": "hull of the points; without points: where three lights or more reach the "
-            "session's own mask or, without one, the largest bright surface",
-            "albedo": "1 = its 99th percentile in the session's mask",
-        },
+        "counts": dict(counts),
+        "notes": dict(notes),
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("torch", "numpy")},

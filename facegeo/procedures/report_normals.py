@@ -12,13 +12,13 @@ from lightning.fabric.utilities import move_data_to_device
 from rich.console import Console
 from torch import Tensor, nn
 
-from facegeo.data.photoface import PhotofaceDataModule
+from facegeo.data.normal_data import NormalDataModule
 from facegeo.errors import UserError
 from facegeo.figures.panels import normal_panel
 from facegeo.metrics.normal import AuthorErrors, NormalErrors
 from facegeo.models.ccnn import Cascade
 from facegeo.procedures.results import keep_metrics, keep_table
-from facegeo.tables import normal_table
+from facegeo.tables import normal_table, person_table
 from facegeo.types import NormalBatch
 
 SHOWN = 6
@@ -40,7 +40,7 @@ class Estimated:
 
 def report_normals(
     model: nn.Module,
-    data: PhotofaceDataModule,
+    data: NormalDataModule,
     folder: Path,
     splits: Sequence[str],
     paper: Mapping[str, Any] | None = None,
@@ -55,7 +55,8 @@ def report_normals(
     Args:
         model: Maps images to the normals of t = 0..T.
         data: The faces.
-        folder: Gets ``metrics.json``, and for each split a table (Markdown, CSV) and panels.
+        folder: Gets ``metrics.json``, and for each split and view of it tables (Markdown, CSV; one
+            of its people, if the data name them) and panels.
         splits: Of "train", "val" and "test".
         paper: Rows of the paper by name, such as ``t2: {mean_deg: 7.31, ...}``.
         device: Where the generator runs.
@@ -64,61 +65,80 @@ def report_normals(
         panels: Draw every face, not the first few alone.
 
     Returns:
-        The metrics, such as ``test/t2/mean_deg``; those named ``author_compat`` are averaged as
-        the authors' tools do.
+        The metrics, such as ``test/t2/mean_deg``, ``test/mixtures/t2/mean_deg`` of a view, and
+        ``test/yaleB12/mean_deg`` of a person at the last t; those named ``author_compat`` are
+        averaged as the authors' tools do.
 
     Raises:
         UserError: As ``find_normals`` says.
     """
     console, results = console or Console(), dict[str, float]()
+    model = model.to(device).eval()
     for split in splits:
-        measured = _measure(model.to(device).eval(), data, split, device, t, folder, panels)
-        results |= measured
-        count = len(data.faces(split))
-        title = f"{data.title}: {count} {split} images, {data.size} px, {data.split_kind}"
-        keep_table(folder, split, normal_table(measured, split, title, paper or {}), console)
+        for view in (None, *data.views(split)):
+            part = split if view is None else f"{split}/{view}"
+            measured = _measure(model, data, split, view, device, t, folder, panels)
+            results |= measured
+            count = len(data.faces(split) if view is None else data.views(split)[view])
+            title = f"{data.title}: {count} {part} images, {data.size} px, {data.split_kind}"
+            name = part.replace("/", "_")
+            keep_table(folder, name, normal_table(measured, part, title, paper or {}), console)
+            people = list(dict.fromkeys(data.subjects(split, view)))
+            if people:
+                title = f"{data.title}: people of {part}"
+                table = person_table(measured, part, people, title)
+                keep_table(folder, f"{name}_people", table, console)
     keep_metrics(folder, results, console)
     return results
 
 
 def _measure(
     model: nn.Module,
-    data: PhotofaceDataModule,
+    data: NormalDataModule,
     split: str,
+    view: str | None,
     device: torch.device | str,
     t: int | None,
     folder: Path,
     panels: bool,
 ) -> dict[str, float]:
+    part = split if view is None else f"{split}/{view}"
+    name, subjects = part.replace("/", "_"), data.subjects(split, view)
     metrics: list[NormalErrors | AuthorErrors] = []
+    people = {person: NormalErrors(f"{part}/{person}/") for person in subjects}
     pages = 0
-    for found in estimate(model, data, split, device, t):
+    for found in estimate(model, data, split, device, t, view):
         if not metrics:
             for stage in range(len(found.stages)):
-                metrics += [NormalErrors(f"{split}/t{stage}/")]
-                metrics += [AuthorErrors(f"{split}/t{stage}/author_compat/")]
+                metrics += [NormalErrors(f"{part}/t{stage}/")]
+                metrics += [AuthorErrors(f"{part}/t{stage}/author_compat/")]
         truth, mask = found.batch["normal"], found.batch["mask"]
         for number, metric in enumerate(metrics):
             metric.update(found.stages[number // 2], truth, mask)
+        for row, sample in enumerate(found.batch["sample"].tolist() if people else ()):
+            one = slice(row, row + 1)
+            people[subjects[sample]].update(found.stages[-1][one], truth[one], mask[one])
         if panels:
-            path = folder / "panels" / f"{split}_{{:04d}}.png"
-            pages += _draw(found, torch.arange(len(truth)), data, split, path, pages)
+            path = folder / "panels" / f"{name}_{{:04d}}.png"
+            pages += _draw(found, torch.arange(len(truth)), data, part, path, pages)
         elif not pages:
             rows = torch.linspace(0, len(truth) - 1, min(SHOWN, len(truth))).long()
-            pages += _draw(found, rows, data, split, folder / f"{split}_panels.png", pages)
-    return {k: v.item() for metric in metrics for k, v in metric.compute().items()}
+            pages += _draw(found, rows, data, part, folder / f"{name}_panels.png", pages)
+    every = [*metrics, *people.values()]
+    return {k: v.item() for metric in every for k, v in metric.compute().items()}
 
 
 @torch.inference_mode()
 def estimate(
     model: nn.Module,
-    data: PhotofaceDataModule,
+    data: NormalDataModule,
     split: str,
     device: torch.device | str,
     t: int | None = None,
+    view: str | None = None,
 ) -> Iterator[Estimated]:
-    """Run a generator over the faces of a split, in order."""
-    for stored in data.in_order(split):
+    """Run a generator over the faces of a split, or of one of its views, in order."""
+    for stored in data.in_order(split, view):
         batch = data.on_after_batch_transfer(move_data_to_device(stored, torch.device(device)), 0)
         stages = find_normals(model, batch["image"], t)
         yield Estimated(move_data_to_device(batch, torch.device("cpu")), stages)
@@ -145,7 +165,7 @@ def find_normals(model: nn.Module, images: Tensor, t: int | None) -> tuple[Tenso
 def _draw(
     found: Estimated,
     rows: Tensor,
-    data: PhotofaceDataModule,
+    data: NormalDataModule,
     split: str,
     path: Path,
     page: int,

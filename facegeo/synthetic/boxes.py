@@ -56,12 +56,7 @@ def frame_head(
         The camera, and the box, which the picture surrounds with a margin of ``MARGIN`` sides;
         less where a photograph ends earlier.
     """
-    face = float(np.sqrt(np.prod(_extents(head))))
-    unit = Camera(1.0, (0.0, 0.0), distance, rotation)
-    eyes = head.points[:2].mean(axis=0)
-    (middle,) = unit.project((eyes + np.float32(face) * np.array(MIDDLE))[None])
-    side = SIDE * face / distance * float(np.exp(rng.normal(0, SIDE_STD)))
-    middle = middle + side * rng.normal(0, MIDDLE_STD).clip(-0.09, 0.09)
+    middle, side = seen_box(rng, head, rotation, distance)
     side_px = size / (1 + 2 * MARGIN)
     focal = side_px / side
     wanted = (size - 1) / 2 + side_px * rng.normal(0, 0.02, 2).clip(-0.05, 0.05)
@@ -69,6 +64,25 @@ def frame_head(
     camera = Camera(focal, (float(centre[0]), float(centre[1])), distance, rotation)
     left, top = wanted - side_px / 2
     return camera, Box(float(left), float(top), side_px)
+
+
+def seen_box(
+    rng: np.random.Generator, head: Head, rotation: Floats, distance: float
+) -> tuple[Floats, float]:
+    """Return middle, shape (2,), and side of a head's box, seen with a focal length of 1.
+
+    Args:
+        rng: Decides how far the detector misses.
+        head: Whose box.
+        rotation: Of the head.
+        distance: From the camera, cm.
+    """
+    face = float(np.sqrt(np.prod(_extents(head))))
+    unit = Camera(1.0, (0.0, 0.0), distance, rotation)
+    eyes = head.points[:2].mean(axis=0)
+    (middle,) = unit.project((eyes + np.float32(face) * np.array(MIDDLE))[None])
+    side = SIDE * face / distance * float(np.exp(rng.normal(0, SIDE_STD)))
+    return middle + side * rng.normal(0, MIDDLE_STD).clip(-0.09, 0.09), side
 
 
 def frame_face(

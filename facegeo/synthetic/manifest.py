@@ -13,6 +13,7 @@ from typing import Any
 from facegeo import __version__
 from facegeo.errors import UserError
 from facegeo.synthetic.ict_files import files_key, find_ict
+from facegeo.synthetic.light_files import contents_key, light_files
 from facegeo.synthetic.order import Order
 
 FILE = "manifest.json"
@@ -26,8 +27,16 @@ LEFTOVER = f".*.{'[0-9a-f]' * 32}.part"
 """Files that a process was killed while writing."""
 LOOKS = 3
 """Rises with each change of the code that changes what an order gives."""
-SINCE = {"shadows": True}
+SINCE: dict[str, Any] = {
+    "shadows": True,
+    "map_share": 0.0,
+    "light_files": None,
+    "mask": None,
+    "portrait_looks": None,
+}
 """Options that came without a rise, and what all folders had before."""
+PORTRAIT_LOOKS = 3
+"""As ``LOOKS``, of the code that only pictures lit by maps, and portraits, use."""
 
 
 def options_of(order: Order) -> dict[str, Any]:
@@ -37,9 +46,21 @@ def options_of(order: Order) -> dict[str, Any]:
         UserError: If the files of the head are not there.
     """
     options = asdict(order) | {"looks": LOOKS, "quality": list(order.quality)}
-    del options["head_path"]
+    for name in ("head_path", "lights", "map_share", "mask"):
+        del options[name]
     options["head_files"] = files_key(find_ict(order.head_path)) if order.head == "ict" else None
-    return options
+    return options | (_portrait_options(order) if order.as_portraits else {})
+
+
+def _portrait_options(order: Order) -> dict[str, Any]:
+    """Return the options that only the code of portraits reads."""
+    maps = light_files(order.lights) if order.share_of_maps else []
+    return {
+        "map_share": order.share_of_maps,
+        "light_files": contents_key(maps) if maps else None,
+        "mask": list(order.mask) if order.layout == "portraits" else None,
+        "portrait_looks": PORTRAIT_LOOKS,
+    }
 
 
 def options_hash(order: Order) -> str:
@@ -148,7 +169,7 @@ def _refuse_strange_folder(root: Path) -> None:
 
 def _differences(manifest: dict[str, Any], order: Order) -> list[str]:
     """Say in words in what a folder's faces differ from those an order would give."""
-    found, wanted = SINCE | manifest["options"], options_of(order)
+    found, wanted = SINCE | manifest["options"], SINCE | options_of(order)
     if (looks := found.get("looks")) != wanted["looks"]:
         age = "an older" if isinstance(looks, int) and looks < LOOKS else "another"
         return [f"made by {age} facegeo, whose faces look otherwise: looks {looks}, {LOOKS} here"]

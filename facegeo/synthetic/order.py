@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Protocol
 
 from facegeo.errors import UserError
 from facegeo.synthetic.ict_files import find_ict
+from facegeo.synthetic.light_files import read_lights
 
 if TYPE_CHECKING:
     from facegeo.synthetic.sample import Studio
 
-LAYOUTS = ("landmarks", "photoface")
+LAYOUTS = ("landmarks", "photoface", "portraits")
 HEADS = ("anny", "ict")
 SPLITS = ("train", "test")
+MASKED = ("skin", "lips", "eyes")
+"""What the masks of portraits can hold."""
+PORTRAIT_MAP_SHARE = 0.75
 LARGEST = 4096
 FRAMES = {
     "down_right_camera": "channels: down, right, to the camera (as Photoface, it seems)",
@@ -33,13 +37,18 @@ class Order:
         size: Side of the pictures, pixels.
         seed: Decides everything that is drawn.
         maps: Landmarks: write normal maps and masks too.
-        layout: ``landmarks`` or ``photoface``.
+        layout: ``landmarks``, ``photoface`` or ``portraits``.
         head: ``anny`` or ``ict``.
         head_path: Where ICT-FaceKit lies.
-        quality: Landmarks: worst and best JPEG quality.
-        frame: Photoface: axes of the stored normals, a key of ``FRAMES``.
+        quality: Landmarks, portraits: worst and best JPEG quality.
+        frame: Photoface, portraits: axes of the stored normals, a key of ``FRAMES``.
         shadows: What hides a light throws a shadow.
         device: ``cpu`` or ``cuda``; rounding differs between them.
+        map_share: Landmarks, portraits: share of pictures lit by environment maps, the others by
+            lamps. None: 0 for landmarks, ``PORTRAIT_MAP_SHARE`` for portraits. Above 0, landmarks
+            are rendered and photographed as portraits are.
+        lights: Folder of environment maps (EXR, HDR); None for those that ship with the package.
+        mask: Portraits: what the masks hold, of ``MASKED``.
     """
 
     train: int
@@ -54,12 +63,28 @@ class Order:
     frame: str = "down_right_camera"
     shadows: bool = True
     device: str = "cpu"
+    map_share: float | None = None
+    lights: Path | None = None
+    mask: tuple[str, ...] = MASKED
+
+    @property
+    def share_of_maps(self) -> float:
+        """Share of pictures lit by environment maps, in [0, 1]."""
+        if self.map_share is None:
+            return PORTRAIT_MAP_SHARE if self.layout == "portraits" else 0.0
+        return float(self.map_share)
+
+    @property
+    def as_portraits(self) -> bool:
+        """Whether pictures are rendered and photographed as portraits are."""
+        return self.layout == "portraits" or self.share_of_maps > 0
 
     def check(self) -> None:
         """Look for mistakes before any work is done.
 
         Raises:
-            UserError: If an option is out of range; the text names it.
+            UserError: If an option is out of range or a map of ``lights`` cannot be read; the text
+                names it.
         """
         _check_choice("layout", self.layout, LAYOUTS)
         _check_choice("head", self.head, HEADS)
@@ -78,6 +103,26 @@ class Order:
         low, high = self.quality
         if not 1 <= low <= high <= 100:
             raise UserError(f"quality must be [worst, best] in 1..100, got {list(self.quality)}")
+        self._check_portraits()
+
+    def _check_portraits(self) -> None:
+        given, mask = self.map_share, self.mask
+        if given is not None and (
+            isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given <= 1
+        ):
+            raise UserError(f"map_share must be a share from 0 to 1 or null, got {given!r}")
+        share = self.share_of_maps
+        if share and self.layout == "photoface":
+            raise UserError(
+                "map_share must be null for layout=photoface, whose sessions have four lamps, "
+                f"got {share:g}; choose layout=portraits"
+            )
+        if self.lights is not None and not share:
+            raise UserError(f"lights={self.lights} needs map_share above 0; set map_share=0.75")
+        if not mask or len(set(mask)) < len(mask) or not set(mask) <= set(MASKED):
+            raise UserError(f"mask must be one or more of {', '.join(MASKED)}, got {list(mask)}")
+        if self.lights is not None:
+            read_lights(self.lights)
 
 
 def _check_flag(name: str, value: object) -> None:

@@ -22,7 +22,17 @@ SHADOW_CM = 80.0
 JUMP = 0.1
 """Difference in the root of the brightness that makes an edge."""
 
-Cast = Callable[[Ints, Floats, Ints, "_Seen"], None]
+KINDS: dict[str, Any] = {
+    "colours": wp.vec4,
+    "normals": wp.vec3,
+    "parts": int,
+    "face": float,
+    "lit": int,
+    "far": float,
+}
+"""Outputs of the kernel ``tracing.trace`` in its order, and their types."""
+
+Cast = Callable[[Ints, Floats, Ints, "Seen"], None]
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,8 @@ class Render:
             nothing, shape (H, W).
         parts: ``Part`` at the pixel's middle, -1 for none, shape (H, W).
         mask: The face proper: no eyes, no mouth opening, no hair, ears or neck, shape (H, W).
+        lips: How red of the lips the surface is, 0 to 1, shape (H, W); None where the kernel does
+            not record it.
     """
 
     colour: Floats
@@ -47,6 +59,7 @@ class Render:
     depth: Floats
     parts: Ints
     mask: NDArray[np.bool_]
+    lips: Floats | None = None
 
 
 class Renderer:
@@ -96,8 +109,11 @@ class Renderer:
         """
         if len(lights.towards) > MOST_LIGHTS:
             raise ValueError(f"lights must be at most {MOST_LIGHTS}, got {len(lights.towards)}")
-        cast = self._caster(camera, lights, look)
-        seen = _Seen(size, self._device)
+        return self._record(camera, self._caster(camera, lights, look), size)
+
+    def _record(self, camera: Camera, cast: Cast, size: tuple[int, int]) -> Render:
+        """Cast all rays of a picture and collect what they find."""
+        seen = self._seen(size)
         coarse, rest = sweeps(*size)
         cast(*coarse, np.zeros(len(coarse[0]), dtype=np.int32), seen)
         known = gathered(seen.image("lit"), coarse_step(size[1])).ravel()[rest[0]]
@@ -113,14 +129,19 @@ class Renderer:
             depth=np.where(parts < 0, np.float32(np.nan), depth),
             parts=parts,
             mask=(seen.image("face") > 0.5) & (parts == Part.SKIN),
+            lips=seen.image("lips") if "lips" in seen.kinds else None,
         )
 
-    def _smooth(self, seen: "_Seen", size: tuple[int, int], cast: Cast) -> Floats:
+    def _seen(self, shape: tuple[int, int]) -> "Seen":
+        """Return empty outputs for the rays of a picture."""
+        return Seen(shape, self._device, KINDS)
+
+    def _smooth(self, seen: "Seen", size: tuple[int, int], cast: Cast) -> Floats:
         """Return the colours, means of several rays at edges; shape (H, W, 4)."""
         colours, order = seen.image("colours"), in_tiles(*size)
         edges = order[_edges(colours, seen.image("parts")).ravel()[order]]
         known = gathered(seen.image("lit"), 1).ravel()[edges]
-        finer = _Seen((len(edges), len(SUBPIXELS)), self._device)
+        finer = self._seen((len(edges), len(SUBPIXELS)))
         pixels = (middles(edges, size[1])[:, None] + SUBPIXELS).reshape(-1, 2)
         slots = np.arange(len(pixels), dtype=np.int32)
         cast(slots, pixels, np.repeat(known, len(SUBPIXELS)), finer)
@@ -150,7 +171,7 @@ class Renderer:
             self._shadow_cm,
         ]
 
-        def cast(slots: Ints, pixels: Floats, known: Ints, seen: _Seen) -> None:
+        def cast(slots: Ints, pixels: Floats, known: Ints, seen: Seen) -> None:
             rays: list[Any] = [
                 wp.array(pixels, dtype=wp.vec2, device=device),
                 wp.array(slots, dtype=int, device=device),
@@ -163,19 +184,11 @@ class Renderer:
         return cast
 
 
-class _Seen:
+class Seen:
     """What rays find, one place a ray; see ``tracing.trace``."""
 
-    def __init__(self, shape: tuple[int, int], device: str) -> None:
-        kinds = {
-            "colours": wp.vec4,
-            "normals": wp.vec3,
-            "parts": int,
-            "face": float,
-            "lit": int,
-            "far": float,
-        }
-        self._shape = shape
+    def __init__(self, shape: tuple[int, int], device: str, kinds: dict[str, Any]) -> None:
+        self._shape, self.kinds = shape, kinds
         self._arrays: dict[str, Any] = {
             name: wp.zeros(shape[0] * shape[1], dtype=kind, device=device)
             for name, kind in kinds.items()

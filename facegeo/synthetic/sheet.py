@@ -8,7 +8,8 @@ from facegeo.errors import UserError
 from facegeo.synthetic.manifest import write_atomically
 from facegeo.synthetic.order import Order, Purpose, tasks
 from facegeo.synthetic.photo import Bytes, jpeg_bytes, normal_colours, png_bytes
-from facegeo.synthetic.sample import Sample, Studio
+from facegeo.synthetic.sample import Sample
+from facegeo.synthetic.workers import studio_for
 
 QUALITY = 85
 
@@ -30,7 +31,7 @@ def write_sheet(path: Path, order: Order, rows: int, columns: int, *, maps: bool
         raise UserError(f"sheet must end in .jpg or .png, got {path.name}")
     if min(rows, columns) < 1:
         raise UserError(f"sheet_grid must be two numbers from 1 up, got [{rows}, {columns}]")
-    studio = Studio(order.head, order.head_path, order.device, shadows=order.shadows)
+    studio = studio_for(order)
     tiles = [
         _tile(studio.photograph(task.key(Purpose.FACE, order.seed), order.size), maps=maps)
         for task in tasks(rows * columns, 0)

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 
 import warp as wp
 
@@ -27,6 +28,17 @@ def start_warp(device: str) -> None:
             wp.load_module(tracing, device=device)
             return
     raise UserError("device=cuda needs an NVIDIA GPU and its driver, found none; set device=cpu")
+
+
+def load_kernels(module: ModuleType, device: str) -> None:
+    """Load more kernels once warp has started; compiles them the first time.
+
+    Args:
+        module: Holds the kernels.
+        device: ``cpu`` or ``cuda``.
+    """
+    with _silent_stderr():
+        wp.load_module(module, device=device)
 
 
 @contextmanager

@@ -14,9 +14,14 @@ from facegeo.synthetic.landmark_folder import LandmarkFolder
 from facegeo.synthetic.manifest import UNFINISHED, write_atomically
 from facegeo.synthetic.order import Layout, Order, Task
 from facegeo.synthetic.photoface_folder import PhotofaceFolder
+from facegeo.synthetic.portrait_folder import PortraitFolder
 from facegeo.synthetic.sample import Studio
 
-LAYOUT_MAKERS: dict[str, type[Layout]] = {"landmarks": LandmarkFolder, "photoface": PhotofaceFolder}
+LAYOUT_MAKERS: dict[str, type[Layout]] = {
+    "landmarks": LandmarkFolder,
+    "photoface": PhotofaceFolder,
+    "portraits": PortraitFolder,
+}
 Item = TypeVar("Item")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -35,7 +40,7 @@ class Worker:
         cv2.setNumThreads(1)
         self.root, self.order = root, order
         self.layout: Layout = LAYOUT_MAKERS[order.layout]()
-        self.studio = Studio(order.head, order.head_path, order.device, shadows=order.shadows)
+        self.studio = studio_for(order)
 
     def do(self, task: Task) -> int:
         """Make a task's files, then its record; return the number of pictures."""
@@ -44,6 +49,27 @@ class Worker:
             write_atomically(self.root / path, data)
         write_atomically(self.root / UNFINISHED / task.name, made.record.encode())
         return made.pictures
+
+
+def studio_for(order: Order) -> Studio:
+    """Return what photographs the faces of an order.
+
+    Raises:
+        UserError: If a file of the head or of the lights cannot be read.
+    """
+    if not order.as_portraits:
+        return Studio(order.head, order.head_path, order.device, shadows=order.shadows)
+    from facegeo.synthetic.portrait import PortraitStudio
+
+    return PortraitStudio(
+        order.head,
+        order.head_path,
+        order.device,
+        shadows=order.shadows,
+        map_share=order.share_of_maps,
+        lights=order.lights,
+        framing="square" if order.layout == "portraits" else "box",
+    )
 
 
 _WORKER: list[Worker] = []

@@ -64,6 +64,8 @@ def ensure_landmarks(
     seed: int,
     head: str = "anny",
     head_path: Path | None = None,
+    map_share: float | None = None,
+    lights: Path | str | None = None,
     processes: int | None = None,
     on_rate: OnRate = None,
 ) -> Path:
@@ -79,6 +81,9 @@ def ensure_landmarks(
         seed: Decides every face.
         head: ``anny`` or ``ict``.
         head_path: Where ICT-FaceKit lies, for ``ict``.
+        map_share: Share of pictures lit by environment maps; None for lamps only. Above 0 all
+            faces are rendered and photographed as portraits are.
+        lights: Folder of the user's own maps; None for the shipped ones.
         processes: Processes to share the work; None for one a core.
         on_rate: Called once with the seconds that are left, after the first few faces.
 
@@ -96,6 +101,8 @@ def ensure_landmarks(
         maps=False,
         head=head,
         head_path=head_path,
+        map_share=map_share,
+        lights=None if lights is None else Path(lights).expanduser(),
     )
     root = Path(root).expanduser()
     fill(root, order, processes=processes, on_rate=on_rate)

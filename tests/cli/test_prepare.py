@@ -29,7 +29,7 @@ def test_rendered_sessions_are_prepared_and_compared(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("lfpw", "root=x", "out=y"), "layout must be photoface, got 'lfpw'"),
+        (("lfpw", "root=x", "out=y"), "layout must be one of photoface, yaleb, got 'lfpw'"),
         (("photoface", "out=y"), "root has no value; add root=..."),
         (("photoface", "root=x"), "out has no value; add out=..."),
         (("photoface", "root=nowhere", "out=y"), "root=nowhere must be a folder of sessions"),

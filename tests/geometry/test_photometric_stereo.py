@@ -7,12 +7,11 @@ import torch
 from torch import Tensor
 
 from facegeo.geometry.angles import angle_map
+from facegeo.geometry.lamps import check_lights, light_directions
 from facegeo.geometry.photometric_stereo import (
     Surface,
-    check_lights,
     colour_albedo,
     least_squares,
-    light_directions,
     robust,
 )
 

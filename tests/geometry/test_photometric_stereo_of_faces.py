@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from facegeo.geometry.angles import angle_map
+from facegeo.geometry.lamps import light_directions
 from facegeo.geometry.photometric_stereo import (
     Surface,
     least_squares,
-    light_directions,
     robust,
 )
 from facegeo.synthetic.order import Purpose

@@ -6,9 +6,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from facegeo.data.light_mixtures import LightMixturesDataModule
+from facegeo.data.mixture_light import MixtureLight
 from facegeo.data.normal_augment import NormalAugment
+from facegeo.data.photo_effects import PhotoEffects
 from facegeo.data.photoface import PhotofaceDataModule
+from facegeo.data.view_draw import FaceView
 from facegeo.errors import UserError
+from facegeo.geometry.angles import angle_map
 from facegeo.models.casfne.generator import CasFNE
 from facegeo.models.ccnn import Cascade
 from facegeo.procedures.report_normals import report_normals
@@ -141,3 +146,42 @@ def test_a_side_that_the_model_can_not_halve_is_refused(cache: str, tmp_path: Pa
 def test_a_model_of_points_is_refused(data: PhotofaceDataModule, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"ask for normals and the model finds points; give data="):
         report_normals(Cascade({}), data, tmp_path, ["test"])
+
+
+def test_views_and_people_have_tables_of_their_own(prepared: Path, tmp_path: Path) -> None:
+    """Three photographs of each of two people, and one mixture of each."""
+    data = LightMixturesDataModule(
+        "root",
+        "cache",
+        lambda root, cache_dir: prepared,
+        light=MixtureLight(),
+        view=FaceView(),
+        effects=PhotoEffects(),
+        val=[],
+        test=["yaleB02", "yaleB05"],
+        mixtures={"soft": {"A+035E+20": 0.5, "A-035E+20": 0.5}},
+        max_azimuth_deg=15,
+        max_elevation_deg=10,
+        eval_batch_size=4,
+        size=32,
+    )
+    results = report_normals(Colours(), data, tmp_path, ["test"])
+    singles = [data.on_after_batch_transfer(raw, 0) for raw in data.in_order("test")]
+    assert [len(batch["sample"]) for batch in singles] == [4, 2]
+    angles = torch.cat(
+        [angle_map(2 * batch["image"] - 1, batch["normal"])[:, 0] for batch in singles]
+    )
+    masks = torch.cat([batch["mask"][:, 0] for batch in singles])
+    for person, rows in (("yaleB02", slice(0, 3)), ("yaleB05", slice(3, 6))):
+        wanted = float(angles[rows][masks[rows]].mean())
+        assert results[f"test/{person}/mean_deg"] == pytest.approx(wanted, rel=1e-4)
+    assert results["test/t0/mean_deg"] == pytest.approx(float(angles[masks].mean()), rel=1e-4)
+    (mixed,) = [data.on_after_batch_transfer(raw, 0) for raw in data.in_order("test", "mixtures")]
+    angle = angle_map(2 * mixed["image"] - 1, mixed["normal"])[mixed["mask"]]
+    assert results["test/mixtures/t0/mean_deg"] == pytest.approx(float(angle.mean()), rel=1e-4)
+    rows = (tmp_path / "test_people.csv").read_text().splitlines()
+    assert rows[0] == ",mean,med.,<11.25,<20,<22.5,<25,<30"
+    assert [row.split(",")[0] for row in rows[1:]] == ["all", "yaleB02", "yaleB05"]
+    title = "**Extended Yale B: 2 test/mixtures images, 32 px, split by person, as listed**"
+    assert (tmp_path / "test_mixtures.md").read_text().startswith(title)
+    assert (tmp_path / "test_mixtures_people.md").is_file()

@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,11 +20,15 @@ EXPERIMENTS = sorted(
 
 def command(name: str, *arguments: str) -> None:
     """Run a command as a user types it, from the repository's folder."""
+    done = run(name, *arguments)
+    assert done.returncode == 0, done.stderr
+
+
+def run(name: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     call = f"from facegeo.cli.{name} import main; main()"
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", call, *arguments], cwd=ROOT, capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stderr
 
 
 RESNET = (["data=fixture", "data.batch_size=4"], "test/stage1/error_pct", 1)
@@ -52,3 +57,24 @@ def test_experiment_fits_tests_and_reloads_to_the_same_numbers(
     assert math.isfinite(tested[number])  # four steps teach nothing yet
     checkpoints = list((tmp_path / "trained" / "checkpoints").rglob("last.ckpt"))
     assert len(checkpoints) == stages
+
+
+def test_people_under_many_lamps_are_prepared_trained_on_and_measured(
+    sculptures: SimpleNamespace, tmp_path: Path
+) -> None:
+    common = ["data=yaleb", f"data.root={sculptures.root}", f"data.cache_dir={tmp_path / 'cache'}"]
+    common += ["data.size=32", "data.val=[yaleB04]", "data.test=[yaleB02,yaleB05]"]
+    common += [f"out={tmp_path}"]
+    command("train", "experiment=casfne/smoke", "trainer=smoke", *common, "name=trained")
+    command("eval", f"checkpoint={tmp_path / 'trained'}", *common, "name=reloaded")
+    trained, reloaded = (
+        json.loads((tmp_path / name / "metrics.json").read_text())
+        for name in ("trained", "reloaded")
+    )
+    assert reloaded == {k: value for k, value in trained.items() if k.startswith("test/")}
+    for name in ("test/t2/mean_deg", "test/mixtures/t2/mean_deg", "test/yaleB05/lt22.5_pct"):
+        assert math.isfinite(reloaded[name])
+    seen = "data.test=[yaleB01]"
+    done = run("eval", f"checkpoint={tmp_path / 'trained'}", *common, seen, "name=seen")
+    assert done.returncode == 2
+    assert "held out other faces than data says" in done.stderr

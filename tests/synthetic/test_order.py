@@ -16,9 +16,10 @@ LEAST: dict[str, Any] = {"train": 1, "test": 0, "size": 32, "seed": 0, "maps": F
 def test_defaults_are_those_of_the_command() -> None:
     said = OmegaConf.load(Path(__file__).parents[2] / "conf" / "render.yaml")
     order = Order(**LEAST)
-    for name in ("layout", "frame", "shadows", "device"):
+    for name in ("layout", "frame", "shadows", "device", "map_share", "lights"):
         assert getattr(order, name) == said[name]
     assert list(order.quality) == said.quality
+    assert list(order.mask) == said.mask
     assert {"head": order.head} in said.defaults
 
 
@@ -29,7 +30,7 @@ def test_defaults_are_those_of_the_command() -> None:
         ({"test": "many"}, r"test must be a whole number .*, got 'many'"),
         ({"train": 0, "test": 0}, r"nothing to render"),
         ({"size": 8}, r"size must be a whole number from 32 to 4096, got 8"),
-        ({"layout": "coco"}, r"layout must be one of landmarks, photoface; got 'coco'"),
+        ({"layout": "coco"}, r"layout must be one of landmarks, photoface, portraits; got 'coco'"),
         ({"head": "flame"}, r"head must be one of anny, ict; got 'flame'"),
         ({"head": "ict"}, r"head=ict needs its files; set head\.path"),
         ({"head": "ict", "head_path": Path("nowhere")}, r"head\.path=nowhere must hold"),
