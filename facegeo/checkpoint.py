@@ -1,7 +1,8 @@
-"""Trained cascades as one file: weights and the configuration that builds their model.
+"""Trained models as one file: weights and the configuration that builds their network.
 
 A file is safetensors: tensors and text, nothing that could run code. The configuration may only
-name networks that ``facegeo.models`` defines.
+name networks that ``facegeo.models`` defines. Weights may be stored in 8 bits, with a scale for
+each first index; they are float32 again once loaded.
 """
 
 from __future__ import annotations
@@ -14,21 +15,29 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from hydra.utils import instantiate
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from facegeo import __version__
 from facegeo.errors import UserError
 
 FORMAT = "facegeo-model-1"
 MODEL = "model.safetensors"
+SCALE = ".scale"
+"""Ends the name of the scales of a tensor that is stored in 8 bits."""
 RELEASED = Path(__file__).parent / "released"
 
 
 def save_model(
-    path: Path, model: nn.Module, config: Mapping[str, Any], notes: Mapping[str, Any]
+    path: Path,
+    model: nn.Module,
+    config: Mapping[str, Any],
+    notes: Mapping[str, Any],
+    *,
+    eight_bits: bool = False,
 ) -> None:
     """Write a model file, whole or not at all.
 
@@ -37,6 +46,7 @@ def save_model(
         model: Trained network.
         config: Plain, resolved configuration whose ``_target_`` builds ``model``.
         notes: What else a user should know: data, seed, results. Plain JSON values.
+        eight_bits: Store tensors of two and more dimensions in 8 bits: a quarter of the size.
     """
     metadata = {
         "format": FORMAT,
@@ -44,7 +54,10 @@ def save_model(
         "model": json.dumps(config),
         "notes": json.dumps(notes),
     }
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _state(model)}
+    state = model.state_dict().items()
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state}
+    if eight_bits:
+        tensors = in_eight_bits(tensors)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     partial.write_bytes(save(tensors, metadata))  # save_file would hide it from other users
@@ -86,10 +99,17 @@ def load_model(name: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         ) from error
     model = _build(path, config)
     try:
-        model.load_state_dict(tensors)
+        model.load_state_dict(from_eight_bits(tensors))
     except RuntimeError as error:
         raise UserError(f"the weights in {path} do not fit its own model: {error}") from error
     return model.eval(), notes
+
+
+def model_config(name: str | Path) -> dict[str, Any]:
+    """Return the configuration of a model file that ``load_model`` can load."""
+    with safe_open(find_model(name), framework="pt") as file:
+        config: dict[str, Any] = json.loads(file.metadata()["model"])
+    return config
 
 
 def find_model(name: str | Path) -> Path:
@@ -115,8 +135,49 @@ def find_model(name: str | Path) -> Path:
     )
 
 
-def _state(model: nn.Module) -> Iterator[tuple[str, Any]]:
-    yield from model.state_dict().items()
+def is_model(name: str | Path) -> bool:
+    """Whether a name is of a model file, a run's folder or a released model."""
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return True
+    file = path if path.is_file() else RELEASED / f"{name}.safetensors"
+    if file.suffix != ".safetensors" or not file.is_file():
+        return False
+    try:
+        with safe_open(file, framework="pt") as opened:
+            return (opened.metadata() or {}).get("format") == FORMAT
+    except SafetensorError:
+        return False
+
+
+def in_eight_bits(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Round the tensors of two and more dimensions to 255 levels for each first index.
+
+    Args:
+        tensors: By name; those of floats with two or more dimensions are rounded.
+
+    Returns:
+        The same names; rounded ones as int8 (O, ...), their scales, float32 (O,), beside them.
+    """
+    stored = dict(tensors)
+    for name, tensor in tensors.items():
+        if tensor.ndim >= 2 and tensor.is_floating_point():
+            scale = (tensor.flatten(1).abs().amax(dim=1) / 127).clamp_min(1e-12)
+            levels = tensor / scale.view(-1, *[1] * (tensor.ndim - 1))
+            stored |= {name: levels.round().to(torch.int8), name + SCALE: scale}
+    return stored
+
+
+def from_eight_bits(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return float32 tensors from what ``in_eight_bits`` made; others stay as they are."""
+    tensors = {}
+    for name, tensor in stored.items():
+        scale = stored.get(name + SCALE)
+        if tensor.dtype == torch.int8 and scale is not None:
+            tensor = tensor.float() * scale.view(-1, *[1] * (tensor.ndim - 1))
+        if not (name.endswith(SCALE) and name.removesuffix(SCALE) in stored):
+            tensors[name] = tensor
+    return tensors
 
 
 def _build(path: Path, config: object) -> nn.Module:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 import facegeo
+from facegeo.checkpoint import find_model, is_model
 from facegeo.settings import with_effect
 
 NO_WEIGHT = (  # what no weight depends on, or what the data's content stands for
@@ -60,6 +61,7 @@ def generator_key(config: Mapping[str, Any], content: str) -> dict[str, str]:
     """The key of a generator of normals; arguments as of ``stage_keys``."""
     settings = _settings(config)
     first = Path(str(settings.get("procedure.weights")))
+    first = find_model(first) if is_model(first) else first
     if first.is_file():
         settings["procedure.weights"] = hashlib.sha256(first.read_bytes()).hexdigest()
     return {"generator": _hash(settings, content)}

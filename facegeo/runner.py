@@ -132,8 +132,9 @@ def _train_and_measure(
 def _prepare(cfg: DictConfig, data: Any, model: torch.nn.Module, folder: Path) -> None:  # noqa: ANN401
     """Make the data where it is generated, and say how long everything will take."""
     lengths, longest = (plain(cfg)["procedure"].get(key) for key in ("steps", "max_steps"))
-    counted = isinstance(model, Cascade) and isinstance(lengths, Mapping)
-    if in_sweep() or not (counted and isinstance(data, LFPWDataModule)):
+    is_known = isinstance(data, LFPWDataModule) and isinstance(lengths, Mapping)
+    first = not getattr(rank_zero_only, "rank", 0)
+    if in_sweep() or not (first and is_known and isinstance(model, Cascade)):
         data.prepare_data()
         return
     steps = {

@@ -174,6 +174,8 @@ def normal_table(
 ) -> Table:
     """Tabulate the errors of normals: a row for each t, the last as the authors average, paper's.
 
+    Where the data have an average face, its errors come first: what must be beaten.
+
     Args:
         results: Metrics by name, such as ``test/t2/mean_deg`` and
             ``test/t2/author_compat/mean_deg``. Others are ignored.
@@ -190,6 +192,8 @@ def normal_table(
         raise ValueError(f"no name like {split}/t0/mean_deg among {sorted(results)[:5]}")
     rows = {t: _ends(results, f"{split}/{t}/") for t in stages}
     last = stages[-1]
+    if f"{split}/average_face/mean_deg" in results:
+        rows = {"average face": _ends(results, f"{split}/average_face/")} | rows
     rows[f"{last} comp."] = _ends(results, f"{split}/{last}/author_compat/")
     rows |= {
         f"paper {t}": {k: float(v) for k, v in cells.items() if k != "certain"}

@@ -92,7 +92,7 @@ OWNERS = {
     "PIL": {"lighting", "mesh", "predict"},
 }
 SLOW = {"torch", "torchmetrics", "cv2"} | set(OWNERS) - {"hydra", "omegaconf"}
-MAX_LINES = 250
+MAX_LINES = 500
 SAYS_NOTHING = {"utils", "helpers", "common", "base", "misc"}
 
 

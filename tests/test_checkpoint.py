@@ -10,7 +10,14 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from facegeo.checkpoint import load_model, save_model
+from facegeo.checkpoint import (
+    from_eight_bits,
+    in_eight_bits,
+    is_model,
+    load_model,
+    model_config,
+    save_model,
+)
 from facegeo.errors import UserError
 from facegeo.models.ccnn import Cascade
 
@@ -214,3 +221,51 @@ def test_a_killed_save_leaves_the_old_file(file: Path, monkeypatch: pytest.Monke
         with pytest.raises(KeyboardInterrupt):
             save_model(file, instantiate(CONFIG), CONFIG, {})
     assert file.read_bytes() == before
+
+
+def test_eight_bits_keep_each_weight_within_half_a_level(tmp_path: Path, file: Path) -> None:
+    model, _ = load_model(file)
+    small = tmp_path / "small.safetensors"
+    save_model(small, model, CONFIG, {"seed": 3}, eight_bits=True)
+    assert model_config(small) == CONFIG
+    loaded, notes = load_model(small)
+    assert notes == {"seed": 3}
+    for (name, before), after in zip(
+        model.state_dict().items(), loaded.state_dict().values(), strict=True
+    ):
+        assert after.dtype == before.dtype
+        if before.ndim < 2:
+            assert torch.equal(after, before)
+            continue
+        level = before.flatten(1).abs().amax(dim=1) / 127
+        off = (after - before).abs().flatten(1).amax(dim=1)
+        assert (off <= 0.5001 * level).all(), name
+
+
+def test_eight_bits_of_zeros_and_of_whole_numbers() -> None:
+    tensors = {
+        "w": torch.zeros(2, 3),
+        "count": torch.arange(4).view(2, 2),
+        "a.scale": torch.ones(2),
+    }
+    stored = in_eight_bits(tensors)
+    assert stored["w"].dtype == torch.int8
+    assert torch.equal(stored["count"], tensors["count"])
+    again = from_eight_bits(stored)
+    assert list(again) == list(tensors)  # a tensor of its own that ends in .scale stays
+    assert all(torch.equal(again[name], tensors[name]) for name in tensors)
+
+
+def test_what_is_a_model(file: Path, tmp_path: Path) -> None:
+    save_file({"w": torch.zeros(1)}, tmp_path / "encoder.safetensors")
+    (tmp_path / "torn.safetensors").write_bytes(b"torn")
+    assert is_model(file)
+    assert is_model(file.parent)
+    assert is_model("ccnn-lfpw")
+    for other in (
+        "none",
+        "imagenet",
+        tmp_path / "encoder.safetensors",
+        tmp_path / "torn.safetensors",
+    ):
+        assert not is_model(other)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils.data import Sampler
 
 from facegeo.data.normal_data import NormalDataModule, WholeBatches
@@ -128,6 +129,10 @@ class JoinedFacesDataModule(NormalDataModule):
         """Name the person of each ``sample`` of the first part."""
         return self.main.subjects(split, view)
 
+    def average_face(self) -> Tensor | None:
+        """Mean normals of the first part's training people."""
+        return self.main.average_face()
+
     def training_faces(self) -> JoinedFaces:
         """Faces of all parts to train on."""
         return JoinedFaces({name: part.training_faces() for name, part in self.parts.items()})
@@ -197,9 +202,7 @@ class JoinedStream(Sampler[list[tuple[str, Draw]]]):
             stream.start = self.start
         for drawn in zip(*self.streams.values(), strict=True):
             yield [
-                (name, draw)
-                for name, own in zip(self.streams, drawn, strict=True)
-                for draw in own
+                (name, draw) for name, own in zip(self.streams, drawn, strict=True) for draw in own
             ]
 
 

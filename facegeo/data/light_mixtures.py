@@ -20,6 +20,7 @@ from facegeo.data.photo_effects import PhotoEffects
 from facegeo.data.session_split import keep_description, split_digest
 from facegeo.data.view_draw import FaceView
 from facegeo.errors import UserError
+from facegeo.geometry.normals import normalise
 from facegeo.types import NormalBatch
 
 
@@ -227,6 +228,16 @@ class LightMixturesDataModule(NormalDataModule):
         """Name the person of each picture of a split or view."""
         faces = self.faces(split) if view is None else self.views(split)[view]
         return [self.people.names[row] for row in faces.person.tolist()]
+
+    def average_face(self) -> Tensor:
+        """Mean normals of the training people, placed by the five points, (3, S, S)."""
+        rows = self.listed.rows(self.people.names)["train"]
+        faces = _fixed([(row, [int(self.people.first[row])], [1.0]) for row in rows])
+        made = self.on_after_batch_transfer(faces.__getitems__(range(len(rows))), 0)
+        mean = (made["normal"] * made["mask"]).sum(dim=0)
+        ahead = mean.new_tensor([0, 0, 1])[:, None, None]
+        known = made["mask"].any(dim=0)
+        return normalise(torch.where(known, mean, ahead)[None], 1e-6)[0]
 
     def on_after_batch_transfer(self, batch: DrawnBatch, dataloader_idx: int) -> NormalBatch:
         """Make the pictures of a batch on its device; needs no trainer."""

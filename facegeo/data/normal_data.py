@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from lightning import LightningDataModule
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from facegeo.data.stream import BatchStream, ResumableLoader, as_it_is
@@ -113,6 +114,13 @@ class NormalDataModule(LightningDataModule, ABC):
     def subjects(self, split: str, view: str | None = None) -> Sequence[str]:
         """Name the person of each ``sample`` of a split or view; empty: do not report people."""
         return ()
+
+    def average_face(self) -> Tensor | None:
+        """Mean normals of the training people, a guess without a photo: (3, S, S), unit length.
+
+        None where faces of a split are not cut out alike.
+        """
+        return None
 
     def for_training(self, steps: int) -> None:
         """Serve ``steps`` training batches."""

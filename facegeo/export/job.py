@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import torch
 from rich.console import Console
 from torch import nn
 from torch.export import ExportedProgram
 
-from facegeo.checkpoint import MODEL, find_model, load_model
+from facegeo.checkpoint import MODEL, find_model, load_model, model_config, save_model
 from facegeo.data.lfpw import LFPWDataModule
 from facegeo.errors import UserError
 from facegeo.export.metadata import cascade_metadata, normals_metadata
@@ -29,10 +32,13 @@ from facegeo.export.parity import (
 from facegeo.export.program_file import ProgramCascade, ProgramNormals, program_bytes
 from facegeo.export.programs import cascade_program, normals_program
 from facegeo.export.scenes import face_squares, listed_scenes, noise_scenes
+from facegeo.models.cascade_graph import CascadeGraph
 from facegeo.models.ccnn import Cascade
 
-SUFFIX = {"onnx": ".onnx", "torch_export": ".pt2"}
-PRECISIONS = ("fp32", "fp16")
+Floats = npt.NDArray[np.floating[Any]]
+
+SUFFIX = {"onnx": ".onnx", "torch_export": ".pt2", "model": ".safetensors"}
+PRECISIONS = ("fp32", "fp16", "int8")
 SQUARES = 4
 """Faces, and noise images, that a generator, which is slow, is compared on."""
 DEFAULT_SQUARE = 256
@@ -45,8 +51,8 @@ class Order:
 
     Attributes:
         checkpoint: Released name, model file or run's folder.
-        format: "onnx" or "torch_export".
-        precision: "fp32" or "fp16".
+        format: "onnx", "torch_export", or "model": a file for facegeo itself, a quarter as large.
+        precision: "fp32" or "fp16"; of a "model" "int8", which is how its weights are stored.
         t: Refinements of a generator; None: as it was built.
         size: Side of a generator's images, px; None: any multiple of 32.
         output: File to write; None: named for the checkpoint, in the current folder.
@@ -76,9 +82,14 @@ class Order:
             UserError: If not, or a library is missing.
         """
         if self.format not in SUFFIX:
-            raise UserError(f"format must be onnx or torch_export, got {self.format}")
+            raise UserError(f"format must be onnx, torch_export or model, got {self.format}")
         if self.precision not in PRECISIONS:
-            raise UserError(f"precision must be fp32 or fp16, got {self.precision}")
+            raise UserError(f"precision must be fp32, fp16 or int8, got {self.precision}")
+        if (self.precision == "int8") != (self.format == "model"):
+            raise UserError(
+                "format=model stores weights in 8 bits and wants precision=int8, other formats "
+                f"fp32 or fp16; got format={self.format} precision={self.precision}"
+            )
         self._check_numbers()
         self._check_output()
         missing = [name for name in ("onnx", "onnxruntime", "onnxscript") if not find_spec(name)]
@@ -130,7 +141,9 @@ def export_model(order: Order, data: object) -> Path:
     _check_model(order, model)
     data.prepare_data()
     next(listed_scenes(data, "test", 1))  # a mistake in the list shows before the long work
-    if isinstance(model, Cascade):
+    if order.format == "model":
+        _export_model(order, model, notes, data)
+    elif isinstance(model, Cascade):
         _export_cascade(order, model, cascade_metadata(order.precision, notes, card), data)
     else:
         _export_normals(order, model, notes, card, data)
@@ -178,6 +191,46 @@ def _export_normals(
         ]
         Console().print(parity_table(found, _title(order), points=False).rich())
         check_normals(found, order.precision)
+
+
+def _export_model(
+    order: Order, model: nn.Module, notes: Mapping[str, Any], data: LFPWDataModule
+) -> None:
+    """Store the weights in 8 bits."""
+    with _on_trial(order.path, b"") as trial:
+        config = model_config(order.checkpoint)
+        save_model(trial, model, config, {**notes, "stored": "8 bits"}, eight_bits=True)
+        stored, _ = load_model(trial)
+        if isinstance(model, Cascade) and isinstance(stored, Cascade):
+            find = CascadeGraph(stored).eval()
+            found = [
+                points_difference(model, _points_of(find), "noise", noise_scenes()),
+                points_difference(model, _points_of(find), data.title, listed_scenes(data, "test")),
+            ]
+            Console().print(parity_table(found, _title(order), points=True).rich())
+            check_points(found, order.precision)
+            return
+        t = int(getattr(model, "t", 0))
+        size = int(notes.get("size", DEFAULT_SQUARE))
+        faces = face_squares([*listed_scenes(data, "test", SQUARES)], size)
+        difference = normals_difference(model, t, _normals_of(stored, t), data.title, faces)
+        Console().print(parity_table([difference], _title(order), points=False).rich())
+        check_normals([difference], order.precision)
+
+
+def _points_of(graph: nn.Module) -> Callable[[npt.NDArray[np.uint8], Floats], Floats]:
+    def find(image: npt.NDArray[np.uint8], boxes: Floats) -> Floats:
+        points: torch.Tensor = graph(torch.from_numpy(image), torch.from_numpy(boxes))
+        return points.numpy()
+
+    return find
+
+
+def _normals_of(generator: nn.Module, t: int) -> Callable[[Floats], tuple[Floats, ...]]:
+    def find(images: Floats) -> tuple[Floats, ...]:
+        return tuple(stage.numpy() for stage in generator(torch.from_numpy(images), t))
+
+    return find
 
 
 def _file(

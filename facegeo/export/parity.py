@@ -24,9 +24,9 @@ FindNormals = Callable[[Floats], tuple[Floats, ...]]
 
 WORST_PX, WORST_COMPONENT = 1e-3, 1e-4
 """Largest difference allowed in fp32: of a point, px; of a normal's component."""
-MEAN_PCT = {"fp16": 0.05}
+MEAN_PCT = {"fp16": 0.05, "int8": 0.5}
 """Mean difference of points allowed, in % of the box width."""
-MEAN_DEG = {"fp16": 0.2}
+MEAN_DEG = {"fp16": 0.2, "int8": 1.0}
 """Mean angle between normals allowed."""
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from facegeo.errors import UserError
@@ -23,6 +25,8 @@ def read_torch_file(path: Path) -> object:
             values.
     """
     try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"can not read {path}: {error.strerror or error}") from error
@@ -31,7 +35,7 @@ def read_torch_file(path: Path) -> object:
             f"{path} is damaged, or holds more than tensors, numbers and text, which is not read "
             "because it could run code; wanted a file of weights written by torch.save"
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+    except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise UserError(
             f"{path} is not a whole file of torch.save ({_first_line(error)}); copy it again"
         ) from error

@@ -18,10 +18,12 @@ from facegeo.callbacks.batch_checkpoints import BatchCheckpoints
 from facegeo.callbacks.progress import StageProgress
 from facegeo.callbacks.random_state import RandomState
 from facegeo.callbacks.whole_checkpoints import WholeCheckpoints
+from facegeo.checkpoint import find_model, is_model, load_model
 from facegeo.data.normal_data import NormalDataModule
 from facegeo.errors import UserError
 from facegeo.models.pretrained import load_encoder
 from facegeo.models.resnet import ResNet
+from facegeo.models.torch_file import sha256
 from facegeo.procedures.shared_weights import SharedWeights
 from facegeo.whole_file import write_whole
 
@@ -61,7 +63,8 @@ def fit_normals(
         checkpoint_every: Batches between two checkpoints; a killed run loses no more.
         validate_every: Batches between two looks at the held-out faces.
         seed: Seed of what the training draws.
-        weights: What the encoder starts from: none, imagenet or a file.
+        weights: What the training starts from: none, imagenet or torchvision's file (the encoder
+            alone), or the whole generator of a model file, a run's folder or a released model.
         max_steps: Take no more batches than this.
         progress: Show a progress bar.
         callbacks: Each is called with ``folder`` and gives one more callback.
@@ -120,7 +123,9 @@ def _first_weights(generator: nn.Module, weights: str, path: Path, begun: bool) 
         kept: dict[str, str] = json.loads(path.read_text())
         return kept
     encoder = getattr(generator, "encoder", None)
-    if isinstance(encoder, ResNet):
+    if is_model(weights):
+        record = _start_from(generator, weights)
+    elif isinstance(encoder, ResNet):
         record = load_encoder(encoder, weights)
     elif weights == "none":
         record = {"weights": "none"}
@@ -131,6 +136,18 @@ def _first_weights(generator: nn.Module, weights: str, path: Path, begun: bool) 
         )
     write_whole(path, json.dumps(record))
     return record
+
+
+def _start_from(generator: nn.Module, name: str) -> dict[str, str]:
+    """Give the whole generator the weights of a trained one."""
+    model, _ = load_model(name)
+    try:
+        generator.load_state_dict(model.state_dict())
+    except RuntimeError as error:
+        raise UserError(
+            f"procedure.weights={name} holds another network than model=...: {error}"
+        ) from error
+    return {"weights": name, "sha256": sha256(find_model(name))}
 
 
 def check_size(generator: nn.Module, data: NormalDataModule) -> None:

@@ -65,9 +65,10 @@ def report_normals(
         panels: Draw every face, not the first few alone.
 
     Returns:
-        The metrics, such as ``test/t2/mean_deg``, ``test/mixtures/t2/mean_deg`` of a view, and
-        ``test/yaleB12/mean_deg`` of a person at the last t; those named ``author_compat`` are
-        averaged as the authors' tools do.
+        The metrics, such as ``test/t2/mean_deg``, ``test/mixtures/t2/mean_deg`` of a view,
+        ``test/yaleB12/mean_deg`` of a person at the last t, and, where the data have it,
+        ``test/average_face/mean_deg`` of the training people's mean normals; those named
+        ``author_compat`` are averaged as the authors' tools do.
 
     Raises:
         UserError: As ``find_normals`` says.
@@ -103,29 +104,58 @@ def _measure(
     panels: bool,
 ) -> dict[str, float]:
     part = split if view is None else f"{split}/{view}"
-    name, subjects = part.replace("/", "_"), data.subjects(split, view)
-    metrics: list[NormalErrors | AuthorErrors] = []
-    people = {person: NormalErrors(f"{part}/{person}/") for person in subjects}
+    name, errors = part.replace("/", "_"), _PartErrors(part, data, split, view)
     pages = 0
     for found in estimate(model, data, split, device, t, view):
-        if not metrics:
-            for stage in range(len(found.stages)):
-                metrics += [NormalErrors(f"{part}/t{stage}/")]
-                metrics += [AuthorErrors(f"{part}/t{stage}/author_compat/")]
-        truth, mask = found.batch["normal"], found.batch["mask"]
-        for number, metric in enumerate(metrics):
-            metric.update(found.stages[number // 2], truth, mask)
-        for row, sample in enumerate(found.batch["sample"].tolist() if people else ()):
-            one = slice(row, row + 1)
-            people[subjects[sample]].update(found.stages[-1][one], truth[one], mask[one])
+        errors.update(found)
+        count = len(found.batch["sample"])
         if panels:
             path = folder / "panels" / f"{name}_{{:04d}}.png"
-            pages += _draw(found, torch.arange(len(truth)), data, part, path, pages)
+            pages += _draw(found, torch.arange(count), data, part, path, pages)
         elif not pages:
-            rows = torch.linspace(0, len(truth) - 1, min(SHOWN, len(truth))).long()
+            rows = torch.linspace(0, count - 1, min(SHOWN, count)).long()
             pages += _draw(found, rows, data, part, folder / f"{name}_panels.png", pages)
-    every = [*metrics, *people.values()]
-    return {k: v.item() for metric in every for k, v in metric.compute().items()}
+    return errors.results()
+
+
+class _PartErrors:
+    """Errors of each t, of each person at the last t, and of the average face.
+
+    Args:
+        part: First part of the metrics' names.
+        data: The faces.
+        split: Which of them.
+        view: Which pictures of them.
+    """
+
+    def __init__(self, part: str, data: NormalDataModule, split: str, view: str | None) -> None:
+        self.part, self.subjects = part, data.subjects(split, view)
+        self.average = data.average_face()
+        self.floor = NormalErrors(f"{part}/average_face/")
+        self.people = {person: NormalErrors(f"{part}/{person}/") for person in self.subjects}
+        self.stages: list[NormalErrors | AuthorErrors] = []
+
+    def update(self, found: Estimated) -> None:
+        """Add a batch."""
+        if not self.stages:
+            for stage in range(len(found.stages)):
+                self.stages += [NormalErrors(f"{self.part}/t{stage}/")]
+                self.stages += [AuthorErrors(f"{self.part}/t{stage}/author_compat/")]
+        truth, mask = found.batch["normal"], found.batch["mask"]
+        for number, metric in enumerate(self.stages):
+            metric.update(found.stages[number // 2], truth, mask)
+        if self.average is not None:
+            self.floor.update(self.average.cpu().expand_as(truth), truth, mask)
+        for row, sample in enumerate(found.batch["sample"].tolist() if self.people else ()):
+            one = slice(row, row + 1)
+            person = self.people[self.subjects[sample]]
+            person.update(found.stages[-1][one], truth[one], mask[one])
+
+    def results(self) -> dict[str, float]:
+        """Everything by name."""
+        floor = [] if self.average is None else [self.floor]
+        every = [*floor, *self.stages, *self.people.values()]
+        return {name: v.item() for metric in every for name, v in metric.compute().items()}
 
 
 @torch.inference_mode()

@@ -48,7 +48,8 @@ def test_marks_lie_where_the_points_are(tmp_path: Path, spot: tuple[float, float
     marked = read(found_points(tmp_path / "b.png", [red], away, face_points(spot), "red spot"))
     tiles = slice(0, faces.HEADER_PX + faces.TILE_PX)  # the legend below has marks of its own
     cross = places(marked[tiles], "#FFE800").mean(axis=0)
-    np.testing.assert_allclose(cross, places(bare[tiles], "#FF0000").mean(axis=0), atol=1)
+    # 1.5 px: smoothed edges of the mark are not of exactly its colour, and not on all sides alike.
+    np.testing.assert_allclose(cross, places(bare[tiles], "#FF0000").mean(axis=0), atol=1.5)
 
 
 def test_points_off_the_image_and_not_finite_are_left_out(tmp_path: Path) -> None:

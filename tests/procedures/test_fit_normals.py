@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Adam
 
+from facegeo.checkpoint import save_model
 from facegeo.data.normal_augment import NormalAugment
 from facegeo.data.photoface import PhotofaceDataModule
 from facegeo.errors import UserError
@@ -24,6 +25,7 @@ from facegeo.geometry.normals import normalise
 from facegeo.losses.adversarial import AdversarialLoss
 from facegeo.losses.normal import CosineLoss, TotalVariationLoss
 from facegeo.metrics.normal import NormalErrors
+from facegeo.models.carn import CARN
 from facegeo.models.resnet import ResNet
 from facegeo.procedures.fit_normals import GENERATOR, fit_normals
 from facegeo.tasks.normal_gan import NormalGANTask
@@ -336,6 +338,24 @@ def test_first_weights_of_a_file_are_taken_and_recorded(tmp_path: Path, cache: P
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     assert record == {"weights": str(file), "sha256": digest}
     assert same(dict(generator.encoder.state_dict()), given)
+
+
+def test_a_training_starts_from_the_whole_generator_of_a_model(tmp_path: Path, cache: Path) -> None:
+    config = {"_target_": "facegeo.models.carn.CARN", "width": 4}
+    torch.manual_seed(7)
+    given, file = CARN(width=4), tmp_path / "carn.safetensors"
+    save_model(file, given, config, {})
+    generator = CARN(width=4)
+    options: dict[str, Any] = {"steps": 1, "checkpoint_every": 1, "validate_every": 1, "seed": 0}
+    options |= {"weights": str(file), "progress": False}
+    still = partial(task, ema=None, optimizer=partial(Adam, lr=1e-12))
+    trainer = partial(MAKE_TRAINER, default_root_dir=tmp_path)
+    record = fit_normals(generator, faces(cache), still, trainer, tmp_path / "run", **options)
+    assert record["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    pairs = zip(generator.parameters(), given.parameters(), strict=True)
+    assert all(torch.allclose(one, other, atol=1e-9) for one, other in pairs)
+    with pytest.raises(UserError, match="holds another network than model="):
+        fit_normals(Tiny(), faces(cache), still, trainer, tmp_path / "other", **options)
 
 
 def test_a_resumed_training_says_where_it_goes_on(
