@@ -115,13 +115,15 @@ def draw_shading(photo: Image, faces: Sequence[Face], light: str = "left") -> Im
     return image
 
 
-def lay_over(image: Image, face: Face, pixels: Image) -> None:
+def lay_over(image: Image, face: Face, pixels: Image, fade: float = 0.0) -> None:
     """Put pixels of a face's square where its mask is, softly at the rim.
 
     Args:
         image: RGB; it is changed.
         face: With normals.
         pixels: RGB of its square in any size, (s, s, 3); what is outside the mask is not shown.
+        fade: Width of the rim inside the mask over which pixels fade into the image, in sides of
+            the square.
     """
     if face.square is None or face.mask is None:
         return
@@ -132,6 +134,11 @@ def lay_over(image: Image, face: Face, pixels: Image) -> None:
     weight = cv2.resize(weight, (side, side))[..., None]
     shown = shown / np.maximum(weight, 1e-3)
     cover = np.clip(2 * weight - 1, 0, 1)
+    if fade:
+        distance = cv2.distanceTransform(face.mask.astype(np.uint8), cv2.DIST_L2, 5)
+        inside = np.clip(distance / (fade * len(face.mask)), 0, 1)
+        smooth = (inside**2 * (3 - 2 * inside)).astype(np.float32)
+        cover = cover * cv2.resize(smooth, (side, side))[..., None]
     below = image[top : top + side, left : left + side]
     below[:] = np.rint(cover * shown + (1 - cover) * below).clip(0, 255).astype(np.uint8)
 

@@ -16,6 +16,7 @@ from facegeo.predict.normals import FaceNormals
 from facegeo.predict.points import CascadePoints
 from facegeo.predict.predictor import FindPoints, Predictor
 
+RELEASED_NORMALS = "casfne-faces"
 AUTHORS_SIZE = 256
 """Side of the faces that a generator was trained on which does not say so, px."""
 
@@ -23,7 +24,7 @@ AUTHORS_SIZE = 256
 def load(
     name: str | Path = "ccnn-lfpw",
     *,
-    normals: str | Path | None = None,
+    normals: str | Path | bool | None = None,
     detect: Detect | None = None,
     device: str = "auto",
     looks: int = 1,
@@ -32,7 +33,7 @@ def load(
 
     Args:
         name: A cascade: a released name, a model file, a run's folder or an exported ``.onnx``.
-        normals: A generator of normals, named alike.
+        normals: A generator of normals, named alike; True for the released ``casfne-faces``.
         detect: Finds the boxes of images for which none are given; by default OpenCV's Haar
             cascade.
         device: "cpu", "cuda", or "auto": CUDA where there is one. Exported models run on the CPU.
@@ -41,6 +42,7 @@ def load(
     Raises:
         UserError: If there is no such model, or it finds something else.
     """
+    normals = _named(normals)
     for exported in (name, normals):
         if device == "cuda" and exported is not None and _is_exported(exported):
             raise UserError(f"device=cuda is for models that PyTorch runs, {exported} is not")
@@ -92,6 +94,13 @@ def load_normals(name: str | Path, device: str) -> FaceNormals:
         raise UserError(f"normals={name} finds points: wanted a model of normals")
     size, coding = int(notes.get("size", AUTHORS_SIZE)), trained_coding(notes)
     return FaceNormals(_fastest(model), size, device, coding=coding)
+
+
+def _named(normals: str | Path | bool | None) -> str | Path | None:
+    """Name of the model of normals; commands pass "true" for the released one."""
+    if str(normals).lower() == "true":
+        return RELEASED_NORMALS
+    return None if normals is None or str(normals).lower() == "false" else normals
 
 
 def _fastest(model: nn.Module) -> nn.Module:

@@ -16,6 +16,8 @@ from facegeo.predict.normals import cut_out
 
 ROTATING = "rotating"
 """Value of ``relight`` that asks for a film of each face under a light that goes round it."""
+RELIT_FADE = 0.1
+"""Rim over which relit skin fades into the photo, in sides of the face's square."""
 FILMS = ("gif", "mp4")
 FILM_PX = 320
 """Most pixels a side of a film."""
@@ -42,7 +44,7 @@ def check_surfaces(relight: str | None, film: str, mesh: str | None, *, normals:
 
 
 def draw_relit(photo: Image, faces: Sequence[Face], light: str) -> Image:
-    """Return the photo with each face in another light.
+    """Return the photo with each face in another light, which fades into it at the rim.
 
     Args:
         photo: RGB; it is not changed.
@@ -56,7 +58,7 @@ def draw_relit(photo: Image, faces: Sequence[Face], light: str) -> Image:
     for face in faces:
         if face.normals is not None and face.mask is not None:
             pixels = relight(face.normals, _texture(photo, face), face.mask, find_light(light))
-            lay_over(image, face, np.rint(pixels * 255).astype(np.uint8))
+            lay_over(image, face, np.rint(pixels * 255).astype(np.uint8), RELIT_FADE)
     return image
 
 

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from facegeo.predict.drawing import STAGES, draw_normals, draw_points, draw_shading, enlarged
+from facegeo.predict.drawing import (
+    STAGES,
+    draw_normals,
+    draw_points,
+    draw_shading,
+    enlarged,
+    lay_over,
+)
 from facegeo.predict.face import Face
 
 GREY = np.full((200, 300, 3), 128, np.uint8)
@@ -87,3 +94,18 @@ def test_small_faces_are_enlarged_with_their_places() -> None:
     assert same.shape == (4000, 300, 3)
     assert faces[0].box == face().box
     assert enlarged(GREY, [])[0] is GREY
+
+
+def test_pixels_fade_into_the_photo_towards_the_masks_edge() -> None:
+    mask = np.zeros((64, 64), np.bool_)
+    mask[8:56, 8:56] = True
+    face = Face((0.0, 64.0, 0.0, 64.0), np.zeros((1, 5, 2)), square=(0, 0, 64), mask=mask)
+    hard, soft = (np.zeros((64, 64, 3), np.uint8) for _ in range(2))
+    white = np.full((64, 64, 3), 255, np.uint8)
+    lay_over(hard, face, white)
+    lay_over(soft, face, white, fade=0.25)
+    row = soft[32, :33, 0].astype(int)
+    assert row[:8].max() == 0
+    assert (np.diff(row) >= 0).all()
+    assert 0 < row[12] < row[18] < 255 == row[32]
+    assert hard[32, 12, 0] == 255

@@ -1,10 +1,12 @@
 from pathlib import Path
 
+import pytest
 import torch
 
 from facegeo.checkpoint import MODEL, save_model
 from facegeo.models.casfne.fast import FastCasFNE
 from facegeo.models.casfne.generator import CasFNE
+from facegeo.predict import loading
 from facegeo.predict.loading import load_normals
 
 
@@ -19,3 +21,17 @@ def test_a_generator_runs_in_its_fast_form_with_equal_outputs(tmp_path: Path) ->
     with torch.inference_mode():
         for one, other in zip(loaded(faces), model(faces), strict=True):
             torch.testing.assert_close(one, other, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("normals", "name"),
+    [(True, "casfne-faces"), ("true", "casfne-faces"), (False, None), (None, None), ("a", "a")],
+)
+def test_true_is_the_released_model_of_normals(
+    normals: str | bool | None, name: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(loading, "load_normals", lambda name, device: asked.append(name))
+    monkeypatch.setattr(loading, "load_points", lambda name, device: None)
+    loading.load("ccnn-lfpw", normals=normals, device="cpu")
+    assert asked == ([] if name is None else [name])
