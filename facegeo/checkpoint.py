@@ -139,7 +139,7 @@ def is_model(name: str | Path) -> bool:
     """Whether a name is of a model file, a run's folder or a released model."""
     path = Path(name).expanduser()
     if path.is_dir():
-        return True
+        return (path / MODEL).is_file() or (path / "config.json").is_file()
     file = path if path.is_file() else RELEASED / f"{name}.safetensors"
     if file.suffix != ".safetensors" or not file.is_file():
         return False

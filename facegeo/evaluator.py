@@ -90,6 +90,16 @@ def _warn_of_faces(notes: Mapping[str, Any], data: NormalDataModule | PhotoFolde
         log.warning("trained on linear or sRGB photos, these are of the other coding: expect worse")
 
 
+def _check_names(cfg: DictConfig, now: Mapping[str, Any], trained: set[str]) -> None:
+    """See that nobody who was trained on is measured on, where splits list people by name."""
+    for split in {*cfg.splits} - {"train"} if now.get("split_by") == "person" else ():
+        if seen := sorted(trained & {*now[split]}):
+            raise UserError(
+                f"{cfg.checkpoint} was trained on {', '.join(seen)} of the {split} split: leave "
+                f"them out of data.{split}, or measure another model"
+            )
+
+
 def _check_held_out(
     cfg: DictConfig, data: LFPWDataModule | NormalDataModule, notes: Mapping[str, Any]
 ) -> None:
@@ -98,6 +108,7 @@ def _check_held_out(
     data.check(cfg.splits)
     now = data.split_settings
     trained = {"content": now.get("content")} | notes.get("split", now)  # older notes lack it
+    _check_names(cfg, now, {*trained.get("train", ()), *notes.get("earlier_people", ())})
     same_data = trained["content"] == now.get("content")
     if not same_data and "val" in cfg.splits:
         log.warning("trained on other data: which of these faces it has seen is not known")

@@ -196,7 +196,7 @@ def _record_tested(
 
 def _tested(data: LFPWDataModule | NormalDataModule) -> str:
     """Hex digits that change with what is tested on."""
-    return data.content("test") if isinstance(data, LFPWDataModule) else data.content()
+    return data.content("test") if isinstance(data, LFPWDataModule) else data.tested_content()
 
 
 def _others(cfg: DictConfig, kind: type[Any]) -> dict[str, Any]:

@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 SCRIPT = """
+import os
 import sys
 from pathlib import Path
 import torch
 from facegeo.allocator import give_freed_memory_back, keep_freed_memory
 
 def megabytes():
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 kept = keep_freed_memory() if sys.argv[1:] else None
 before = megabytes()

@@ -259,13 +259,8 @@ def test_eight_bits_of_zeros_and_of_whole_numbers() -> None:
 def test_what_is_a_model(file: Path, tmp_path: Path) -> None:
     save_file({"w": torch.zeros(1)}, tmp_path / "encoder.safetensors")
     (tmp_path / "torn.safetensors").write_bytes(b"torn")
-    assert is_model(file)
-    assert is_model(file.parent)
-    assert is_model("ccnn-lfpw")
-    for other in (
-        "none",
-        "imagenet",
-        tmp_path / "encoder.safetensors",
-        tmp_path / "torn.safetensors",
-    ):
-        assert not is_model(other)
+    (tmp_path / "folder").mkdir()
+    for model in (file, file.parent, "ccnn-lfpw"):
+        assert is_model(model)
+    for name in ("encoder.safetensors", "torn.safetensors", "folder", "none"):
+        assert not is_model(tmp_path / name)

@@ -26,6 +26,8 @@ PERSON = re.compile(r"yaleB\d\d")
 LIGHT = re.compile(r"A([+-]\d{3})E([+-]\d{2})")
 FEWEST = 8
 """Photographs of a person, at least."""
+SATURATED = 254
+"""Least grey value of a saturated pixel, before ambient light is subtracted."""
 UNCROPPED = (480, 640)
 """Height and width of ambient frames that were published uncropped, px."""
 
@@ -102,23 +104,24 @@ def light_angles(name: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def load_linear(session: RawSession) -> npt.NDArray[np.uint8]:
+def load_linear(session: RawSession) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
     """Decode the photographs of a person and subtract the ambient one, if there is one.
 
     Args:
         session: Of ``read_person``.
 
     Returns:
-        Grey values, linear in light, shape (N, H, W).
+        Grey values, linear in light, and which of them are not saturated, (N, H, W) each.
 
     Raises:
         ImageError: If a file is damaged where its header did not show it.
     """
     photos = load_photos(session.photos)[..., 0]
+    usable = photos < SATURATED
     if session.ambient is None:
-        return photos
+        return photos, usable
     dark = load_photos([session.ambient])[0, ..., 0]
-    return np.asarray(photos - np.minimum(photos, dark), np.uint8)
+    return np.asarray(photos - np.minimum(photos, dark), np.uint8), usable
 
 
 def _ambient(

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from facegeo.data.normal_data import NormalDataModule, WholeBatches
-from facegeo.data.session_split import keep_description, split_digest
+from facegeo.data.session_split import keep_description
 from facegeo.data.stream import BatchStream, Draw
 from facegeo.errors import UserError
 from facegeo.types import NormalBatch
@@ -94,6 +94,10 @@ class JoinedFacesDataModule(NormalDataModule):
         """Sixteen hex digits that change with any face of any part, the split and the shares."""
         return hashlib.sha256(repr(self._description()).encode()).hexdigest()[:16]
 
+    def tested_content(self) -> str:
+        """Hex digits of the first part, which is measured on."""
+        return self.main.tested_content()
+
     def keep_split(self, path: Path) -> None:
         """Save the split, or compare it with the one that was saved.
 
@@ -104,8 +108,8 @@ class JoinedFacesDataModule(NormalDataModule):
 
     @property
     def split_settings(self) -> dict[str, Any]:
-        """What decides which faces were held out, and the digest of all parts."""
-        return {**self.main.split_settings, "joined": split_digest(self._description())}
+        """What decides which faces were held out."""
+        return self.main.split_settings
 
     @property
     def split_kind(self) -> str:

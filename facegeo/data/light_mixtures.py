@@ -16,7 +16,7 @@ from facegeo.data.mixture_light import LampTable, MixtureLight, fixed_light
 from facegeo.data.normal_data import NormalDataModule, check_splits
 from facegeo.data.people import People, read_people, read_references
 from facegeo.data.people_split import PeopleSplit
-from facegeo.data.photo_effects import PhotoEffects
+from facegeo.data.photo_effects import BANK, PhotoEffects
 from facegeo.data.session_split import keep_description, split_digest
 from facegeo.data.view_draw import FaceView
 from facegeo.errors import UserError
@@ -84,6 +84,8 @@ class LightMixturesDataModule(NormalDataModule):
         num_workers: int = 0,
     ) -> None:
         super().__init__()
+        if size > BANK:
+            raise UserError(f"data.size must be at most {BANK} px, got {size}")
         if min(batch_size, eval_batch_size, size, views_per_person) < 1:
             sizes = (batch_size, eval_batch_size, size, views_per_person)
             raise UserError(
@@ -229,9 +231,11 @@ class LightMixturesDataModule(NormalDataModule):
         faces = self.faces(split) if view is None else self.views(split)[view]
         return [self.people.names[row] for row in faces.person.tolist()]
 
-    def average_face(self) -> Tensor:
-        """Mean normals of the training people, placed by the five points, (3, S, S)."""
+    def average_face(self) -> Tensor | None:
+        """Mean normals of the training people, placed by the five points, (3, S, S), if any."""
         rows = self.listed.rows(self.people.names)["train"]
+        if not rows:
+            return None
         faces = _fixed([(row, [int(self.people.first[row])], [1.0]) for row in rows])
         made = self.on_after_batch_transfer(faces.__getitems__(range(len(rows))), 0)
         mean = (made["normal"] * made["mask"]).sum(dim=0)

@@ -72,6 +72,10 @@ class NormalDataModule(LightningDataModule, ABC):
     def content(self) -> str:
         """Hex digits that change with any face, normal or mask, and with the split."""
 
+    def tested_content(self) -> str:
+        """Hex digits that change with what is measured on."""
+        return self.content()
+
     @abstractmethod
     def keep_split(self, path: Path) -> None:
         """Save the split, or compare it with the one that was saved.

@@ -22,6 +22,8 @@ from facegeo.whole_file import write_whole
 
 RECORD, PHOTOS, NORMALS = "prepared.json", "photos.npy", "normals.npy"
 MASK, ALBEDO = "mask.png", "albedo.png"
+MANIFEST, NAMES = "manifest.json", "names"
+"""File of the whole folder, and the note in it that lists its people."""
 
 
 @dataclass(frozen=True)
@@ -150,9 +152,13 @@ def read_people(folder: Path) -> People:
     Raises:
         UserError: With every fault of all files at once.
     """
-    names = sorted(path.parent.name for path in folder.glob(f"*/{RECORD}"))
-    if not names:
-        raise UserError(f"{folder} must hold prepared people (facegeo-prepare yaleb), found none")
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        names = sorted(manifest["notes"][NAMES].split())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{folder} must hold prepared people (facegeo-prepare yaleb), got {error!r}"
+        ) from error
     records: list[Person] = []
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
     faults: list[str] = []

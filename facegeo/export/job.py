@@ -23,6 +23,7 @@ from facegeo.errors import UserError
 from facegeo.export.metadata import cascade_metadata, normals_metadata
 from facegeo.export.onnx_model import OnnxCascade, OnnxNormals
 from facegeo.export.parity import (
+    EIGHT_BITS,
     check_normals,
     check_points,
     normals_difference,
@@ -38,7 +39,7 @@ from facegeo.models.ccnn import Cascade
 Floats = npt.NDArray[np.floating[Any]]
 
 SUFFIX = {"onnx": ".onnx", "torch_export": ".pt2", "model": ".safetensors"}
-PRECISIONS = ("fp32", "fp16", "int8")
+PRECISIONS = ("fp32", "fp16")
 SQUARES = 4
 """Faces, and noise images, that a generator, which is slow, is compared on."""
 DEFAULT_SQUARE = 256
@@ -51,8 +52,9 @@ class Order:
 
     Attributes:
         checkpoint: Released name, model file or run's folder.
-        format: "onnx", "torch_export", or "model": a file for facegeo itself, a quarter as large.
-        precision: "fp32" or "fp16"; of a "model" "int8", which is how its weights are stored.
+        format: "onnx", "torch_export", or "model": a file for facegeo itself with weights in
+            8 bits.
+        precision: "fp32" or "fp16", but for a "model".
         t: Refinements of a generator; None: as it was built.
         size: Side of a generator's images, px; None: any multiple of 32.
         output: File to write; None: named for the checkpoint, in the current folder.
@@ -84,11 +86,11 @@ class Order:
         if self.format not in SUFFIX:
             raise UserError(f"format must be onnx, torch_export or model, got {self.format}")
         if self.precision not in PRECISIONS:
-            raise UserError(f"precision must be fp32, fp16 or int8, got {self.precision}")
-        if (self.precision == "int8") != (self.format == "model"):
+            raise UserError(f"precision must be fp32 or fp16, got {self.precision}")
+        others = (self.precision, self.t, self.size) != ("fp32", None, None)
+        if self.format == "model" and others:
             raise UserError(
-                "format=model stores weights in 8 bits and wants precision=int8, other formats "
-                f"fp32 or fp16; got format={self.format} precision={self.precision}"
+                "format=model stores the whole model in 8 bits: leave out precision, t and size"
             )
         self._check_numbers()
         self._check_output()
@@ -208,14 +210,14 @@ def _export_model(
                 points_difference(model, _points_of(find), data.title, listed_scenes(data, "test")),
             ]
             Console().print(parity_table(found, _title(order), points=True).rich())
-            check_points(found, order.precision)
+            check_points(found, EIGHT_BITS)
             return
         t = int(getattr(model, "t", 0))
         size = int(notes.get("size", DEFAULT_SQUARE))
         faces = face_squares([*listed_scenes(data, "test", SQUARES)], size)
         difference = normals_difference(model, t, _normals_of(stored, t), data.title, faces)
         Console().print(parity_table([difference], _title(order), points=False).rich())
-        check_normals([difference], order.precision)
+        check_normals([difference], EIGHT_BITS)
 
 
 def _points_of(graph: nn.Module) -> Callable[[npt.NDArray[np.uint8], Floats], Floats]:

@@ -24,9 +24,11 @@ FindNormals = Callable[[Floats], tuple[Floats, ...]]
 
 WORST_PX, WORST_COMPONENT = 1e-3, 1e-4
 """Largest difference allowed in fp32: of a point, px; of a normal's component."""
-MEAN_PCT = {"fp16": 0.05, "int8": 0.5}
+EIGHT_BITS = "8 bits"
+"""Precision of a file for facegeo itself."""
+MEAN_PCT = {"fp16": 0.05, EIGHT_BITS: 0.5}
 """Mean difference of points allowed, in % of the box width."""
-MEAN_DEG = {"fp16": 0.2, "int8": 1.0}
+MEAN_DEG = {"fp16": 0.2, EIGHT_BITS: 1.0}
 """Mean angle between normals allowed."""
 
 
@@ -125,7 +127,8 @@ def _check(one: Difference, value: float, allowed: float, unit: str) -> None:
     if not value <= allowed:  # so that NaN does not pass
         raise UserError(
             f"the exported model differs from PyTorch's on {one.inputs} by {value:.3g} {unit}, "
-            f"allowed is {allowed:g}: the file is not kept; try precision=fp32, or tell us"
+            f"allowed is {allowed:g}: the file is not kept; try another precision or "
+            "format, or report it"
         )
 
 

@@ -100,7 +100,9 @@ def _named(normals: str | Path | bool | None) -> str | Path | None:
     """Name of the model of normals; commands pass "true" for the released one."""
     if str(normals).lower() == "true":
         return RELEASED_NORMALS
-    return None if normals is None or str(normals).lower() == "false" else normals
+    if normals is None or isinstance(normals, bool) or str(normals).lower() == "false":
+        return None
+    return normals
 
 
 def _fastest(model: nn.Module) -> nn.Module:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from facegeo.checkpoint import find_model
 from facegeo.data.cache_folder import build_once
 from facegeo.data.cropped_yale import find_people
 from facegeo.data.face_outline import Points
+from facegeo.models.torch_file import sha256
 from facegeo.predict.box import box_of_points
 from facegeo.predict.face import Floats, Image
 from facegeo.predict.loading import load_points
@@ -41,6 +43,11 @@ class FaceFinder:
     def __init__(self, cascade: str = "ccnn-lfpw", device: str = "cpu") -> None:
         self.cascade, self.device = cascade, device
         self._find: FindPoints | None = None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the cascade's file."""
+        return sha256(find_model(self.cascade))
 
     def __call__(self, photos: Sequence[Image]) -> tuple[Points, Points]:
         """Find five points, the median over the photographs, and the outline with the forehead.
@@ -80,16 +87,13 @@ def with_forehead(points: Floats) -> Points:
     return np.concatenate([outline, raised])
 
 
-def ensure_people(
-    root: str, cache_dir: str, *, cascade: str = "ccnn-lfpw", max_azimuth_deg: float = 85.0
-) -> Path:
+def ensure_people(root: str, cache_dir: str, *, cascade: str = "ccnn-lfpw") -> Path:
     """Return a folder of prepared people; prepare them into the cache if need be.
 
     Args:
         root: Prepared people, or ``CroppedYale``, or the folder that holds it.
         cache_dir: Folder of caches.
         cascade: Name of the model of points.
-        max_azimuth_deg: Lights farther to the side do not take part in the fit.
 
     Raises:
         UserError: As ``prepare_people`` says.
@@ -98,19 +102,17 @@ def ensure_people(
     if is_prepared(given):
         return given
     folder, names = find_people(given)
-    preparation = PeoplePreparation(
-        root=given, out=Path(), max_azimuth_deg=max_azimuth_deg, processes=1
-    )
+    preparation, finder = PeoplePreparation(root=given, out=Path()), FaceFinder(cascade)
     files = sorted(folder.glob("*/*.pgm"))
     stats = [file.stat() for file in files]
     names_and_times = [
         (str(file.relative_to(folder)), stat.st_size, stat.st_mtime_ns)
         for file, stat in zip(files, stats, strict=True)
     ]
-    key = json.dumps([str(folder.resolve()), preparation.options(), cascade, names_and_times])
+    key = json.dumps([str(folder.resolve()), preparation.options(), finder.digest, names_and_times])
 
     def build(out: Path) -> None:
-        prepare_people(replace(preparation, out=out), FaceFinder(cascade))
+        prepare_people(replace(preparation, out=out), finder)
 
     return build_once(
         Path(cache_dir).expanduser(),

@@ -12,7 +12,7 @@ import torch
 from facegeo.models.ccnn import Cascade, Stage
 
 PROBE_BATCHES = 3
-"""Batches of noise that each stage is timed with, after one that is not timed."""
+"""Batches that each stage is timed with, after one that is not timed."""
 BESIDE_NETS = 1.45
 """Time of a training over that of its nets alone: crops, optimizer, validation, logging."""
 MEASURING_S = 20.0
@@ -44,7 +44,7 @@ class ExpectedTime:
 def cascade_time(
     cascade: Cascade, steps: Mapping[str, int], batch_size: int, device: str
 ) -> ExpectedTime:
-    """Time a few batches of noise through copies of the nets.
+    """Time a few empty batches through copies of the nets.
 
     Args:
         cascade: Left as it is.

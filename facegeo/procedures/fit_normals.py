@@ -85,7 +85,7 @@ def fit_normals(
     done, last = folder / GENERATOR, folder / "checkpoints" / "last.ckpt"
     with shared.reserved("generator", done) if shared else nullcontext():
         begun = done.is_file() or last.is_file()
-        record = _first_weights(generator, weights, folder / "first_weights.json", begun)
+        record = _first_weights(generator, weights, data, folder / "first_weights.json", begun)
         if done.is_file():
             generator.load_state_dict(load_file(done))
             generator.eval()
@@ -117,14 +117,16 @@ def fit_normals(
     return record
 
 
-def _first_weights(generator: nn.Module, weights: str, path: Path, begun: bool) -> dict[str, str]:
+def _first_weights(
+    generator: nn.Module, weights: str, data: NormalDataModule, path: Path, begun: bool
+) -> dict[str, Any]:
     """Give the encoder its first weights and record them; of a run that has begun, read that."""
     if begun and path.is_file():
-        kept: dict[str, str] = json.loads(path.read_text())
+        kept: dict[str, Any] = json.loads(path.read_text())
         return kept
     encoder = getattr(generator, "encoder", None)
     if is_model(weights):
-        record = _start_from(generator, weights)
+        record: dict[str, Any] = _start_from(generator, weights, data)
     elif isinstance(encoder, ResNet):
         record = load_encoder(encoder, weights)
     elif weights == "none":
@@ -138,16 +140,24 @@ def _first_weights(generator: nn.Module, weights: str, path: Path, begun: bool) 
     return record
 
 
-def _start_from(generator: nn.Module, name: str) -> dict[str, str]:
-    """Give the whole generator the weights of a trained one."""
-    model, _ = load_model(name)
+def _start_from(generator: nn.Module, name: str, data: NormalDataModule) -> dict[str, Any]:
+    """Give the whole generator the weights of a trained one, which may not have seen the test."""
+    model, notes = load_model(name)
+    people = {*notes.get("split", {}).get("train", ()), *notes.get("earlier_people", ())}
+    held_out = {*data.split_settings.get("val", ()), *data.split_settings.get("test", ())}
+    if seen := sorted(people & held_out):
+        raise UserError(
+            f"procedure.weights={name} was trained on {', '.join(seen)}, who are held out here; "
+            "start from another model, or change data.val and data.test"
+        )
     try:
         generator.load_state_dict(model.state_dict())
     except RuntimeError as error:
         raise UserError(
             f"procedure.weights={name} holds another network than model=...: {error}"
         ) from error
-    return {"weights": name, "sha256": sha256(find_model(name))}
+    record = {"weights": name, "sha256": sha256(find_model(name))}
+    return record | ({"earlier_people": sorted(people)} if people else {})
 
 
 def check_size(generator: nn.Module, data: NormalDataModule) -> None:

@@ -19,18 +19,18 @@ from facegeo.data.cropped_yale import (
     load_linear,
     read_person,
 )
-from facegeo.data.people import ALBEDO, MASK, NORMALS, PHOTOS, Person
+from facegeo.data.people import ALBEDO, MASK, NAMES, NORMALS, PHOTOS, Person
 from facegeo.data.raw_session import RawSession, SessionFault
 from facegeo.errors import UserError
 from facegeo.geometry.lamp_strengths import lamp_strengths
-from facegeo.geometry.lamps import flash_directions
+from facegeo.geometry.lamps import check_lights, flash_directions
 from facegeo.procedures.prepare_person import FindFace, lit_face, prepare_person
 from facegeo.procedures.prepared_folder import claim, write_manifest
 from facegeo.procedures.session_work import progress, share, stop_or_warn, survey
 from facegeo.synthetic.manifest import write_atomically
 from facegeo.synthetic.order import check_processes
 
-VERSION = 2
+VERSION = 3
 """Raised whenever the same photographs give other files."""
 LAMPS = "lamps.json"
 THINNED = 3
@@ -120,7 +120,8 @@ def prepare_people(preparation: PeoplePreparation, find_face: FindFace) -> Peopl
     preparation.check()
     root, names = find_people(preparation.root.expanduser())
     out = preparation.out.expanduser()
-    claim(root, out, preparation.options())
+    options = preparation.options() | {"points": getattr(find_face, "digest", "")}
+    claim(root, out, options)
     sessions, faults = survey(names, partial(read_person, root))
     faults += _few_lights(sessions, preparation)
     stop_or_warn(faults, root, preparation.on_error)
@@ -131,7 +132,7 @@ def prepare_people(preparation: PeoplePreparation, find_face: FindFace) -> Peopl
     source = source_digest(sessions)
     todo = [session for session in sessions if not _is_finished(out, session.name, source)]
     if todo:
-        write_manifest(out, preparation.options(), *_contents([]), complete=False)
+        write_manifest(out, options, *_contents([]), complete=False)
         strengths = _strengths(out / LAMPS, source, sessions, preparation)
         work = partial(_work, preparation, find_face, strengths, source)
         written = share(work, todo, preparation.processes)
@@ -139,7 +140,7 @@ def prepare_people(preparation: PeoplePreparation, find_face: FindFace) -> Peopl
         stop_or_warn(late, root, preparation.on_error)
         faulty |= {fault.session for fault in late}
     people = [Person.read(out / s.name) for s in sessions if s.name not in faulty]
-    write_manifest(out, preparation.options(), *_contents(people), complete=True)
+    write_manifest(out, options, *_contents(people), complete=True)
     done = len(todo) - len(faulty & {session.name for session in todo})
     return PeopleReport(done, len(sessions) - len(todo), len(faulty), people)
 
@@ -153,13 +154,20 @@ def source_digest(sessions: Sequence[RawSession]) -> str:
 def _few_lights(
     sessions: Sequence[RawSession], preparation: PeoplePreparation
 ) -> list[SessionFault]:
-    """Faults of people with too few photographs whose light the fit can use."""
+    """Faults of people whose lights within the limits are too few, or lie in one plane."""
     limits = f"{preparation.max_azimuth_deg:g} and {preparation.max_elevation_deg:g} degrees"
-    return [
-        SessionFault(session.name, "*.pgm", f"5 lights or more within {limits}", str(len(fitted)))
-        for session in sessions
-        if len(fitted := preparation.fitted(session)) < 5
-    ]
+    faults = []
+    for session in sessions:
+        fitted = preparation.fitted(session)
+        if len(fitted) < 5:
+            wanted = f"5 lights or more within {limits}"
+            faults.append(SessionFault(session.name, "*.pgm", wanted, str(len(fitted))))
+            continue
+        try:
+            check_lights(torch.tensor(session.lights, dtype=torch.float64)[fitted])
+        except ValueError as error:
+            faults.append(SessionFault(session.name, "*.pgm", "lights from all sides", str(error)))
+    return faults
 
 
 def _strengths(
@@ -177,9 +185,10 @@ def _strengths(
     faces = []
     for session in progress(sessions, "Reading lamps", len(sessions)):
         fitted = preparation.fitted(session)
-        photos = load_linear(session)[fitted, ::THINNED, ::THINNED]
+        photos, usable = load_linear(session)
+        thin = (fitted, slice(None, None, THINNED), slice(None, None, THINNED))
         lamps = [place[name] for name in light_names([session.photos[k] for k in fitted])]
-        faces.append(lit_face(photos, session, fitted, lamps))
+        faces.append(lit_face(photos[thin], usable[thin], session, fitted, lamps))
     angles = torch.tensor([light_angles(name) for name in names])
     found = lamp_strengths(faces, flash_directions(*angles.T))
     strengths = dict(zip(names, found.tolist(), strict=True))
@@ -215,6 +224,7 @@ def _contents(people: Sequence[Person]) -> tuple[dict[str, int], dict[str, str]]
     """Counts and notes of the manifest."""
     photos = sum(len(person.lights) for person in people)
     notes = {
+        NAMES: " ".join(person.name for person in people),
         PHOTOS: "uint8 (N, H, W), linear in light, ambient light subtracted where it is known",
         NORMALS: "float16 (H, W, 3), unit vectors, x right, y up, z to the camera",
         MASK: "255: face pixels with a known normal",

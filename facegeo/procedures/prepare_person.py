@@ -28,8 +28,6 @@ from facegeo.geometry.photometric_stereo import Surface, robust
 from facegeo.synthetic.manifest import write_atomically
 from facegeo.synthetic.photo import png_bytes
 
-SATURATED = 254
-"""Least grey value of a saturated pixel."""
 ALBEDO_WHITE = 0.99
 """Quantile of the face's albedo that is stored as 255."""
 WELL_LIT = (25, 20)
@@ -69,11 +67,11 @@ def prepare_person(
         None, or what is wrong with a file that looked whole.
     """
     try:
-        photos = load_linear(session)
+        photos, usable = load_linear(session)
     except ImageError as error:
         return SessionFault(session.name, "*.pgm", "readable images", str(error))
     names = light_names(session.photos)
-    face = lit_face(photos[fitted], session, fitted, fitted)
+    face = lit_face(photos[fitted], usable[fitted], session, fitted, fitted)
     strength = torch.tensor([strengths[name] for name in names], dtype=torch.float64)
     surface = robust(face.images, face.lights * strength[fitted, None], face.usable)
     points, outline = find_face(_well_lit(photos, names))
@@ -94,19 +92,25 @@ def prepare_person(
 
 
 def lit_face(
-    photos: Bytes, session: RawSession, fitted: Sequence[int], lamps: Sequence[int]
+    photos: Bytes,
+    usable: npt.NDArray[np.bool_],
+    session: RawSession,
+    fitted: Sequence[int],
+    lamps: Sequence[int],
 ) -> LitFace:
     """Return the photographs of a session that take part in the fit.
 
     Args:
         photos: Their grey values, linear in light, uint8, (N, H, W).
+        usable: Which of them are not saturated, (N, H, W).
         session: All of the session.
         fitted: Which of its photographs these are, N.
         lamps: The lamp of each, N.
     """
     pixels = torch.from_numpy(np.ascontiguousarray(photos))
     lights = torch.tensor(session.lights, dtype=torch.float64)[fitted]
-    return LitFace(pixels.float() / 255, lights, torch.tensor(lamps), pixels < SATURATED)
+    unsaturated = torch.from_numpy(np.ascontiguousarray(usable))
+    return LitFace(pixels.float() / 255, lights, torch.tensor(lamps), unsaturated)
 
 
 def _well_lit(photos: Bytes, names: Sequence[str]) -> list[Bytes]:

@@ -126,6 +126,7 @@ class LightDraw:
         seen = shading_of(surround_of(split, turn, white), FACING).mean(axis=0)
         around = split.radiance.mean(axis=(0, 1))
         cast = 0.8 * seen + 0.2 * around
+        cast = np.maximum(cast, 1e-3 * (cast @ LUMINANCE))  # a map may lack a colour
         balance = (cast @ LUMINANCE / cast) ** rng.uniform(0.6, 1.0)  # as cameras do, not wholly
         tint = np.exp(rng.normal(0, (0.04, 0.015, 0.05)))
         exposure = np.exp(rng.normal(-0.1, 0.3)) / ((0.85 * seen + 0.15 * around) @ LUMINANCE)

@@ -68,16 +68,30 @@ def test_frames_marked_as_bad_are_left_out(folder: Path) -> None:
 
 
 def test_an_ambient_frame_is_subtracted_if_it_is_cropped(folder: Path) -> None:
-    whole = load_linear(read(folder))
+    whole, _ = load_linear(read(folder))
     path = str(folder / f"{NAME}_P00_Ambient.pgm")
     cv2.imwrite(path, np.full((480, 640), 9, np.uint8))
     uncropped = read(folder)
     assert uncropped.ambient is None
-    np.testing.assert_array_equal(load_linear(uncropped), whole)
+    np.testing.assert_array_equal(load_linear(uncropped)[0], whole)
     cv2.imwrite(path, np.full((96, 84), 9, np.uint8))
     cropped = read(folder)
-    np.testing.assert_array_equal(load_linear(cropped), np.maximum(whole.astype(int) - 9, 0))
+    np.testing.assert_array_equal(load_linear(cropped)[0], np.maximum(whole.astype(int) - 9, 0))
     assert cropped.digest != uncropped.digest
+
+
+def test_saturation_is_seen_before_ambient_light_is_subtracted(folder: Path) -> None:
+    photo = folder / f"{NAME}_P00A+000E+00.pgm"
+    pixels = cv2.imread(str(photo), cv2.IMREAD_GRAYSCALE)
+    pixels[40:50, 30:40] = 255
+    cv2.imwrite(str(photo), pixels)
+    cv2.imwrite(str(folder / f"{NAME}_P00_Ambient.pgm"), np.full((96, 84), 10, np.uint8))
+    session = read(folder)
+    place = light_names(session.photos).index("A+000E+00")
+    values, usable = load_linear(session)
+    assert values[place].max() == 245
+    assert not usable[place, 40:50, 30:40].any()
+    assert usable[place, :30].all()
 
 
 def test_all_faults_of_a_person_are_listed_at_once(folder: Path) -> None:

@@ -287,3 +287,21 @@ def test_the_published_split_is_that_of_the_datas_readme() -> None:
     assert config.train is None
     for weights in config.mixtures.values():
         assert 0.8 < sum(weights.values()) < 1.3
+
+
+def test_the_average_face_is_the_mean_of_training_people(prepared: Path) -> None:
+    data = module(prepared, train=["yaleB01"])
+    average = data.average_face()
+    assert average is not None
+    alone = module(prepared, val=["yaleB01"], train=["yaleB03"])  # cut out as tested faces are
+    made = alone.on_after_batch_transfer(alone.faces("val").__getitems__([0]), 0)
+    inside = made["mask"][0].expand(3, -1, -1)
+    torch.testing.assert_close(average[inside], made["normal"][0][inside], atol=1e-4, rtol=0)
+    ahead = torch.tensor([0.0, 0, 1])[:, None, None].expand_as(average)
+    assert torch.equal(average[~inside], ahead[~inside])
+    assert module(prepared, train=[]).average_face() is None
+
+
+def test_pictures_larger_than_the_noise_are_refused(prepared: Path) -> None:
+    with pytest.raises(UserError, match=r"data\.size must be at most 512 px, got 544"):
+        module(prepared, size=544)

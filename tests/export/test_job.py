@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from torch import Tensor
 
-from facegeo.checkpoint import save_model
+from facegeo.checkpoint import load_model, save_model
 from facegeo.cli.export import main
 from facegeo.data.lfpw import LFPWDataModule
 from facegeo.errors import UserError
@@ -130,6 +130,24 @@ def test_a_torn_image_is_named(data: LFPWDataModule, tmp_path: Path) -> None:
         list(listed_scenes(data, "test"))
 
 
+def test_a_model_in_eight_bits_is_loaded_as_the_whole_one(
+    small_checkpoint: tuple[Path, Cascade],
+    carn: Path,
+    data: LFPWDataModule,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for checkpoint, name in ((small_checkpoint[0], "c"), (carn, "n")):
+        output = tmp_path / f"{name}.safetensors"
+        export_model(Order(str(checkpoint), "model", output=output), data)
+        whole, notes = load_model(checkpoint)
+        stored, kept = load_model(output)
+        assert kept == {**notes, "stored": "8 bits"}
+        pairs = zip(stored.parameters(), whole.parameters(), strict=True)
+        assert all(torch.allclose(a, b, atol=float(b.abs().max()) / 250) for a, b in pairs)
+    assert capsys.readouterr().out.count("against PyTorch") >= 2
+
+
 @pytest.mark.slow
 def test_a_cascade_and_normals_as_programs_of_torch(
     small_checkpoint: tuple[Path, Cascade], carn: Path, data: LFPWDataModule, tmp_path: Path
@@ -145,7 +163,8 @@ def test_a_cascade_and_normals_as_programs_of_torch(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"format": "tflite"}, "format must be onnx or torch_export, got tflite"),
+        ({"format": "tflite"}, "format must be onnx, torch_export or model, got tflite"),
+        ({"format": "model", "precision": "fp16"}, "leave out precision, t and size"),
         ({"precision": "int8"}, "precision must be fp32 or fp16, got int8"),
         ({"size": 100}, "size must be a multiple of 32 px, got 100"),
         ({"size": "abc"}, "size must be a multiple of 32 px, got abc"),
@@ -212,4 +231,4 @@ def test_mistakes_end_the_command(
     monkeypatch.setattr("sys.argv", words)
     with pytest.raises(SystemExit, match="2"):
         main()
-    assert "format must be onnx or torch_export, got tflite" in capsys.readouterr().err
+    assert "format must be onnx, torch_export or model, got tflite" in capsys.readouterr().err

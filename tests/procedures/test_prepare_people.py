@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -124,6 +125,40 @@ def test_too_few_lights_in_front_are_a_fault(sculptures: SimpleNamespace, root: 
             photo.rename(photo.with_name(photo.name.replace("A+0", "A+1").replace("A-0", "A-1")))
     with pytest.raises(UserError, match=r"wanted 5 lights or more within 85 and 75 degrees, got"):
         run(sculptures, root)
+
+
+def test_lights_in_one_plane_are_a_fault(sculptures: SimpleNamespace, root: Path) -> None:
+    folder = root / "CroppedYale" / "yaleB01"
+    pixels = (folder / "yaleB01_P00A+000E+00.pgm").read_bytes()
+    for photo in folder.glob("*.pgm"):
+        photo.unlink()
+    for azimuth in range(-60, 61, 15):
+        (folder / f"yaleB01_P00A{azimuth:+04d}E+00.pgm").write_bytes(pixels)
+    with pytest.raises(
+        UserError, match=r"yaleB01/\*\.pgm: wanted lights from all sides, got light"
+    ):
+        run(sculptures, root)
+
+
+def test_people_of_an_earlier_preparation_are_not_read(
+    sculptures: SimpleNamespace, root: Path
+) -> None:
+    run(sculptures, root)
+    torn = root / "CroppedYale" / "yaleB02" / "yaleB02_P00A+000E+00.pgm"
+    torn.write_bytes(torn.read_bytes()[:100])
+    run(sculptures, root, on_error="skip")
+    assert read_people(root.parent / f"{root.name}-out").names == ["yaleB01", "yaleB03"]
+
+
+def test_another_model_of_points_is_another_preparation(
+    sculptures: SimpleNamespace, root: Path
+) -> None:
+    run(sculptures, root)
+    other = partial(sculptures.find_face)
+    other.digest = "another"  # type: ignore[attr-defined]
+    changed = SimpleNamespace(**vars(sculptures) | {"find_face": other})
+    with pytest.raises(UserError, match=r"was prepared otherwise \(points"):
+        run(changed, root)
 
 
 def test_a_folder_prepared_otherwise_is_refused(sculptures: SimpleNamespace, root: Path) -> None:

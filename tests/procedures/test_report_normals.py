@@ -179,6 +179,12 @@ def test_views_and_people_have_tables_of_their_own(prepared: Path, tmp_path: Pat
     (mixed,) = [data.on_after_batch_transfer(raw, 0) for raw in data.in_order("test", "mixtures")]
     angle = angle_map(2 * mixed["image"] - 1, mixed["normal"])[mixed["mask"]]
     assert results["test/mixtures/t0/mean_deg"] == pytest.approx(float(angle.mean()), rel=1e-4)
+    average = data.average_face()
+    assert average is not None
+    truth = torch.cat([batch["normal"] for batch in singles])
+    floor = angle_map(average.expand_as(truth), truth)[:, 0][masks].mean()
+    assert results["test/average_face/mean_deg"] == pytest.approx(float(floor), rel=1e-4)
+    assert (tmp_path / "test.csv").read_text().splitlines()[1].startswith("average face,")
     rows = (tmp_path / "test_people.csv").read_text().splitlines()
     assert rows[0] == ",mean,med.,<11.25,<20,<22.5,<25,<30"
     assert [row.split(",")[0] for row in rows[1:]] == ["all", "yaleB02", "yaleB05"]
