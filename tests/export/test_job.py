@@ -144,7 +144,7 @@ def test_a_model_in_eight_bits_is_loaded_as_the_whole_one(
         stored, kept = load_model(output)
         assert kept == {**notes, "stored": "8 bits"}
         pairs = zip(stored.parameters(), whole.parameters(), strict=True)
-        assert all(torch.allclose(a, b, atol=float(b.abs().max()) / 250) for a, b in pairs)
+        assert all(torch.allclose(a, b, atol=b.abs().max().item() / 250) for a, b in pairs)
     assert capsys.readouterr().out.count("against PyTorch") >= 2
 
 

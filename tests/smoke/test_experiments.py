@@ -77,4 +77,32 @@ def test_people_under_many_lamps_are_prepared_trained_on_and_measured(
     seen = "data.test=[yaleB01]"
     done = run("eval", f"checkpoint={tmp_path / 'trained'}", *common, seen, "name=seen")
     assert done.returncode == 2
-    assert "held out other faces than data says" in done.stderr
+    assert "was trained on yaleB01 of the test split" in done.stderr
+
+
+def test_people_and_portraits_train_one_model_that_another_training_starts_from(
+    sculptures: SimpleNamespace, tmp_path: Path
+) -> None:
+    people = [f"data.root={sculptures.root}", "data.size=32", f"out={tmp_path}"]
+    cache = f"={tmp_path / 'cache'}"
+    split = ["val=[yaleB04]", "test=[yaleB02,yaleB05]"]
+    joined = [f"data.parts.people.{one}" for one in (f"cache_dir{cache}", *split)]
+    joined += [f"data.parts.portraits.cache_dir{cache}", "data.parts.portraits.prepare.train=3"]
+    joined += [f"data.parts.portraits.root={tmp_path / 'portraits'}", "trainer=smoke", *people]
+    command("train", "experiment=casfne/faces", *joined, "name=first")
+    single = ["data=yaleb", f"data.cache_dir{cache}", *(f"data.{one}" for one in split), *people]
+    command("eval", f"checkpoint={tmp_path / 'first'}", *single, "name=reloaded")
+    trained, reloaded = (
+        json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("first", "reloaded")
+    )
+    assert reloaded == {k: value for k, value in trained.items() if k.startswith("test/")}
+    more = [f"procedure.weights={tmp_path / 'first'}", "name=second"]
+    command("train", "experiment=casfne/faces", *joined, *more)
+    seen = [
+        "data.parts.people.test=[yaleB01]",
+        "name=third",
+        f"procedure.weights={tmp_path / 'second'}",
+    ]
+    done = run("train", "experiment=casfne/faces", *joined, *seen)
+    assert done.returncode == 2
+    assert "was trained on yaleB01, who are held out here" in done.stderr
