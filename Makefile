@@ -65,6 +65,6 @@ $(VENV)-lowest/ready: pyproject.toml .ci/python
 	@echo 'Setting up $(VENV)-lowest: some minutes, 6 GB'
 	sh .ci/python -m venv $(VENV)-lowest
 	$(VENV)-lowest/bin/python -m pip install --quiet uv
-	$(VENV)-lowest/bin/python -m uv pip install --quiet --python $(VENV)-lowest/bin/python \
+	UV_SYSTEM_CERTS=true $(VENV)-lowest/bin/python -m uv pip install --quiet --python $(VENV)-lowest/bin/python \
 	  --resolution lowest-direct --editable '.[dev]'
 	touch $@
