@@ -110,7 +110,8 @@ def _check_held_out(
     trained = {"content": now.get("content")} | notes.get("split", now)  # older notes lack it
     _check_names(cfg, now, {*trained.get("train", ()), *notes.get("earlier_people", ())})
     same_data = trained["content"] == now.get("content")
-    if not same_data and "val" in cfg.splits:
+    by_name = now.get("split_by") == "person" and bool(trained.get("train"))
+    if not (same_data or by_name) and "val" in cfg.splits:
         log.warning("trained on other data: which of these faces it has seen is not known")
     # With a test list, only the faces to validate on are drawn; listed people are chosen.
     chosen = now.get("test_fraction") is not None or now.get("split_by") == "person"
