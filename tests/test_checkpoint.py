@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from facegeo.checkpoint import (
+    find_model,
     from_eight_bits,
     in_eight_bits,
     is_model,
@@ -20,6 +21,7 @@ from facegeo.checkpoint import (
 )
 from facegeo.errors import UserError
 from facegeo.models.ccnn import Cascade
+from facegeo.predict.loading import RELEASED_NORMALS
 
 NET = {"input_size": 15, "channels": [2, 2], "kernels": [4, 3], "hidden": 3}
 CONFIG: dict[str, Any] = {
@@ -264,3 +266,12 @@ def test_what_is_a_model(file: Path, tmp_path: Path) -> None:
         assert is_model(model)
     for name in ("encoder.safetensors", "torn.safetensors", "folder", "none"):
         assert not is_model(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["ccnn-lfpw", RELEASED_NORMALS])
+def test_released_models_load_and_have_a_card(name: str) -> None:
+    model, notes = load_model(name)
+    assert not model.training
+    assert notes["results"]
+    assert find_model(name).with_suffix(".md").read_text().startswith(f"# {name}: ")
+    assert find_model(name).stat().st_size < 20e6
