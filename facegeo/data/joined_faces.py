@@ -29,7 +29,9 @@ class JoinedFacesDataModule(NormalDataModule):
         title: What the faces are; None takes the first part's.
         seed: Seed of order and augmentation.
         num_workers: Loader processes.
-        **pointed_at: Values that the parts' configurations point to (``${data.root}``); not used.
+        root: What configurations of parts point to (``${data.root}``); not used here.
+        reference: The same.
+        size: The same.
 
     Raises:
         UserError: If names, sizes or shares do not fit together.
@@ -44,7 +46,9 @@ class JoinedFacesDataModule(NormalDataModule):
         title: str | None = None,
         seed: int = 0,
         num_workers: int = 0,
-        **pointed_at: Any,
+        root: str | None = None,
+        reference: str | None = None,
+        size: int | None = None,
     ) -> None:
         super().__init__()
         if set(parts) != set(shares) or not parts:

@@ -143,6 +143,7 @@ def opened(path: Path) -> Iterator[Clip]:
             raise UserError(
                 f"{path}: wanted a video, got {path.stat().st_size} bytes that are none"
             )
+        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # off by default in OpenCV 4.11
         rate = capture.get(cv2.CAP_PROP_FPS)
         rate = rate if np.isfinite(rate) and 0 < rate <= 1000 else USUAL_RATE
         last = -1 / rate

@@ -6,11 +6,11 @@ import numpy as np
 import warp as wp
 
 from facegeo.synthetic.environment import Surround
-from facegeo.synthetic.head_model import Floats, Ints
+from facegeo.synthetic.head_model import Floats
 from facegeo.synthetic.portrait_shading import PortraitView
 from facegeo.synthetic.portrait_tracing import trace_portrait
 from facegeo.synthetic.relief import Relief
-from facegeo.synthetic.render import KINDS, Cast, Render, Renderer, Seen
+from facegeo.synthetic.render import KINDS, Cast, Render, Renderer, Seen, caster
 from facegeo.synthetic.scene import Camera
 from facegeo.synthetic.shading import Look
 
@@ -72,14 +72,4 @@ class PortraitRenderer(Renderer):
             self._shadow_cm,
         ]
 
-        def cast(slots: Ints, pixels: Floats, known: Ints, seen: Seen) -> None:
-            rays: list[Any] = [
-                wp.array(pixels, dtype=wp.vec2, device=device),
-                wp.array(slots, dtype=int, device=device),
-                wp.array(known, dtype=int, device=device),
-            ]
-            if not len(pixels):
-                return
-            wp.launch(trace_portrait, len(pixels), [*scene, *rays, *seen.arrays()], device=device)
-
-        return cast
+        return caster(trace_portrait, scene, device)

@@ -171,17 +171,28 @@ class Renderer:
             self._shadow_cm,
         ]
 
-        def cast(slots: Ints, pixels: Floats, known: Ints, seen: Seen) -> None:
-            rays: list[Any] = [
-                wp.array(pixels, dtype=wp.vec2, device=device),
-                wp.array(slots, dtype=int, device=device),
-                wp.array(known, dtype=int, device=device),
-            ]
-            if not len(pixels):
-                return
-            wp.launch(trace, len(pixels), [*scene, *rays, *seen.arrays()], device=device)
+        return caster(trace, scene, device)
 
-        return cast
+
+def caster(kernel: Any, scene: list[Any], device: str) -> Cast:  # noqa: ANN401  warp has no types
+    """Return what casts rays at a scene: a function of slots, pixels, what is known, and results.
+
+    Args:
+        kernel: Called with the scene, then pixels, slots, what is known and the output arrays.
+        scene: First arguments of the kernel.
+        device: Where it runs.
+    """
+
+    def cast(slots: Ints, pixels: Floats, known: Ints, seen: Seen) -> None:
+        rays: list[Any] = [
+            wp.array(pixels, dtype=wp.vec2, device=device),
+            wp.array(slots, dtype=int, device=device),
+            wp.array(known, dtype=int, device=device),
+        ]
+        if len(pixels):
+            wp.launch(kernel, len(pixels), [*scene, *rays, *seen.arrays()], device=device)
+
+    return cast
 
 
 class Seen:

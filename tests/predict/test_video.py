@@ -1,6 +1,7 @@
 """Videos: every frame done, faces followed, films written, torn files told."""
 
 import json
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from facegeo.predict.sources import Source
 from facegeo.predict.video import Watched, opened, watch
 
 Film = Callable[..., Path]
+OPEN = cv2.VideoCapture
 
 
 @pytest.fixture
@@ -39,6 +41,36 @@ class Following:
         assert abs(number - (frame or 0)) <= 1  # the last frame of a torn video repeats
         boxes = np.array([[20.0 + left, 72 + left, 22, 74]])
         return boxes[:0] if number == 4 else boxes
+
+
+def sideways(path: str) -> cv2.VideoCapture:
+    """A video that is not turned unless it is asked to be, as in OpenCV 4.11."""
+    capture = OPEN(path)
+    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
+    return capture
+
+
+def test_phone_videos_are_turned_as_their_tag_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, (width, height) = tmp_path / "phone.mp4", (160, 96)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (width, height))
+    frame = np.zeros((height, width, 3), np.uint8)
+    frame[: height // 2, : width // 2] = 255
+    writer.write(frame)
+    writer.release()
+    file = bytearray(path.read_bytes())
+    turned = (0, 1 << 16, 0, -1 << 16, 0, 0, height << 16, 0, 1 << 30)  # clockwise, ISO 14496-12
+    struct.pack_into(">9i", file, file.index(b"tkhd") + 44, *turned)
+    path.write_bytes(file)
+    monkeypatch.setattr(cv2, "VideoCapture", sideways)
+    with opened(path) as clip:
+        read = clip.read()
+    assert read is not None
+    image, _ = read
+    assert image.shape == (width, height, 3)
+    corners = [image[y, x, 0] > 128 for y, x in ((4, 4), (4, -5), (-5, 4), (-5, -5))]
+    assert corners == [False, True, False, False]
 
 
 def run(
@@ -178,6 +210,9 @@ class Capture:
     def get(self, key: int) -> float:
         said = {cv2.CAP_PROP_FPS: self.rate, cv2.CAP_PROP_FRAME_COUNT: -1.0}
         return self.times[self.at] if key == cv2.CAP_PROP_POS_MSEC else said[key]
+
+    def set(self, key: int, value: float) -> bool:
+        return True
 
     def release(self) -> None: ...
 
