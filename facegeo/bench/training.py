@@ -23,7 +23,7 @@ from facegeo.data.normal_augment import NormalAugment
 from facegeo.data.photoface import PhotofaceDataModule
 from facegeo.losses.adversarial import AdversarialLoss
 from facegeo.losses.landmark import EuclideanError
-from facegeo.losses.normal import CosineLoss, TotalVariationLoss
+from facegeo.losses.normal import CosineLoss, NormalDifferenceLoss, TotalVariationLoss
 from facegeo.metrics.landmark import LandmarkErrors
 from facegeo.metrics.normal import NormalErrors
 from facegeo.models.casfne.discriminator import PatchDiscriminator
@@ -107,8 +107,9 @@ def _gan_task(steps: int) -> LightningModule:
     adam = partial(torch.optim.Adam, lr=1e-4)
     return NormalGANTask(
         CasFNE(2),
-        weights={"rec": 1.0, "tv": 2e-3, "adv": 1e-4},
+        weights={"rec": 1.0, "diff": 0.0, "tv": 2e-3, "adv": 1e-4},
         rec=CosineLoss(),
+        diff=NormalDifferenceLoss(),
         tv=TotalVariationLoss(),
         adv=AdversarialLoss(),
         discriminator=PatchDiscriminator,

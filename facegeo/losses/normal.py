@@ -99,11 +99,50 @@ class TotalVariationLoss(nn.Module):
         total = torch.zeros((), device=mask.device)
         for stage in stages:
             colours = torch.where(inside, stage.float(), 0) / 2
-            right = colours.diff(dim=3).abs() * (inside[..., 1:] & inside[..., :-1])
-            down = colours.diff(dim=2).abs() * (inside[..., 1:, :] & inside[..., :-1, :])
-            faces = _face_mean(right, inside) + _face_mean(down, inside)
+            faces = _variation(colours, inside)
             total = total + (faces.mean() if self.mean_over_batch else faces.sum())
         return total
+
+
+class NormalDifferenceLoss(nn.Module):
+    r"""How far the changes from pixel to pixel are from the true ones, on all stages.
+
+    .. math:: L_{diff} = \frac{1}{M} \sum_{s=0}^{t} \sum_{x, y}
+        \lVert \nabla \hat N_s(x, y) - \nabla N(x, y) \rVert_1
+
+    Differences to the right and the lower neighbour, both in the mask, summed over channels. Not in
+    the paper: networks for human normals are trained so since, for the sake of fine shape.
+    """
+
+    def forward(self, stages: Sequence[Tensor], normal: Tensor, mask: Tensor) -> Tensor:
+        """Return the sum over stages.
+
+        Args:
+            stages: Predicted normals of each stage, shape (B, 3, H, W), unit vectors.
+            normal: True normals, same shape, unit vectors inside the mask.
+            mask: Face pixels, bool, shape (B, 1, H, W).
+
+        Returns:
+            The loss, shape (), float32.
+
+        Raises:
+            ValueError: If there is no stage or the shapes do not belong together.
+        """
+        _check(stages, mask)
+        check_shape("normal", normal, len(mask), 3, *mask.shape[2:])
+        truth = normal.float()
+        total = truth.new_zeros(())
+        for stage in stages:
+            error = torch.where(mask, stage.float() - truth, 0)
+            total = total + _variation(error, mask).mean()
+        return total
+
+
+def _variation(maps: Tensor, mask: Tensor) -> Tensor:
+    """Absolute differences between neighbours in the mask, over its pixels, shape (B,)."""
+    right = maps.diff(dim=3).abs() * (mask[..., 1:] & mask[..., :-1])
+    down = maps.diff(dim=2).abs() * (mask[..., 1:, :] & mask[..., :-1, :])
+    return _face_mean(right, mask) + _face_mean(down, mask)
 
 
 def _face_mean(values: Tensor, mask: Tensor) -> Tensor:

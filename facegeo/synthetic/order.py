@@ -149,6 +149,11 @@ def check_processes(processes: int | None) -> int:
     return processes
 
 
+def as_path(given: Path | str | None) -> Path | None:
+    """Read a path as a configuration gives it: ``~`` is the home folder, None stays."""
+    return None if given is None else Path(given).expanduser()
+
+
 class Purpose(IntEnum):
     """What random draws are for; each has streams of its own."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from facegeo.synthetic.order import MASKED, Order
+from facegeo.synthetic.order import MASKED, Order, as_path
 from facegeo.synthetic.write import fill
 
 
@@ -53,10 +53,10 @@ def ensure_portraits(
         maps=True,
         layout="portraits",
         head=head,
-        head_path=None if head_path is None else Path(head_path).expanduser(),
+        head_path=as_path(head_path),
         frame=frame,
         map_share=map_share,
-        lights=None if lights is None else Path(lights).expanduser(),
+        lights=as_path(lights),
         mask=tuple(mask),
     )
     root = Path(root).expanduser()

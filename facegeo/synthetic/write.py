@@ -63,7 +63,7 @@ def ensure_landmarks(
     size: int,
     seed: int,
     head: str = "anny",
-    head_path: Path | None = None,
+    head_path: Path | str | None = None,
     map_share: float | None = None,
     lights: Path | str | None = None,
     processes: int | None = None,
@@ -100,9 +100,9 @@ def ensure_landmarks(
         seed=seed,
         maps=False,
         head=head,
-        head_path=head_path,
+        head_path=as_path(head_path),
         map_share=map_share,
-        lights=None if lights is None else Path(lights).expanduser(),
+        lights=as_path(lights),
     )
     root = Path(root).expanduser()
     fill(root, order, processes=processes, on_rate=on_rate)
@@ -118,7 +118,7 @@ def ensure_sessions(
     seed: int,
     frame: str = "down_right_camera",
     head: str = "anny",
-    head_path: Path | None = None,
+    head_path: Path | str | None = None,
     processes: int | None = None,
 ) -> Path:
     """Return a folder in the layout of prepared Photoface, making it if need be.
@@ -148,7 +148,7 @@ def ensure_sessions(
         maps=True,
         layout="photoface",
         head=head,
-        head_path=head_path,
+        head_path=as_path(head_path),
         frame=frame,
     )
     root = Path(root).expanduser()

@@ -21,7 +21,7 @@ from facegeo.tasks.landmark_stage import MakeScheduler
 from facegeo.types import NormalBatch
 
 MakeOptimizer = Callable[[Any], Optimizer]
-TERMS = ("rec", "tv", "adv")
+TERMS = ("rec", "diff", "tv", "adv")
 
 
 class Adversarial(Protocol):
@@ -38,13 +38,16 @@ class NormalGANTask(LightningModule):
     """Fit a generator to normals and, unless its weight is 0, to a discriminator.
 
     A batch takes one discriminator step on detached fakes, then one generator step on
-    ``sum of weights * (rec, tv, adv)`` over all stages (Eq. 8). Optimisation is manual, so length
-    is counted in batches, not in ``global_step``, which counts the steps of both optimizers.
+    ``sum of weights * (rec, diff, tv, adv)`` over all stages (Eq. 8; ``diff`` is ours).
+    Optimisation is manual, so length is counted in batches, not in ``global_step``, which counts
+    the steps of both optimizers.
 
     Args:
         generator: Maps images (B, 3, S, S) to normals of t = 0..T, a tuple of (B, 3, S, S).
-        weights: Of the terms ``rec``, ``tv`` and ``adv``; a term of weight 0 is not computed.
+        weights: Of the terms ``rec``, ``diff``, ``tv`` and ``adv``; a term of weight 0 is not
+            computed.
         rec: Called with stages, true normals and mask (B, 1, S, S).
+        diff: The same.
         tv: Called with stages and mask.
         adv: Adversarial losses.
         discriminator: Builds what maps normals to logits; not called if adv has weight 0.
@@ -68,6 +71,7 @@ class NormalGANTask(LightningModule):
         *,
         weights: Mapping[str, float],
         rec: nn.Module,
+        diff: nn.Module,
         tv: nn.Module,
         adv: Adversarial,
         discriminator: Callable[[], nn.Module],
@@ -85,7 +89,7 @@ class NormalGANTask(LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.weights = _checked(weights)
-        self.generator, self.rec, self.tv, self.adv = generator, rec, tv, adv
+        self.generator, self.rec, self.diff, self.tv, self.adv = generator, rec, diff, tv, adv
         self.discriminator = discriminator() if self.weights["adv"] else None
         if channels_last:
             self.to(memory_format=torch.channels_last)
@@ -142,6 +146,8 @@ class NormalGANTask(LightningModule):
         terms = {}
         if self.weights["rec"]:
             terms["rec"] = self.rec(stages, batch["normal"], batch["mask"])
+        if self.weights["diff"]:
+            terms["diff"] = self.diff(stages, batch["normal"], batch["mask"])
         if self.weights["tv"]:
             terms["tv"] = self.tv(stages, batch["mask"])
         if self.weights["adv"]:

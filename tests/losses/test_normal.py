@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from facegeo.losses.normal import CosineLoss, TotalVariationLoss
+from facegeo.losses.normal import CosineLoss, NormalDifferenceLoss, TotalVariationLoss
 
 HALF = 0.5**0.5
 ANGLED = torch.tensor([HALF, 0, HALF])[:, None, None]  # 45 degrees off the camera
@@ -15,11 +15,14 @@ Cost = Callable[[list[Tensor], Tensor, Tensor], Tensor]
 COSTS: dict[str, Cost] = {
     "cosine": CosineLoss(),
     "cosine-all-pixels": CosineLoss(masked=False),
+    "difference": NormalDifferenceLoss(),
     "variation": lambda stages, _, mask: TotalVariationLoss()(stages, mask),
     "variation-author": lambda stages, _, mask: TotalVariationLoss(masked=False)(stages, mask),
 }
 every_cost = pytest.mark.parametrize("cost", COSTS.values(), ids=COSTS)
-masked_costs = pytest.mark.parametrize("cost", [COSTS["cosine"], COSTS["variation"]])
+masked_costs = pytest.mark.parametrize(
+    "cost", [COSTS["cosine"], COSTS["difference"], COSTS["variation"]]
+)
 
 
 def faces() -> tuple[list[Tensor], Tensor, Tensor]:
@@ -80,6 +83,17 @@ def test_total_variation_by_hand() -> None:
     torch.testing.assert_close(
         TotalVariationLoss()([stage, stage], mask), torch.tensor(2 * inside / 5)
     )
+
+
+def test_differences_by_hand() -> None:
+    truth, pred = torch.zeros(1, 3, 1, 4), torch.zeros(1, 3, 1, 4)
+    truth[0, 0, 0] = torch.tensor([0.0, 0.1, 0.3, 0.9])
+    pred[0, 0, 0] = torch.tensor([0.5, 0.6, 0.6, 0.0])  # changes: 0.1 for 0.1, 0 for 0.2
+    mask = torch.tensor([True, True, True, False]).view(1, 1, 1, 4)
+    loss = NormalDifferenceLoss()
+    torch.testing.assert_close(loss([pred], truth, mask), torch.tensor(0.2 / 3))
+    constant = truth + torch.tensor([0.3, -0.2, 0.1])[:, None, None]
+    torch.testing.assert_close(loss([constant], truth, mask), torch.tensor(0.0))
 
 
 def test_variation_counts_every_channel_alike() -> None:

@@ -23,7 +23,7 @@ from facegeo.data.photoface import PhotofaceDataModule
 from facegeo.errors import UserError
 from facegeo.geometry.normals import normalise
 from facegeo.losses.adversarial import AdversarialLoss
-from facegeo.losses.normal import CosineLoss, TotalVariationLoss
+from facegeo.losses.normal import CosineLoss, NormalDifferenceLoss, TotalVariationLoss
 from facegeo.metrics.normal import NormalErrors
 from facegeo.models.carn import CARN
 from facegeo.models.resnet import ResNet
@@ -99,8 +99,9 @@ def faces(cache: Path, **options: Any) -> PhotofaceDataModule:
 
 def task(generator: nn.Module, steps: int, **changes: Any) -> NormalGANTask:
     parts: dict[str, Any] = {
-        "weights": {"rec": 1.0, "tv": 0.002, "adv": 0.1},
+        "weights": {"rec": 1.0, "diff": 0.0, "tv": 0.002, "adv": 0.1},
         "rec": CosineLoss(),
+        "diff": NormalDifferenceLoss(),
         "tv": TotalVariationLoss(),
         "adv": AdversarialLoss(),
         "discriminator": Judge,

@@ -16,14 +16,14 @@ from torch.utils.data import DataLoader
 from facegeo.errors import UserError
 from facegeo.geometry.normals import normalise
 from facegeo.losses.adversarial import AdversarialLoss
-from facegeo.losses.normal import WHITE_NORMAL, CosineLoss, TotalVariationLoss
+from facegeo.losses.normal import WHITE_NORMAL, CosineLoss, NormalDifferenceLoss, TotalVariationLoss
 from facegeo.metrics.normal import NormalErrors
 from facegeo.tasks.normal_gan import NormalGANTask
 from facegeo.tasks.schedules import exponential
 
-WEIGHTS = {"rec": 1.0, "tv": 0.5, "adv": 0.25}
+WEIGHTS = {"rec": 1.0, "diff": 2.0, "tv": 0.5, "adv": 0.25}
 NO_GAME = WEIGHTS | {"adv": 0.0}
-TERMS = ("rec", "tv", "adv", "discriminator", "loss")
+TERMS = ("rec", "diff", "tv", "adv", "discriminator", "loss")
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
@@ -99,6 +99,7 @@ def task(weights: Mapping[str, float] = WEIGHTS, **changes: Any) -> NormalGANTas
     parts: dict[str, Any] = {
         "generator": Tiny(),
         "rec": CosineLoss(),
+        "diff": NormalDifferenceLoss(),
         "tv": TotalVariationLoss(),
         "adv": AdversarialLoss(),
         "discriminator": Judge,
@@ -167,7 +168,8 @@ def test_a_batch_is_a_step_of_the_discriminator_and_then_one_of_the_generator(
         terms["rec"] = losses["rec"](stages, data["normal"], data["mask"])
         terms["tv"] = losses["tv"](stages, data["mask"])
         terms["adv"] = game.generator([judge(stage * seen) for stage in stages])
-        terms["loss"] = terms["rec"] + 0.5 * terms["tv"] + 0.25 * terms["adv"]
+        terms["diff"] = NormalDifferenceLoss()(stages, data["normal"], data["mask"])
+        terms["loss"] = terms["rec"] + 2 * terms["diff"] + 0.5 * terms["tv"] + 0.25 * terms["adv"]
         optimizers[0].zero_grad()
         terms["loss"].backward()
         optimizers[0].step()
@@ -217,7 +219,7 @@ class Never(nn.Module):
     forward = staticmethod(never)
 
 
-@pytest.mark.parametrize("term", ["rec", "tv"])
+@pytest.mark.parametrize("term", ["rec", "diff", "tv"])
 def test_a_loss_of_weight_zero_is_not_computed(tmp_path: Path, term: str) -> None:
     logged = fit(task(WEIGHTS | {term: 0.0}, **{term: Never()}), tmp_path)
     assert set(logged[0]) == set(TERMS) - {term}
@@ -227,8 +229,10 @@ def test_without_the_game_there_is_no_discriminator(tmp_path: Path) -> None:
     learner = task(NO_GAME, adv=Never(), discriminator=never, discriminator_optimizer=never)
     before = state(learner.generator)
     logged = fit(learner, tmp_path)
-    assert set(logged[0]) == {"rec", "tv", "loss"}
-    assert logged[0]["loss"] == pytest.approx(logged[0]["rec"] + 0.5 * logged[0]["tv"])
+    assert set(logged[0]) == {"rec", "diff", "tv", "loss"}
+    assert logged[0]["loss"] == pytest.approx(
+        logged[0]["rec"] + 2 * logged[0]["diff"] + 0.5 * logged[0]["tv"]
+    )
     assert len(learner.configure_optimizers()) == 1  # type: ignore[arg-type]
     assert change(before, learner.generator) > 0
 
@@ -384,7 +388,7 @@ def test_each_validation_starts_anew(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "weights",
     [
-        {"rec": 1.0, "tv": 0.0},
+        {"rec": 1.0, "diff": 0.0, "tv": 0.0},
         WEIGHTS | {"perceptual": 1.0},
         WEIGHTS | {"tv": -1.0},
         dict.fromkeys(WEIGHTS, 0.0),
@@ -392,7 +396,9 @@ def test_each_validation_starts_anew(tmp_path: Path) -> None:
     ids=["missing", "unknown", "negative", "none"],
 )
 def test_weights_that_make_no_loss_are_refused(weights: dict[str, float]) -> None:
-    with pytest.raises(UserError, match=r"task\.weights must give rec, tv, adv, each 0 or more"):
+    with pytest.raises(
+        UserError, match=r"task\.weights must give rec, diff, tv, adv, each 0 or more"
+    ):
         task(weights)
 
 
