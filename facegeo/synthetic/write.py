@@ -19,7 +19,7 @@ from facegeo.synthetic.manifest import (
     write_atomically,
     write_manifest,
 )
-from facegeo.synthetic.order import SPLITS, Order, Task, check_processes, tasks
+from facegeo.synthetic.order import SPLITS, Order, Task, as_path, check_processes, tasks
 
 OnRate = Callable[[float], object] | None
 STARTED = 2
