@@ -12,10 +12,10 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from facegeo.data.face_outline import Points
-from facegeo.geometry.lamps import flash_directions
-from facegeo.paths import conf_dir
-from facegeo.procedures.prepare_people import PeoplePreparation, prepare_people
+from facegeo.files.places import Points
+from facegeo.files.shipped import conf_dir
+from facegeo.normals.photometric_stereo import flash_directions
+from facegeo.normals.prepare_people import PeoplePreparation, prepare_people
 
 os.environ["MPLBACKEND"] = "Agg"
 os.environ["WANDB_MODE"] = "disabled"
@@ -31,8 +31,8 @@ OFTEN_CHANGED = {
 
 
 NUMERIC = {
-    *("data", "export", "geometry", "lighting", "losses", "mesh", "metrics", "models"),
-    *("predict", "procedures", "synthetic", "tasks"),
+    *("export", "files", "geometry", "landmarks", "normals", "predict", "rendering", "surfaces"),
+    "training",
 }
 """Folders whose tests are marked ``portable``: they hold results against known numbers."""
 
@@ -202,3 +202,30 @@ def prepared(sculptures: SimpleNamespace, tmp_path_factory: pytest.TempPathFacto
     out = tmp_path_factory.mktemp("prepared") / "people"
     prepare_people(PeoplePreparation(root=sculptures.root, out=out), sculptures.find_face)
     return out
+
+
+Writer = Callable[..., Path]
+BOX = (8, 28, 10, 30)
+POINTS = (13, 16, 23, 16, 18, 21, 14, 26, 22, 26)
+
+
+def list_line(name: str, box: object = BOX, points: object = POINTS) -> str:
+    return " ".join(str(field) for field in (name, *box, *points))  # type: ignore[misc]
+
+
+@pytest.fixture
+def face_folder(tmp_path: Path) -> Writer:
+    """Writes a folder with a list and 40 x 36 images, each of one colour of its own."""
+
+    def write(names: list[str], list_name: str = "list.txt") -> Path:
+        root = tmp_path / "faces"
+        for number, name in enumerate(names):
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            image = np.full((36, 40, 3), (number % 256, number // 256, 200), np.uint8)
+            path.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())
+        lines = "".join(f"{list_line(name)}\r\n" for name in names)
+        (root / list_name).write_bytes(lines.encode())
+        return root
+
+    return write

@@ -63,7 +63,9 @@ def test_the_installed_wheel_runs_from_any_folder(
     (site / "libraries.pth").write_text(sysconfig.get_path("purelib"))
     monkeypatch.chdir(tmp_path)
 
-    code = "from facegeo.paths import *; print(conf_dir(), experiments_dir(), sep='|', end='')"
+    code = (
+        "from facegeo.files.shipped import *; print(conf_dir(), experiments_dir(), sep='|', end='')"
+    )
     folders = output_of(home / "bin/python", "-c", code)
     assert folders == f"{site / 'facegeo/conf'}|{site / 'facegeo/experiments'}"
     assert "Usage: facegeo-train" in output_of(home / "bin/facegeo-train", "--help")

@@ -1,1 +1,1 @@
-"""How fast facegeo is: candidates timed in turn, in one table, beside what people use now."""
+"""Speed, measured."""

@@ -17,15 +17,12 @@ from facegeo.bench.onnx_session import Run, cascade_file, has_onnx, session
 from facegeo.bench.peers import Boxes, Find, peers
 from facegeo.bench.pictures import decode, jpeg, picture
 from facegeo.bench.timing import Candidate
-from facegeo.data.pyramid import Bytes
 from facegeo.geometry.crops import FaceCrops
-from facegeo.models.cascade_graph import CascadeGraph
-from facegeo.models.ccnn import POINTS, Cascade, Stage
-from facegeo.models.crop_values import grey, standardise
-from facegeo.models.net_bank import NetBank
-from facegeo.models.recorded import Recorded
-from facegeo.models.stored_cascade import StoredCascade
+from facegeo.landmarks.graph import CascadeGraph, StoredCascade
+from facegeo.landmarks.nets import POINTS, Cascade, NetBank, Stage, grey, standardise
+from facegeo.landmarks.pixels import Bytes
 from facegeo.predict.points import CascadePoints
+from facegeo.training.recorded import Recorded
 
 GROUP = "ccnn"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from facegeo.bench.report import Report, Row
-from facegeo.tables import Cell, Table
+from facegeo.files.tables import Cell, Table
 
 MARGIN = 1.05
 """Times of two measurements of the same work differ by this factor without a reason."""

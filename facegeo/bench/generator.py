@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from facegeo.bench.case import Case
 from facegeo.bench.onnx_session import generator_file, has_onnx, session
 from facegeo.bench.timing import Candidate
-from facegeo.models.casfne.fast import fast_generator
-from facegeo.models.casfne.generator import CasFNE
-from facegeo.models.recorded import Recorded
-from facegeo.profile.generator import SIDE, profile_generator
+from facegeo.normals.cost import SIDE, profile_generator
+from facegeo.normals.fast import fast_generator
+from facegeo.normals.generator import CasFNE
+from facegeo.training.recorded import Recorded
 
 GROUP = "casfne"
 PREDICTS = "fast form"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from facegeo.allocator import give_freed_memory_back
+from facegeo.training.memory import give_freed_memory_back
 
 MIB = 2**20
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")

@@ -8,11 +8,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812  torch's own habit
 from torch import Tensor, nn
 
-from facegeo.data.pyramid import Bytes, pyramid, source_region
-from facegeo.geometry.points import POINT_NAMES
-from facegeo.models.ccnn import Cascade, Stage
-from facegeo.models.crop_values import grey, standardise
-from facegeo.models.net_bank import NetBank
+from facegeo.geometry.windows import POINT_NAMES
+from facegeo.landmarks.nets import Cascade, NetBank, Stage, grey, standardise
+from facegeo.landmarks.pixels import Bytes, pyramid, source_region
 from facegeo.predict.points import LEVELS, MARGIN
 
 

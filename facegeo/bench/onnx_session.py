@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.export import Dim
 
-from facegeo.models.ccnn import Cascade
+from facegeo.landmarks.nets import Cascade
 
 MISSING = "ONNX Runtime: pip install 'facegeo[export]'"
 Run = Callable[..., list[npt.NDArray[Any]]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from facegeo.bench.report import Row
-from facegeo.studies.paper import paper_title, paper_values
+from facegeo.papers import paper_title, paper_values
 
 WHERE = "RTX 2080 Ti"
 PRINTED = {  # group: items, section, measure, name of the table

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facegeo.data.pyramid import Bytes
+from facegeo.landmarks.pixels import Bytes
 
 Boxes = npt.NDArray[np.float64]
 Find = Callable[[Bytes, Boxes], object]

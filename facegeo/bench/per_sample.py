@@ -13,10 +13,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from facegeo.bench.pictures import BOX_PX, decode, picture
 from facegeo.bench.training_data import PLACES
-from facegeo.data.pyramid import Bytes
 from facegeo.geometry.windows import shift
-from facegeo.models.ccnn import Stage
-from facegeo.types import NormalBatch, StageBatch
+from facegeo.landmarks.nets import Stage
+from facegeo.landmarks.pixels import Bytes
+from facegeo.landmarks.views import StageBatch
+from facegeo.normals.data import NormalBatch
 
 ANGLES_DEG = (0.0, 15.0, -12.0)
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from facegeo.bench.report import Row
 from facegeo.bench.timing import CLOCKS, quantile_ms
-from facegeo.synthetic.landmark_folder import LandmarkFolder
-from facegeo.synthetic.order import Layout, Order, Task
-from facegeo.synthetic.photoface_folder import PhotofaceFolder
-from facegeo.synthetic.sample import Studio
+from facegeo.rendering.landmark_folder import LandmarkFolder
+from facegeo.rendering.order import Layout, Order, Task
+from facegeo.rendering.photoface_folder import PhotofaceFolder
+from facegeo.rendering.sample import Studio
 
 GROUP = "rendering"
 HEAD = "anny"

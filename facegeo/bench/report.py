@@ -10,8 +10,8 @@ from types import MappingProxyType
 from typing import Any
 
 from facegeo.errors import UserError
-from facegeo.tables import Cell, Table
-from facegeo.whole_file import write_whole
+from facegeo.files.tables import Cell, Table
+from facegeo.files.writing import write_whole
 
 FORMAT = "facegeo-bench-1"
 COLUMNS = ("group", "case", "what", "ms", "p95", "a second", "faster", "differs", "note")

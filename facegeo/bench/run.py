@@ -18,11 +18,11 @@ from facegeo.bench.rendering import rendering_rows
 from facegeo.bench.report import Report, Row
 from facegeo.bench.timing import CLOCKS, Timing
 from facegeo.bench.training import Lengths, training_rows
-from facegeo.checkpoint import load_model
 from facegeo.errors import UserError
-from facegeo.models.casfne.generator import CasFNE
-from facegeo.models.ccnn import Cascade
+from facegeo.landmarks.nets import Cascade
+from facegeo.normals.generator import CasFNE
 from facegeo.predict.keys import check_number
+from facegeo.training.model_file import load_model
 
 log = logging.getLogger(__name__)
 GROUPS = ("ccnn", "casfne", "training", "rendering")

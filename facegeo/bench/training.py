@@ -17,21 +17,24 @@ from facegeo.bench.per_sample import OneByOneFaces, OneByOneNormals, loader
 from facegeo.bench.report import Row
 from facegeo.bench.timing import cpu_threads
 from facegeo.bench.training_data import write_faces, write_sessions
-from facegeo.data.augment import Augment
-from facegeo.data.lfpw import LFPWDataModule
-from facegeo.data.normal_augment import NormalAugment
-from facegeo.data.photoface import PhotofaceDataModule
-from facegeo.losses.adversarial import AdversarialLoss
-from facegeo.losses.landmark import EuclideanError
-from facegeo.losses.normal import CosineLoss, NormalDifferenceLoss, TotalVariationLoss
-from facegeo.metrics.landmark import LandmarkErrors
-from facegeo.metrics.normal import NormalErrors
-from facegeo.models.casfne.discriminator import PatchDiscriminator
-from facegeo.models.casfne.generator import CasFNE
-from facegeo.models.ccnn import Cascade, Stage
-from facegeo.tasks.landmark_stage import LandmarkStageTask
-from facegeo.tasks.normal_gan import NormalGANTask
-from facegeo.tasks.schedules import cosine
+from facegeo.landmarks.data import LFPWDataModule
+from facegeo.landmarks.losses import EuclideanError
+from facegeo.landmarks.metrics import LandmarkErrors
+from facegeo.landmarks.nets import Cascade, Stage
+from facegeo.landmarks.task import LandmarkStageTask
+from facegeo.landmarks.views import Augment
+from facegeo.normals.augment import NormalAugment
+from facegeo.normals.generator import CasFNE, PatchDiscriminator
+from facegeo.normals.losses import (
+    AdversarialLoss,
+    CosineLoss,
+    NormalDifferenceLoss,
+    TotalVariationLoss,
+)
+from facegeo.normals.metrics import NormalErrors
+from facegeo.normals.photoface import PhotofaceDataModule
+from facegeo.normals.task import NormalGANTask
+from facegeo.training.schedules import cosine
 
 GROUP = "training"
 

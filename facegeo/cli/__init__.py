@@ -1,1 +1,1 @@
-"""The commands, one module each; ``app`` is what they share."""
+"""The commands."""

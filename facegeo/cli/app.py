@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from facegeo import __version__
-from facegeo.allocator import keep_freed_memory
 from facegeo.cli.help import help_text
-from facegeo.paths import conf_dir
+from facegeo.files.shipped import conf_dir
+from facegeo.training.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

@@ -13,14 +13,14 @@ def _boxes(cfg: "DictConfig") -> object:
 
     from hydra.utils import instantiate
 
-    from facegeo.checkpoint import load_model
-    from facegeo.data.lfpw import LFPWDataModule
     from facegeo.errors import UserError
-    from facegeo.models.ccnn import Cascade
+    from facegeo.landmarks.data import LFPWDataModule
+    from facegeo.landmarks.nets import Cascade
     from facegeo.predict.box_report import report_boxes
     from facegeo.predict.keys import check_number
-    from facegeo.reports import accelerator, device_of
-    from facegeo.run_folder import claim, data_choice, plain
+    from facegeo.runs.evaluate import accelerator, device_of
+    from facegeo.runs.folder import claim, data_choice, plain
+    from facegeo.training.model_file import load_model
 
     model, _ = load_model(cfg.checkpoint)
     data = instantiate(cfg.data)

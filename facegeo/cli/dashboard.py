@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any, cast
 
 from facegeo.cli.app import launch
 from facegeo.errors import UserError
-from facegeo.paths import conf_dir
+from facegeo.files.shipped import conf_dir
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from facegeo.tracking.dashboard import Compared
+    from facegeo.studies.dashboard import Compared
 
 
 def _dashboard(cfg: "DictConfig") -> None:
     import json
 
     from facegeo.cli.typed import word
-    from facegeo.run_folder import plain
-    from facegeo.tracking.dashboard import as_json, push, workspace
-    from facegeo.whole_file import write_whole
+    from facegeo.files.writing import write_whole
+    from facegeo.runs.folder import plain
+    from facegeo.studies.dashboard import as_json, push, workspace
 
     given = plain(cfg)
     project = word("project", given["project"], "the name of a W&B project")
@@ -80,7 +80,7 @@ def compared(name: str) -> "Compared":
 def _of_file(file: Path) -> "Compared":
     from omegaconf import OmegaConf
 
-    from facegeo.tracking.dashboard import Compared
+    from facegeo.studies.dashboard import Compared
 
     loaded = OmegaConf.load(file)
     params = OmegaConf.select(loaded, "hydra.sweeper.params") or {}
@@ -89,11 +89,11 @@ def _of_file(file: Path) -> "Compared":
 
 
 def _of_folder(folder: Path) -> "Compared":
+    from facegeo.runs.wandb import what_differs
     from facegeo.studies.apart import apart
     from facegeo.studies.comparison import compare
+    from facegeo.studies.dashboard import LAST, Compared
     from facegeo.studies.runs import read_folder
-    from facegeo.tracking.dashboard import LAST, Compared
-    from facegeo.tracking.job_names import what_differs
 
     whole = read_folder(folder)
     study = apart([whole])[0]  # as the report does, of the last command's settings

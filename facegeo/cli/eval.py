@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def _evaluate(cfg: "DictConfig") -> object:
-    from facegeo.evaluator import evaluate
+    from facegeo.runs.evaluate import evaluate
 
     return evaluate(cfg)
 

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 def _measure(cfg: "DictConfig") -> object:
     from pathlib import Path
 
-    from facegeo.checkpoint import load_model
     from facegeo.errors import UserError
-    from facegeo.models.ccnn import Cascade
-    from facegeo.procedures.known_surfaces import Question
-    from facegeo.procedures.measure_geometry import measure_geometry
+    from facegeo.landmarks.nets import Cascade
+    from facegeo.surfaces.known_surfaces import Question
+    from facegeo.surfaces.measure import measure_geometry
+    from facegeo.training.model_file import load_model
 
     question = Question(
         faces=cfg.faces,

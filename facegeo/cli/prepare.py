@@ -23,9 +23,8 @@ def _prepare_photoface(cfg: "DictConfig") -> None:
 
     from rich.console import Console
 
-    from facegeo.data.raw_session import Reading
-    from facegeo.procedures.prepare_photoface import Preparation, prepare
-    from facegeo.procedures.prepare_report import report_table
+    from facegeo.normals.prepare_photoface import Preparation, prepare, report_table
+    from facegeo.normals.sessions import Reading
 
     preparation = Preparation(
         root=Path(cfg.root),
@@ -45,9 +44,8 @@ def _prepare_people(cfg: "DictConfig") -> None:
 
     from rich.console import Console
 
+    from facegeo.normals.prepare_people import PeoplePreparation, people_table, prepare_people
     from facegeo.predict.people import FaceFinder
-    from facegeo.procedures.people_report import people_table
-    from facegeo.procedures.prepare_people import PeoplePreparation, prepare_people
 
     preparation = PeoplePreparation(
         root=Path(cfg.root),

@@ -7,7 +7,7 @@ from facegeo.cli.app import launch
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from facegeo.tables import Table
+    from facegeo.files.tables import Table
 
 
 def _profile(cfg: "DictConfig") -> None:
@@ -34,16 +34,16 @@ def _count(cfg: "DictConfig") -> "tuple[dict[str, object], list[Table]]":
     from omegaconf import OmegaConf
 
     from facegeo.errors import UserError
-    from facegeo.models.casfne.generator import CasFNE
-    from facegeo.models.ccnn import Cascade
-    from facegeo.paths import experiments_dir
-    from facegeo.profile.cascade import profile_cascade, profile_tables
-    from facegeo.profile.generator import (
+    from facegeo.files.shipped import experiments_dir
+    from facegeo.landmarks.cost import profile_cascade, profile_tables
+    from facegeo.landmarks.nets import Cascade
+    from facegeo.normals.cost import (
         generator_tables,
         other_tables,
         profile_generator,
         profile_other,
     )
+    from facegeo.normals.generator import CasFNE
 
     model = instantiate(cfg.model)
     values = OmegaConf.load(experiments_dir() / "paper_values.yaml")

@@ -7,7 +7,7 @@ from facegeo.cli.app import launch
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from facegeo.synthetic.order import Order
+    from facegeo.rendering.order import Order
 
 
 def _render(cfg: "DictConfig") -> None:
@@ -19,7 +19,7 @@ def _render(cfg: "DictConfig") -> None:
 
     order = _order(cfg)
     if cfg.sheet is not None:
-        from facegeo.synthetic.sheet import write_sheet
+        from facegeo.rendering.sheet import write_sheet
 
         grid = _pair(cfg.sheet_grid, "sheet_grid must be two whole numbers, rows and columns")
         write_sheet(Path(cfg.sheet), order, *grid, maps=cfg.sheet_maps)
@@ -27,7 +27,7 @@ def _render(cfg: "DictConfig") -> None:
         return
     if OmegaConf.is_missing(cfg, "out"):
         raise UserError("out must be the folder to write to; set out=DIR")
-    from facegeo.synthetic.write import fill
+    from facegeo.rendering.write import fill
 
     root = Path(cfg.out)
     report = fill(root, order, processes=cfg.processes, overwrite=cfg.overwrite)
@@ -37,7 +37,7 @@ def _render(cfg: "DictConfig") -> None:
 def _order(cfg: "DictConfig") -> "Order":
     from pathlib import Path
 
-    from facegeo.synthetic.order import Order
+    from facegeo.rendering.order import Order
 
     order = Order(
         layout=cfg.layout,

@@ -20,7 +20,7 @@ VALUED = (
 
 def _report(cfg: "DictConfig") -> None:
     from facegeo.cli.typed import word, words
-    from facegeo.run_folder import plain
+    from facegeo.runs.folder import plain
     from facegeo.studies.report import beside, report_on
     from facegeo.studies.sources import find_studies
 

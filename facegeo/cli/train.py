@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def _train(cfg: "DictConfig") -> object:
-    from facegeo.sweep import job
+    from facegeo.runs.sweep import job
 
     return job(cfg)
 
@@ -21,7 +21,7 @@ def main() -> None:
     """Train a model from the command line."""
     with _telling_of_broken_off():
         _launch()
-    if study := sys.modules.get("facegeo.study_callback"):
+    if study := sys.modules.get("facegeo.studies.callback"):
         sys.exit(1 if study.FAILED else 0)  # W&B takes no bool
 
 
@@ -31,7 +31,7 @@ def _telling_of_broken_off() -> Iterator[None]:
     try:
         yield
     except BaseException as end:
-        study = sys.modules.get("facegeo.study_callback")
+        study = sys.modules.get("facegeo.studies.callback")
         if study and not (isinstance(end, SystemExit) and end.code in (INTERRUPTED, STOPPED)):
             study.tell_of_broken_off()
         raise

@@ -1,1 +1,1 @@
-"""Trained models as files that run without facegeo: ONNX and torch.export."""
+"""Models as ONNX and torch.export files, with a parity check."""

@@ -17,8 +17,6 @@ from rich.console import Console
 from torch import nn
 from torch.export import ExportedProgram
 
-from facegeo.checkpoint import MODEL, find_model, load_model, model_config, save_model
-from facegeo.data.lfpw import LFPWDataModule
 from facegeo.errors import UserError
 from facegeo.export.metadata import cascade_metadata, normals_metadata
 from facegeo.export.onnx_model import OnnxCascade, OnnxNormals
@@ -26,15 +24,24 @@ from facegeo.export.parity import (
     EIGHT_BITS,
     check_normals,
     check_points,
+    face_squares,
+    listed_scenes,
+    noise_scenes,
     normals_difference,
     parity_table,
     points_difference,
 )
-from facegeo.export.program_file import ProgramCascade, ProgramNormals, program_bytes
-from facegeo.export.programs import cascade_program, normals_program
-from facegeo.export.scenes import face_squares, listed_scenes, noise_scenes
-from facegeo.models.cascade_graph import CascadeGraph
-from facegeo.models.ccnn import Cascade
+from facegeo.export.programs import (
+    ProgramCascade,
+    ProgramNormals,
+    cascade_program,
+    normals_program,
+    program_bytes,
+)
+from facegeo.landmarks.data import LFPWDataModule
+from facegeo.landmarks.graph import CascadeGraph
+from facegeo.landmarks.nets import Cascade
+from facegeo.training.model_file import MODEL, find_model, load_model, model_config, save_model
 
 Floats = npt.NDArray[np.floating[Any]]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from facegeo import __version__
-from facegeo.data.coding import trained_coding
 from facegeo.export.onnx_model import CASCADE, FORMAT, NORMALS
-from facegeo.geometry.points import POINT_NAMES
+from facegeo.geometry.windows import POINT_NAMES
+from facegeo.normals.maps import trained_coding
 
 
 def cascade_metadata(precision: str, notes: Mapping[str, Any], card: Path) -> dict[str, str]:

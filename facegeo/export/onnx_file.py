@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 from torch.export import ExportedProgram
 
-import facegeo.geometry.region_pyramid  # noqa: F401  defines the operator that is translated
+import facegeo.geometry.crops  # noqa: F401  defines the operator that is translated
 from facegeo.export.onnx_pyramid import region_pyramid
 
 OPSET = 18

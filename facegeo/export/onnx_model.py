@@ -70,7 +70,7 @@ class _OnnxModel:
 
 
 class OnnxCascade(_OnnxModel):
-    """An exported cascade; called as ``facegeo.models.cascade_graph.CascadeGraph`` is."""
+    """An exported cascade; called as ``facegeo.landmarks.graph.CascadeGraph`` is."""
 
     task = CASCADE
 

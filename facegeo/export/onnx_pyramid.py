@@ -1,6 +1,6 @@
 # mypy: ignore-errors
 # (what stands below is ONNX's language in Python's grammar)
-"""``facegeo.geometry.region_pyramid`` in ONNX's own operators.
+"""``facegeo.geometry.crops`` in ONNX's own operators.
 
 The regions of an image differ in size, so they are halved one after the other in a loop; all
 that follows takes the faces side by side.
@@ -25,7 +25,7 @@ MEAN = onnx.numpy_helper.from_array(_MEAN)
 
 @script(Opset("facegeo", 1), default_opset=op)
 def region_pyramid(image: UINT8, regions: INT64, depth: INT64) -> UINT8:
-    """Levels of all regions as ``facegeo.geometry.region_pyramid`` orders them."""
+    """Levels of all regions as ``facegeo.geometry.crops`` orders them."""
     parts = op.SequenceEmpty(dtype=UINT8_TYPE)
     kernel = op.Constant(value=MEAN)
     half = op.Constant(value_floats=[0.5, 0.5, 0.5])

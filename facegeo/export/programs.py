@@ -1,22 +1,29 @@
-"""Trained models as traced programs of PyTorch, ready to be saved or turned into ONNX."""
+"""Models as programs for export, and files of torch.export."""
 
 from __future__ import annotations
 
+import io
+import json
+import warnings
+from collections.abc import Mapping
 from copy import deepcopy
+from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from facegeo.models.cascade_graph import CascadeGraph
-from facegeo.models.casfne.fast import fast_generator
-from facegeo.models.casfne.generator import CasFNE
-from facegeo.models.ccnn import Cascade
+import facegeo.geometry.crops  # noqa: F401  defines an operator that cascades call
+from facegeo.landmarks.graph import CascadeGraph
+from facegeo.landmarks.nets import Cascade
+from facegeo.normals.fast import fast_generator
+from facegeo.normals.generator import CasFNE
 
 Shapes = dict[str, Any]
 """For each input, sizes that may differ from call to call: names of axes."""
-
 EXAMPLE_BOXES = [[20.0, 80.0, 20.0, 80.0], [30.0, 90.0, 25.0, 85.0]]
 
 
@@ -79,3 +86,54 @@ class _Normals(nn.Module):
 def _trace(module: nn.Module, example: tuple[Tensor, ...], shapes: Shapes) -> ExportedProgram:
     with torch.no_grad():
         return torch.export.export(module.eval(), example, dynamic_shapes=shapes)
+
+
+METADATA = "facegeo.json"
+"""Name of the texts beside the program in the file."""
+Floats = npt.NDArray[np.floating[Any]]
+
+
+def program_bytes(program: ExportedProgram, metadata: Mapping[str, str]) -> bytes:
+    """A traced program and its texts as a ``.pt2`` file."""
+    file = io.BytesIO()
+    with warnings.catch_warnings():  # of weights that lie channels last, which are whole
+        warnings.filterwarnings("ignore", message="No complete tensor found in the group")
+        torch.export.save(program, file, extra_files={METADATA: json.dumps(dict(metadata))})
+    return file.getvalue()
+
+
+class ProgramCascade:
+    """A cascade in a ``.pt2`` file, called as ``OnnxCascade`` is.
+
+    Args:
+        path: File that ``facegeo-export format=torch_export`` wrote.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._module, self.metadata = _load(path)
+
+    def __call__(self, image: npt.NDArray[np.uint8], boxes: Floats) -> Floats:
+        """Points after each stage, image px, (F, T, 5, 2)."""
+        found: torch.Tensor = self._module(torch.from_numpy(image), torch.from_numpy(boxes))
+        return found.numpy()
+
+
+class ProgramNormals:
+    """A generator of normals in a ``.pt2`` file, called as ``OnnxNormals`` is.
+
+    Args:
+        path: File that ``facegeo-export format=torch_export`` wrote.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._module, self.metadata = _load(path)
+
+    def __call__(self, images: Floats) -> tuple[Floats, ...]:
+        """Normals (B, 3, S, S) of each stage."""
+        return tuple(stage.numpy() for stage in self._module(torch.from_numpy(images)))
+
+
+def _load(path: Path) -> tuple[torch.nn.Module, dict[str, str]]:
+    extra = {METADATA: ""}
+    program = torch.export.load(io.BytesIO(path.read_bytes()), extra_files=extra)
+    return program.module(), json.loads(extra[METADATA])

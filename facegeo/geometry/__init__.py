@@ -1,1 +1,1 @@
-"""Pure tensor functions on points, windows, normals and pixels."""
+"""Pure tensor functions that both wings share: windows, crops, frames, angles, light."""

@@ -1,1 +1,1 @@
-"""Points and normals of faces in photos and videos; boxes, drawings and files round them."""
+"""Photos, folders and videos to faces."""

@@ -1,27 +1,196 @@
-"""Measures what wrong boxes cost a cascade on a list of faces; writes tables and a plot."""
+"""Boxes of detectors against the boxes that a cascade was trained on."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from rich.console import Console
 from rich.progress import track
+from torch import Tensor
 
-from facegeo.data.face_views import Faces
-from facegeo.data.image_file import decode
-from facegeo.data.lfpw import LFPWDataModule
-from facegeo.data.pixel_build import in_threads
-from facegeo.figures.box_errors import box_error_plot
-from facegeo.models.ccnn import Cascade
-from facegeo.predict.box import paired_overlap
-from facegeo.predict.box_errors import Matched, errors_in, fit_mapping, match, moved
+from facegeo.files.images import decode, in_threads
+from facegeo.files.tables import Table
+from facegeo.geometry.crops import FaceCrops
+from facegeo.geometry.windows import point_errors, view_frames
+from facegeo.landmarks.data import LFPWDataModule
+from facegeo.landmarks.nets import Cascade
+from facegeo.landmarks.pixels import PixelStore
+from facegeo.landmarks.views import Faces, canvas_window
+from facegeo.predict.boxes import BoxMapping, box_of_points, overlap, paired_overlap
 from facegeo.predict.detectors import HAAR_TO_TRAINING, Haar
 from facegeo.predict.face import Boxes
-from facegeo.procedures.results import keep_metrics, keep_table
-from facegeo.tables import Table
+from facegeo.training.canvas import COLOURS, DASHES, MARKERS, canvas, save_png
+from facegeo.training.results import keep_metrics, keep_table
+
+BATCH = 256
+SAME_FACE = 0.3
+"""Least overlap (IoU) of a detector's own box with the given one to be of the same face."""
+
+
+@torch.inference_mode()
+def errors_in(
+    cascade: Cascade,
+    faces: Faces,
+    rows: Tensor,
+    boxes: Tensor,
+    device: torch.device | str,
+    looks: int = 1,
+) -> Tensor:
+    """Mean error of the five points after each stage, in % of the *given* box's width.
+
+    Args:
+        cascade: Trained.
+        faces: Of a list, with pixels 0.4 box sides round the given box; beyond, the border is
+            repeated.
+        rows: Of ``faces``, (N,).
+        boxes: Where the cascade looks for them, left, right, top, bottom, px, (N, 4).
+        device: Where it runs.
+        looks: 2: look again in the box that the points found tell.
+
+    Returns:
+        Shape (N, T).
+    """
+    cascade, store = cascade.to(device).eval(), faces.store.to(device)
+    parts = []
+    for index in torch.arange(len(rows)).split(BATCH):
+        some, box = rows[index], boxes[index].float()
+        points = _points(cascade, store, faces.image_size, some, box)
+        for _ in range(looks - 1):
+            box = torch.from_numpy(box_of_points(points[:, -1].numpy())).float()
+            points = _points(cascade, store, faces.image_size, some, box)
+        width, true = faces.boxes[some, 1] - faces.boxes[some, 0], faces.points[some]
+        stages = [point_errors(p, true, width).mean(dim=1) for p in points.unbind(1)]
+        parts.append(100 * torch.stack(stages, dim=1))
+    return torch.cat(parts)
+
+
+def _points(
+    cascade: Cascade, store: PixelStore, image_size: Tensor, rows: Tensor, boxes: Tensor
+) -> Tensor:
+    """Points found in boxes (B, 4) of the faces at ``rows``, px, (B, T, 5, 2), on the CPU."""
+    device, none = store.pixels.device, torch.zeros(len(rows))
+    still, shift = torch.zeros(len(rows), dtype=torch.bool), torch.zeros(len(rows), 2)
+    frames = view_frames(boxes, none, still, none + 1, shift)
+    canvas = canvas_window(boxes, image_size[rows], still, shift)
+    found = cascade(FaceCrops(store, rows.to(device), frames.to(device)), canvas.to(device)).cpu()
+    sides = boxes[:, 1::2] - boxes[:, 0::2]
+    points: Tensor = found * sides[:, None, None] + boxes[:, None, None, 0::2]
+    return points
+
+
+def moved(boxes: Tensor, shift: float, scale: float, seed: int) -> Tensor:
+    """Return boxes (N, 4) scaled about their middle and moved in a direction drawn for each.
+
+    Args:
+        boxes: Left, right, top, bottom, px.
+        shift: Length of the move, in widths (along x) and heights (along y) of the box.
+        scale: Of the sides.
+        seed: Of the directions; the same for every shift and scale.
+    """
+    draw = torch.Generator().manual_seed(seed)
+    angle = 2 * torch.pi * torch.rand(len(boxes), generator=draw)
+    way = torch.stack([angle.cos(), angle.sin()], dim=1)
+    low, high = boxes[:, 0::2], boxes[:, 1::2]
+    middle = (low + high) / 2 + shift * way * (high - low)
+    half = scale * (high - low) / 2
+    return torch.stack([middle - half, middle + half], dim=2).flatten(1)
+
+
+@dataclass(frozen=True)
+class Matched:
+    """The detector's box of each face of a list that it found.
+
+    Attributes:
+        rows: Of the faces found, (M,).
+        boxes: The detector's own boxes of these, px, (M, 4).
+        images: Images looked at.
+        others: Boxes that belong to no face of the list.
+    """
+
+    rows: npt.NDArray[np.int64]
+    boxes: Boxes
+    images: int
+    others: int
+
+
+def match(given: Boxes, found: Sequence[Boxes]) -> Matched:
+    """Find the detected box of each face: the one that overlaps the given box most.
+
+    Args:
+        given: Box of the face of each image, (N, 4).
+        found: The detector's boxes in each image, (F, 4) each.
+    """
+    rows, boxes = [], []
+    for row, (box, own) in enumerate(zip(given, found, strict=True)):
+        shares = overlap(box[None], own)[0]
+        if len(own) and shares.max() > SAME_FACE:
+            rows.append(row)
+            boxes.append(own[shares.argmax()])
+    others = sum(map(len, found)) - len(rows)
+    places = np.stack(boxes) if boxes else np.zeros((0, 4))
+    return Matched(np.array(rows, np.int64), places, len(given), others)
+
+
+def fit_mapping(given: Boxes, detected: Boxes) -> tuple[BoxMapping, BoxMapping]:
+    """Fit what turns detected boxes into the given ones: the median of each number.
+
+    Args:
+        given: Boxes of the training, (M, 4).
+        detected: The detector's own boxes of the same faces, (M, 4).
+
+    Returns:
+        The medians, and the robust standard deviation (1.4826 MAD) of each.
+    """
+    side = detected[:, 1::2] - detected[:, 0::2]
+    move = (given[:, 0::2] + given[:, 1::2] - detected[:, 0::2] - detected[:, 1::2]) / 2 / side
+    scale = (given[:, 1::2] - given[:, 0::2]).mean(axis=1) / side.mean(axis=1)
+    numbers = np.concatenate([move, scale[:, None]], axis=1)
+    medians = np.median(numbers, axis=0)
+    spread = 1.4826 * np.median(np.abs(numbers - medians), axis=0)
+    return BoxMapping(*medians.tolist()), BoxMapping(*spread.tolist())
+
+
+Curves = Mapping[float, Sequence[float]]
+
+
+def box_error_plot(
+    path: Path, by_shift: Curves, by_scale: Curves, names: Sequence[str], title: str
+) -> Path:
+    """Draw errors against the move of the box and against its scale.
+
+    Args:
+        path: PNG file to write; its folder is made.
+        by_shift: Errors, % of the given box's width, one for each name, by move in box sides.
+        by_scale: The same by scale of the sides.
+        names: Of the errors, such as the stages after which they were measured.
+        title: One line; say what faces these are.
+
+    Returns:
+        ``path``.
+    """
+    figure = canvas(1000, 440)
+    figure.suptitle(title)
+    axes = figure.subplots(1, 2, sharey=True)
+    for axis, curves, label in (
+        (axes[0], by_shift, "move of the box (box sides)"),
+        (axes[1], by_scale, "side of the box (given sides)"),
+    ):
+        errors = np.array(list(curves.values()))
+        for values, name, *style in zip(errors.T, names, COLOURS, DASHES, MARKERS, strict=False):
+            look = dict(zip(("color", "linestyle", "marker"), style, strict=True))
+            axis.plot(list(curves), values, label=name, linewidth=2, **look)
+        axis.set_xlabel(label)
+        axis.grid(color="0.85")
+    axes[0].set_ylim(bottom=0)
+    axes[0].set_ylabel("mean error (% of the given box's width)")
+    axes[0].legend(loc="upper left")
+    return save_png(figure, path)
+
 
 FAILED_PCT = 10.0
 BOXES = {

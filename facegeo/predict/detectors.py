@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from facegeo.errors import UserError
-from facegeo.predict.box import BoxMapping, box_of_points
+from facegeo.predict.boxes import BoxMapping, box_of_points
 from facegeo.predict.face import Boxes, Image
 from facegeo.predict.keys import check_number
 

@@ -23,7 +23,7 @@ class Face:
     Attributes:
         box: Left, right, top, bottom: where the points were looked for.
         stages: Points (x, y) after each stage of the cascade, (T, 5, 2), in the order of
-            ``facegeo.geometry.points.POINT_NAMES``.
+            ``facegeo.geometry.windows.POINT_NAMES``.
         square: Left column, top row and side of the square that the normals cover; None without
             normals.
         normals: Unit vectors, x right, y up, z to the camera, (S, S, 3): the square scaled to

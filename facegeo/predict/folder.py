@@ -5,8 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from facegeo.errors import UserError
-from facegeo.folder_lock import LOCK, TakenError, locked
-from facegeo.whole_file import write_whole
+from facegeo.files.writing import LOCK, TakenError, locked, write_whole
 
 RECORD = ".facegeo-predict"
 """All files of ours, one a line, told before it is written: its name and, behind ``PART``, that of

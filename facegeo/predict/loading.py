@@ -1,20 +1,54 @@
-"""A predictor from the names of trained models."""
+"""A predictor from the names of trained or exported models."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from facegeo.checkpoint import load_model
-from facegeo.data.coding import trained_coding
 from facegeo.errors import UserError
-from facegeo.models.casfne.fast import fast_generator
-from facegeo.models.casfne.generator import CasFNE
-from facegeo.models.ccnn import Cascade
+from facegeo.export.onnx_model import OnnxCascade, OnnxNormals
+from facegeo.landmarks.nets import Cascade
+from facegeo.normals.fast import fast_generator
+from facegeo.normals.generator import CasFNE
+from facegeo.normals.maps import trained_coding
 from facegeo.predict.detectors import Detect, Haar
+from facegeo.predict.face import Boxes, Floats, Image
 from facegeo.predict.normals import FaceNormals
 from facegeo.predict.points import CascadePoints
 from facegeo.predict.predictor import FindPoints, Predictor
+from facegeo.training.model_file import load_model
+
+
+class ExportedPoints:
+    """Finds points as ``CascadePoints`` does, one image after the other.
+
+    Args:
+        cascade: The exported file.
+    """
+
+    def __init__(self, cascade: OnnxCascade) -> None:
+        self.cascade = cascade
+
+    def __call__(self, images: Sequence[Image], boxes: Sequence[Boxes]) -> list[Floats]:
+        """Find the points of all faces; arguments and result as of ``CascadePoints``."""
+        return [self.cascade(image, own) for image, own in zip(images, boxes, strict=True)]
+
+
+class ExportedNormals:
+    """Finds normals as a generator does.
+
+    Args:
+        generator: The exported file.
+    """
+
+    def __init__(self, generator: OnnxNormals) -> None:
+        self.generator = generator
+
+    def __call__(self, faces: Tensor) -> list[Tensor]:
+        """Return the normals of t = 0, 1, ... for faces (B, 3, S, S) in [0, 1]."""
+        return [torch.from_numpy(stage) for stage in self.generator(faces.cpu().numpy())]
+
 
 RELEASED_NORMALS = "casfne-faces"
 AUTHORS_SIZE = 256
@@ -62,7 +96,6 @@ def load_points(name: str | Path, device: str) -> FindPoints:
     """
     if _is_exported(name):
         from facegeo.export.onnx_model import OnnxCascade
-        from facegeo.predict.exported import ExportedPoints
 
         return ExportedPoints(OnnxCascade(name))
     model, _ = load_model(name)
@@ -82,7 +115,6 @@ def load_normals(name: str | Path, device: str) -> FaceNormals:
     """
     if _is_exported(name):
         from facegeo.export.onnx_model import OnnxNormals
-        from facegeo.predict.exported import ExportedNormals
 
         exported = OnnxNormals(name, threads=0)
         fixed = exported.metadata.get("size", "")

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
-from facegeo.checkpoint import find_model
-from facegeo.data.cache_folder import build_once
-from facegeo.data.cropped_yale import find_people
-from facegeo.data.face_outline import Points
-from facegeo.models.torch_file import sha256
-from facegeo.predict.box import box_of_points
+from facegeo.files.places import Points
+from facegeo.files.torch_file import sha256
+from facegeo.files.writing import build_once
+from facegeo.normals.people import find_people
+from facegeo.normals.prepare_people import PeoplePreparation, prepare_people
+from facegeo.predict.boxes import box_of_points
 from facegeo.predict.face import Floats, Image
 from facegeo.predict.loading import load_points
-from facegeo.predict.outline import outline_of
+from facegeo.predict.normals import outline_of
 from facegeo.predict.predictor import FindPoints
-from facegeo.procedures.prepare_people import PeoplePreparation, prepare_people
+from facegeo.training.model_file import find_model
 
 FIRST_BOX = (0.05, 0.95, 0.08, 0.87)
 """Left, right, top and bottom of the first box in a picture that shows a face alone, shares of its

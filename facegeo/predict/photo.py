@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import torch
 
-from facegeo.data.image_file import ImageError, decode
 from facegeo.errors import UserError
+from facegeo.files.images import ImageError, decode
 from facegeo.predict.face import Image
 
 JPEG_PX = 65500

@@ -7,16 +7,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facegeo.data.face_views import canvas_window
-from facegeo.data.pixels import PixelStore
-from facegeo.data.pyramid import pyramid, source_region
 from facegeo.geometry.crops import FaceCrops
-from facegeo.geometry.views import view_frames
-from facegeo.models.ccnn import Cascade
+from facegeo.geometry.windows import view_frames
+from facegeo.landmarks.nets import Cascade
+from facegeo.landmarks.pixels import PixelStore, pyramid, source_region
+from facegeo.landmarks.views import canvas_window
 from facegeo.predict.face import Boxes, Floats, Image
 
 MARGIN, LEVELS = 0.4, 4
-"""Of the pixels kept round a face in training (``facegeo.data.pixels``)."""
+"""Of the pixels kept round a face in training (``facegeo.landmarks.pixels``)."""
 FINEST_PX = 10
 """A level more is kept for each time that a box is twice as wide as 2^LEVELS times this: a photo's
 face may be larger than any that was trained on, and must still be averaged before it is sampled."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast, overload
 import numpy as np
 import numpy.typing as npt
 
-from facegeo.predict.box import box_of_points, check_boxes, is_inside
+from facegeo.predict.boxes import box_of_points, check_boxes, is_inside
 from facegeo.predict.detectors import Detect
 from facegeo.predict.face import Boxes, Face, Floats, Image
 from facegeo.predict.keys import check_number

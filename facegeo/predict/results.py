@@ -12,19 +12,13 @@ import numpy as np
 from facegeo import __version__
 from facegeo.errors import UserError
 from facegeo.geometry.light import LIGHTS
-from facegeo.geometry.points import POINT_NAMES
+from facegeo.geometry.windows import POINT_NAMES
 from facegeo.predict.drawing import draw_normals, draw_points, draw_shading, enlarged
 from facegeo.predict.face import FORMAT, Face, Image
 from facegeo.predict.folder import OutputFolder
 from facegeo.predict.photo import write_jpeg
 from facegeo.predict.sources import shown
-from facegeo.predict.surfaces import (
-    ROTATING,
-    check_surfaces,
-    draw_relit,
-    keep_films,
-    keep_meshes,
-)
+from facegeo.predict.surfaces import ROTATING, check_surfaces, draw_relit, keep_films, keep_meshes
 from facegeo.predict.tracks import Seen
 
 LIST = "points.csv"
@@ -39,9 +33,9 @@ class Looks:
 
     Attributes:
         light: Light of the shading, a key of ``facegeo.geometry.light.LIGHTS``.
-        relight: Another light: a key of ``facegeo.lighting.lights.PRESETS``, or ``ROTATING``.
+        relight: Another light: a key of ``facegeo.surfaces.lights.PRESETS``, or ``ROTATING``.
         film: With ``ROTATING``: a kind of film, of ``facegeo.predict.surfaces.FILMS``.
-        mesh: A kind of mesh, of ``facegeo.mesh.files.KINDS``.
+        mesh: A kind of mesh, of ``facegeo.surfaces.mesh.KINDS``.
     """
 
     light: str = "left"

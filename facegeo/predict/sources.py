@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from facegeo.data.photo_folder import ENDINGS as PHOTOS
 from facegeo.errors import UserError
+from facegeo.normals.photos import ENDINGS as PHOTOS
 from facegeo.predict.folder import is_output
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".3gp", ".mts")

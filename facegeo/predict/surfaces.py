@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from facegeo.errors import UserError
-from facegeo.mesh.files import KINDS, save_mesh
 from facegeo.predict.drawing import lay_over
 from facegeo.predict.face import Face, Image
 from facegeo.predict.folder import OutputFolder
 from facegeo.predict.normals import cut_out
+from facegeo.surfaces.mesh import KINDS, save_mesh
 
 ROTATING = "rotating"
 """Value of ``relight`` that asks for a film of each face under a light that goes round it."""
@@ -32,7 +32,7 @@ def check_surfaces(relight: str | None, film: str, mesh: str | None, *, normals:
     if (relight or mesh) and not normals:
         raise UserError("relight and mesh need normals; add normals=MODEL")
     if relight and relight != ROTATING:
-        from facegeo.lighting.lights import PRESETS
+        from facegeo.surfaces.lights import PRESETS
 
         if relight not in PRESETS:
             wanted = ", ".join([*PRESETS, ROTATING])
@@ -49,10 +49,10 @@ def draw_relit(photo: Image, faces: Sequence[Face], light: str) -> Image:
     Args:
         photo: RGB; it is not changed.
         faces: On it, with normals.
-        light: Name of a light, a key of ``facegeo.lighting.lights.PRESETS``.
+        light: Name of a light, a key of ``facegeo.surfaces.lights.PRESETS``.
     """
-    from facegeo.lighting.lights import find_light
-    from facegeo.lighting.relit import relight
+    from facegeo.surfaces.lights import find_light
+    from facegeo.surfaces.relight import relight
 
     image = photo.copy()
     for face in faces:
@@ -70,7 +70,7 @@ def keep_films(
     Returns:
         Which faces have no film, and why.
     """
-    from facegeo.lighting.film import save_rotating_light
+    from facegeo.surfaces.relight import save_rotating_light
 
     missing = []
     for number, face in enumerate(faces):
@@ -97,12 +97,12 @@ def keep_meshes(
         name: Of the photo.
         photo: Gives the texture, as fine as it is.
         faces: On it, with normals, whose integral is the depth.
-        kind: One of ``facegeo.mesh.files.KINDS``.
+        kind: One of ``facegeo.surfaces.mesh.KINDS``.
 
     Returns:
         Which faces have no mesh, and why.
     """
-    from facegeo.mesh.integrate import integrate
+    from facegeo.surfaces.integrate import integrate
 
     missing = []
     for number, face in enumerate(faces):

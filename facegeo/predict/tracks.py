@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from facegeo.predict.box import overlap
+from facegeo.predict.boxes import overlap
 from facegeo.predict.face import Boxes, Face
 from facegeo.predict.one_euro import OneEuro, Smoother
 

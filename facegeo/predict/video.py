@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from facegeo.errors import UserError
-from facegeo.opencv_name import opencv_name
+from facegeo.files.images import opencv_name
 from facegeo.predict.drawing import draw_normals, draw_points
 from facegeo.predict.face import Boxes, Face, Image
 from facegeo.predict.folder import OutputFolder

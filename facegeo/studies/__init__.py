@@ -1,1 +1,1 @@
-"""Runs of a study compared: tables, plots and one page, with what the paper prints."""
+"""Plan of a sweep, comparison of runs, report page, W&B workspace."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from html import escape
 
+from facegeo.papers import printed
 from facegeo.studies.comparison import Comparison
-from facegeo.studies.cost import run_costs
-from facegeo.studies.paper import printed
 from facegeo.studies.plot import MOST, Plot, Trace, first_of, series
+from facegeo.studies.runs import run_costs
 from facegeo.studies.seed_statistics import spread
 from facegeo.studies.study_tables import label
 

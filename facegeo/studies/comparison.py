@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from facegeo.errors import UserError
-from facegeo.studies.about import sound
+from facegeo.papers import Printed, paper_title, paper_values, printed
+from facegeo.runs.about import sound
 from facegeo.studies.hindrances import hindrances
-from facegeo.studies.paper import Printed, paper_title, paper_values, printed
 from facegeo.studies.runs import Study, StudyRun
 from facegeo.studies.seed_statistics import Difference, Spread, difference, spread
 from facegeo.studies.variants import Variant, find_variants

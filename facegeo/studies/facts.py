@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from facegeo.runs.plan import Job
 from facegeo.studies.comparison import Comparison
 from facegeo.studies.runs import Study, StudyRun, identities
 from facegeo.studies.variants import Variant
-from facegeo.study_plan import Job
 
 Facts = dict[str, str]
 Words = tuple[str, ...]

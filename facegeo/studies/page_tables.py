@@ -7,19 +7,11 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
+from facegeo.files.tables import Table
 from facegeo.studies.comparison import Comparison, Row
 from facegeo.studies.facts import Unfinished, commands
 from facegeo.studies.runs import StudyRun
-from facegeo.studies.study_tables import (
-    WEB,
-    decimals,
-    label,
-    relative,
-    seeds,
-    show_p,
-    show_paper,
-)
-from facegeo.tables import Table
+from facegeo.studies.study_tables import WEB, decimals, label, relative, seeds, show_p, show_paper
 
 
 def rows_html(comparison: Comparison, folder: Path) -> str:

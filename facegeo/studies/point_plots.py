@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from facegeo.files.tables import STAGE_COLUMNS
 from facegeo.studies.comparison import Comparison, Row
 from facegeo.studies.curves import ced_curve
 from facegeo.studies.plot import COLOURS, MOST, Plot, Trace, first_of, series
-from facegeo.tables import STAGE_COLUMNS
 
 POINTS = {
     column.split()[0]: end

@@ -12,15 +12,15 @@ from urllib.parse import quote
 from rich.console import Console
 from rich.text import Text
 
-from facegeo.paths import PLAN
-from facegeo.studies.about import sound
+from facegeo.files.shipped import PLAN
+from facegeo.files.writing import write_whole
+from facegeo.runs.about import sound
 from facegeo.studies.apart import apart
 from facegeo.studies.comparison import Comparison, compare
 from facegeo.studies.facts import Unfinished, commands, facts, unfinished
 from facegeo.studies.page import page
 from facegeo.studies.runs import Study, read_folder
 from facegeo.studies.study_tables import cells_csv, detail_table, latex, main_table, relative
-from facegeo.whole_file import write_whole
 
 REPORT = "report"
 

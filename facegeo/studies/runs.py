@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from facegeo.errors import UserError
-from facegeo.paths import PLAN
-from facegeo.settings import effective, settings_key, with_effect
-from facegeo.study_plan import AND, Job, Part, read_parts
+from facegeo.files.shipped import PLAN
+from facegeo.runs.plan import AND, Job, Part, read_parts
+from facegeo.runs.reuse import effective, settings_key, with_effect
 
 Status = Literal["done", "running", "stopped", "failed"]
 
@@ -248,3 +248,23 @@ def _hint(children: Sequence[Path]) -> str:
     """Studies right below a folder that is none."""
     below = [c for c in children if c.is_dir() and any(map(_is_run, c.iterdir()))]
     return f", such as {below[0]}" if below else ""
+
+
+def run_costs(run: StudyRun) -> dict[str, dict[str, int]]:
+    """Parameters and multiplications by entry: as the run recorded, else from its model's file.
+
+    Returns:
+        ``{"t2": {"parameters": ..., "macs": ...}}``; empty if there is neither.
+    """
+    recorded = run.record.get("cost")
+    if recorded:
+        return dict(recorded)
+    if run.folder is None:
+        return {}
+    from facegeo.runs.cost import model_costs
+    from facegeo.training.model_file import MODEL, load_model
+
+    try:
+        return model_costs(load_model(run.folder / MODEL)[0])
+    except UserError:  # there is no model, or no whole one
+        return {}

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from facegeo.errors import UserError
-from facegeo.paths import PLAN
+from facegeo.files.shipped import PLAN
 from facegeo.studies.runs import Study, make_study, planned, read_folder, read_run
 
 
@@ -56,7 +56,7 @@ def loose_study(folders: Sequence[Path]) -> Study:
 
 
 def _from_wandb(place: str, names: Sequence[str]) -> list[Study]:
-    from facegeo.studies.wandb_runs import read_api, read_offline
+    from facegeo.studies.wandb_logs import read_api, read_offline
 
     folder = Path(place)
     if folder.is_dir():

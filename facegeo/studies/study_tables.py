@@ -10,9 +10,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from facegeo.files.tables import NORMAL_COLUMNS, NORMAL_NOTE, STAGE_COLUMNS, STAGE_NOTE, Cell, Table
 from facegeo.studies.comparison import Comparison, Row
 from facegeo.studies.seed_statistics import Difference
-from facegeo.tables import NORMAL_COLUMNS, NORMAL_NOTE, STAGE_COLUMNS, STAGE_NOTE, Cell, Table
 
 MEASURES = {  # unit, definition
     "error_pct": (

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from facegeo.settings import but_for_the_seed, effective, variant_key
+from facegeo.runs.plan import Job
+from facegeo.runs.reuse import but_for_the_seed, effective, variant_key
 from facegeo.studies.runs import Study, StudyRun
-from facegeo.study_plan import Job
 
 ABSENT = object()
 LONG_NUMBER = re.compile(r"-?\d+\.\d{10,}")

@@ -10,10 +10,10 @@ import torch
 from facegeo.bench import cascade, peers
 from facegeo.bench.pictures import BOX_PX, decode, jpeg, picture
 from facegeo.bench.timing import Timing
-from facegeo.checkpoint import load_model
-from facegeo.models.ccnn import Cascade
-from facegeo.models.stored_cascade import StoredCascade
+from facegeo.landmarks.graph import StoredCascade
+from facegeo.landmarks.nets import Cascade
 from facegeo.predict.points import CascadePoints
+from facegeo.training.model_file import load_model
 
 ONCE = Timing(seconds=0, least=1, warm_up=0)
 

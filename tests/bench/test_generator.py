@@ -5,7 +5,7 @@ import torch
 
 from facegeo.bench import generator
 from facegeo.bench.timing import Timing
-from facegeo.models.casfne.generator import CasFNE
+from facegeo.normals.generator import CasFNE
 
 ONCE = Timing(seconds=0, least=1, warm_up=0)
 FORMS = ["published, eager", "fast form"]

@@ -7,7 +7,6 @@ import pytest
 import torch
 from lightning import LightningDataModule, Trainer
 
-from facegeo.allocator import keep_freed_memory
 from facegeo.bench import feeding, training
 from facegeo.bench.feeding import StepClock
 from facegeo.bench.memory import peak_mb, reset_peak
@@ -15,7 +14,8 @@ from facegeo.bench.per_sample import OneByOneFaces, OneByOneNormals, loader
 from facegeo.bench.pictures import BOX_PX
 from facegeo.bench.training import Lengths, training_rows
 from facegeo.bench.training_data import PLACES, write_faces, write_sessions
-from facegeo.models.ccnn import BoxStage, Cascade, PointStage
+from facegeo.landmarks.nets import BoxStage, Cascade, PointStage
+from facegeo.training.memory import keep_freed_memory
 
 NET = {"input_size": 15, "channels": [2], "kernels": [4], "hidden": 4}
 LENGTHS = Lengths(faces=4, batch=3, steps=2, gan_size=32, gan_batch=2, gan_steps=1)

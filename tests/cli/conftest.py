@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from facegeo.cli.app import launch
-from facegeo.paths import conf_dir
+from facegeo.files.shipped import conf_dir
 
 TOY = """\
 # Train a toy.

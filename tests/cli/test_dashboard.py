@@ -119,7 +119,7 @@ def test_push_saves_and_says_where(
         pushed.append((len(studies), project, entity))
         return ["https://wandb.example/view"]
 
-    monkeypatch.setattr("facegeo.tracking.dashboard.push", push)
+    monkeypatch.setattr("facegeo.studies.dashboard.push", push)
     run(monkeypatch, "study=ccnn/shake", word)
     assert pushed == [(1, "facegeo", None)]
     assert capsys.readouterr().out == "https://wandb.example/view\n"

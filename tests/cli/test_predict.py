@@ -6,7 +6,7 @@ from shutil import copytree
 import pytest
 
 from facegeo.cli import predict
-from facegeo.paths import conf_dir
+from facegeo.files.shipped import conf_dir
 
 FACES = Path("tests/fixtures/landmarks").resolve()
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from facegeo import study_callback
 from facegeo.cli import train
 from facegeo.cli.app import INTERRUPTED, STOPPED
 from facegeo.cli.mistakes import explain
+from facegeo.studies import callback as study_callback
 
 
 @pytest.fixture

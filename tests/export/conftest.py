@@ -9,25 +9,25 @@ import pytest
 import torch
 from hydra.utils import instantiate
 
-from facegeo.checkpoint import save_model
 from facegeo.cli.export import main
-from facegeo.models.ccnn import Cascade
+from facegeo.landmarks.nets import Cascade
+from facegeo.training.model_file import save_model
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "landmarks"
 NAMES = ["LE", "RE", "N", "LM", "RM"]
 NET = {"input_size": 15, "channels": [4, 4], "kernels": [4, 3], "hidden": 8}
 CONFIG: dict[str, Any] = {
-    "_target_": "facegeo.models.ccnn.Cascade",
+    "_target_": "facegeo.landmarks.nets.Cascade",
     "stages": {
         "stage1": {
-            "_target_": "facegeo.models.ccnn.BoxStage",
+            "_target_": "facegeo.landmarks.nets.BoxStage",
             "nets": {
                 "F1": {"region": [-0.05, 1.05, -0.05, 1.05], "points": NAMES},
                 "EN1": {"region": [-0.05, 1.05, -0.04, 0.84], "points": NAMES[:3]},
             },
             "net": NET,
         },
-        "stage2": {"_target_": "facegeo.models.ccnn.PointStage", "sizes": [0.2], "net": NET},
+        "stage2": {"_target_": "facegeo.landmarks.nets.PointStage", "sizes": [0.2], "net": NET},
     },
 }
 NOTES = {"seed": 3, "results": {"test/stage2/error_pct": 1.5}}

@@ -12,19 +12,19 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from torch import Tensor
 
-from facegeo.checkpoint import load_model, save_model
 from facegeo.cli.export import main
-from facegeo.data.lfpw import LFPWDataModule
 from facegeo.errors import UserError
 from facegeo.export import job, parity
 from facegeo.export.job import Order, export_model
-from facegeo.export.program_file import ProgramCascade, ProgramNormals
-from facegeo.export.scenes import listed_scenes
-from facegeo.models.carn import CARN
-from facegeo.models.ccnn import Cascade
-from facegeo.paths import conf_dir
+from facegeo.export.parity import listed_scenes
+from facegeo.export.programs import ProgramCascade, ProgramNormals
+from facegeo.files.shipped import conf_dir
+from facegeo.landmarks.data import LFPWDataModule
+from facegeo.landmarks.nets import Cascade
+from facegeo.normals.baselines import CARN
+from facegeo.training.model_file import load_model, save_model
 
-CARN_CONFIG = {"_target_": "facegeo.models.carn.CARN", "width": 4}
+CARN_CONFIG = {"_target_": "facegeo.normals.baselines.CARN", "width": 4}
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from facegeo.export.metadata import normals_metadata
 from facegeo.export.onnx_model import OnnxNormals
 from facegeo.export.parity import normals_difference
 from facegeo.export.programs import normals_program
-from facegeo.models.carn import CARN
-from facegeo.models.casfne.generator import CasFNE
+from facegeo.normals.baselines import CARN
+from facegeo.normals.generator import CasFNE
 
 
 def written(

@@ -10,9 +10,9 @@ import torch
 
 from facegeo.errors import UserError
 from facegeo.export.onnx_model import OnnxCascade, OnnxNormals
-from facegeo.export.scenes import noise_scenes
-from facegeo.models.cascade_graph import CascadeGraph
-from facegeo.models.ccnn import Cascade
+from facegeo.export.parity import noise_scenes
+from facegeo.landmarks.graph import CascadeGraph
+from facegeo.landmarks.nets import Cascade
 
 NEAR_PX = 1e-3
 

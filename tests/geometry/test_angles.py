@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from facegeo.geometry.angles import angle_map
+from facegeo.geometry.normals import angle_map
 
 
 def pixel(*vector: float) -> torch.Tensor:

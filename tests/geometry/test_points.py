@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from facegeo.geometry.points import FLIP_ORDER, POINT_NAMES, point_errors
+from facegeo.geometry.windows import FLIP_ORDER, POINT_NAMES, point_errors
 
 TARGET = torch.tensor([[[10.0, 20.0], [50.0, 20.0], [30.0, 40.0], [15.0, 60.0], [45.0, 60.0]]])
 

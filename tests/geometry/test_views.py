@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from facegeo.geometry.views import flip_names, from_frame, to_frame, view_frames
+from facegeo.geometry.windows import flip_names, from_frame, to_frame, view_frames
 
 BOX = (100.0, 140.0, 50.0, 70.0)  # 40 x 20 px about (120, 60)
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import cv2
 import pytest
 
-from facegeo.checkpoint import MODEL, save_model
-from facegeo.models.carn import CARN
-from facegeo.predict.box_file import BoxFile
+from facegeo.normals.baselines import CARN
+from facegeo.predict.boxes import BoxFile
 from facegeo.predict.face import Image
 from facegeo.predict.loading import load_points
 from facegeo.predict.photo import read_photo
 from facegeo.predict.predictor import FindPoints, Predictor
+from facegeo.training.model_file import MODEL, save_model
 
 FACES = Path("tests/fixtures/landmarks").resolve()
 
@@ -66,7 +66,7 @@ def small_normals() -> Callable[..., Path]:
     """Make a run's folder with an untrained generator of normals for faces of 32 px."""
 
     def make(folder: Path, **notes: str) -> Path:
-        config = {"_target_": "facegeo.models.carn.CARN", "width": 4}
+        config = {"_target_": "facegeo.normals.baselines.CARN", "width": 4}
         model = CARN(width=4)
         save_model(folder / MODEL, model, config, {"size": 32} | notes)
         return folder

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from facegeo.errors import UserError
-from facegeo.predict.box import (
+from facegeo.predict.boxes import (
     MEAN_SHAPE,
     BoxMapping,
     box_of_points,

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from facegeo.checkpoint import load_model
-from facegeo.data.augment import Augment
-from facegeo.data.lfpw import LFPWDataModule
-from facegeo.models.ccnn import Cascade
-from facegeo.predict.box import BoxMapping
-from facegeo.predict.box_errors import errors_in, fit_mapping, match, moved
+from facegeo.landmarks.data import LFPWDataModule
+from facegeo.landmarks.evaluate import find_points, measure
+from facegeo.landmarks.nets import Cascade
+from facegeo.landmarks.views import Augment
+from facegeo.predict.box_report import errors_in, fit_mapping, match, moved
+from facegeo.predict.boxes import BoxMapping
 from facegeo.predict.photo import read_photo
 from facegeo.predict.points import CascadePoints
-from facegeo.procedures.found_points import find_points, measure
+from facegeo.training.model_file import load_model
 
 GIVEN = np.array([[10.0, 50, 20, 60], [0, 30, 0, 30], [5, 25, 5, 25]])
 

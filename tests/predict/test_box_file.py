@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facegeo.data.faults import FaultsError
 from facegeo.errors import UserError
-from facegeo.predict.box_file import BoxFile
+from facegeo.files.faults import FaultsError
+from facegeo.predict.boxes import BoxFile
 from facegeo.predict.face import Face
 from facegeo.predict.results import faces_json, frame_json, list_csv, rows_of, video_json
 from facegeo.predict.tracks import Seen

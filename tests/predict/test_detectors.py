@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from facegeo.data.landmark_list import read_list
 from facegeo.errors import UserError
-from facegeo.predict.box import BoxMapping, overlap
+from facegeo.landmarks.lists import read_list
+from facegeo.predict.boxes import BoxMapping, overlap
 from facegeo.predict.detectors import HAAR_TO_TRAINING, Haar, WholeImage, YuNet
 from facegeo.predict.face import Image
 from facegeo.predict.photo import read_photo

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from facegeo.checkpoint import load_model
 from facegeo.errors import UserError
-from facegeo.models.ccnn import Cascade
+from facegeo.landmarks.nets import Cascade
 from facegeo.predict.face import Image
 from facegeo.predict.loading import load, load_normals, load_points
 from facegeo.predict.predictor import FindPoints
+from facegeo.training.model_file import load_model
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")

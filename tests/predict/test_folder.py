@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from facegeo.errors import UserError
-from facegeo.folder_lock import LOCK
+from facegeo.files.writing import LOCK
 from facegeo.predict.folder import RECORD, open_output
 
 

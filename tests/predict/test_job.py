@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from facegeo.errors import UserError
-from facegeo.predict.box_file import BoxFile
+from facegeo.predict.boxes import BoxFile
 from facegeo.predict.detectors import WholeImage
 from facegeo.predict.face import Boxes, Floats, Image
 from facegeo.predict.folder import PART, RECORD

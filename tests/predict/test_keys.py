@@ -9,7 +9,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from facegeo.errors import UserError
-from facegeo.paths import conf_dir
+from facegeo.files.shipped import conf_dir
 from facegeo.predict.detectors import Haar, WholeImage, YuNet
 from facegeo.predict.job import Settings
 from facegeo.predict.keys import check_number

@@ -3,17 +3,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from facegeo.checkpoint import MODEL, save_model
-from facegeo.models.casfne.fast import FastCasFNE
-from facegeo.models.casfne.generator import CasFNE
+from facegeo.normals.fast import FastCasFNE
+from facegeo.normals.generator import CasFNE
 from facegeo.predict import loading
 from facegeo.predict.loading import load_normals
+from facegeo.training.model_file import MODEL, save_model
 
 
 def test_a_generator_runs_in_its_fast_form_with_equal_outputs(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = CasFNE(t=1).eval()
-    config = {"_target_": "facegeo.models.casfne.generator.CasFNE", "t": 1}
+    config = {"_target_": "facegeo.normals.generator.CasFNE", "t": 1}
     save_model(tmp_path / MODEL, model, config, {"size": 64})
     loaded = load_normals(tmp_path, "cpu").generate
     assert isinstance(loaded, FastCasFNE)

@@ -5,8 +5,7 @@ import numpy as np
 import torch
 
 from facegeo.predict.face import Face, Image
-from facegeo.predict.normals import FaceNormals, face_mask
-from facegeo.predict.outline import outline_of
+from facegeo.predict.normals import FaceNormals, face_mask, outline_of
 
 
 def test_points_that_are_all_alike_have_normals_too(face: Image) -> None:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from facegeo.predict.box_file import BoxFile
+from facegeo.predict.boxes import BoxFile
 from facegeo.predict.detectors import Haar, WholeImage
 from facegeo.predict.face import Image
 from facegeo.predict.job import Settings, predict_files

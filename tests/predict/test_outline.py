@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from facegeo.predict.outline import EYES_AND_MOUTH, NOSE, OUTLINE, outline_of
+from facegeo.predict.normals import EYES_AND_MOUTH, NOSE, OUTLINE, outline_of
 
 FRONT = np.insert(EYES_AND_MOUTH, 2, NOSE, axis=0)
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from facegeo.checkpoint import load_model
-from facegeo.data.augment import Augment
-from facegeo.data.lfpw import LFPWDataModule
-from facegeo.models.ccnn import Cascade
+from facegeo.landmarks.data import LFPWDataModule
+from facegeo.landmarks.evaluate import find_points
+from facegeo.landmarks.nets import Cascade
+from facegeo.landmarks.views import Augment
 from facegeo.predict.photo import read_photo
 from facegeo.predict.points import CascadePoints
-from facegeo.procedures.found_points import find_points
+from facegeo.training.model_file import load_model
 
 FIXTURE = Path("tests/fixtures/landmarks")
 

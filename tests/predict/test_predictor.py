@@ -15,12 +15,11 @@ from torch import Tensor
 import facegeo
 from facegeo.errors import UserError
 from facegeo.geometry.light import to_linear
-from facegeo.predict.box import box_of_points
+from facegeo.predict.boxes import box_of_points
 from facegeo.predict.detectors import WholeImage
 from facegeo.predict.face import Face, Image
 from facegeo.predict.loading import load_normals, load_points
-from facegeo.predict.normals import FaceNormals
-from facegeo.predict.outline import outline_of
+from facegeo.predict.normals import FaceNormals, outline_of
 from facegeo.predict.predictor import FindPoints, Predictor
 
 FACES = Path("tests/fixtures/landmarks")

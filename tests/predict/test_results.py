@@ -7,16 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from facegeo.geometry.points import POINT_NAMES
-from facegeo.predict.box_file import BoxFile
+from facegeo.geometry.windows import POINT_NAMES
+from facegeo.predict.boxes import BoxFile
 from facegeo.predict.face import Face
-from facegeo.predict.results import (
-    faces_json,
-    frame_json,
-    list_csv,
-    rows_of,
-    video_json,
-)
+from facegeo.predict.results import faces_json, frame_json, list_csv, rows_of, video_json
 from facegeo.predict.tracks import Seen
 
 RANDOM = np.random.default_rng(0)

@@ -4,10 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from facegeo.predict.drawing import STAGES
+from facegeo.predict.drawing import STAGES, TILE_PX, Sheet
 from facegeo.predict.face import Face
 from facegeo.predict.photo import JPEG_PX, write_jpeg
-from facegeo.predict.sheet import TILE_PX, Sheet
 
 POINTS = np.array([[[50.0, 60], [90, 60], [70, 80], [55, 100], [85, 100]]], np.float32)
 

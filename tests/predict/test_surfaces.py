@@ -149,7 +149,7 @@ def test_films_are_small_and_meshes_as_fine_as_the_photo(
         given.append(texture)
         return []
 
-    monkeypatch.setattr("facegeo.lighting.film.save_rotating_light", film)
+    monkeypatch.setattr("facegeo.surfaces.relight.save_rotating_light", film)
     monkeypatch.setattr("facegeo.predict.surfaces.save_mesh", mesh)
     with open_output(tmp_path / "out") as out:
         keep_films(out, "a.jpg", photo, [face], "gif")

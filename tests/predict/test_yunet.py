@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facegeo.predict.box import MEAN_SHAPE, overlap
+from facegeo.predict.boxes import MEAN_SHAPE, overlap
 from facegeo.predict.detectors import YuNet
 
 onnx = pytest.importorskip("onnx")

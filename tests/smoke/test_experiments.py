@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from facegeo.paths import conf_dir
+from facegeo.files.shipped import conf_dir
 
 ROOT = Path(__file__).parents[2]
 EXPERIMENTS = sorted(

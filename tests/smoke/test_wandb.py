@@ -11,9 +11,9 @@ import pytest
 import wandb
 from omegaconf import DictConfig
 
-from facegeo.runner import run
+from facegeo.runs.train import run
 from facegeo.studies.runs import StudyRun, read_folder
-from facegeo.studies.wandb_runs import read_offline
+from facegeo.studies.wandb_logs import read_offline
 
 LOGGED = ["logger=wandb", "wandb.mode=offline", "study=s", "procedure.progress=false"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from facegeo.tables import NORMAL_COLUMNS, STAGE_COLUMNS
+from facegeo.files.tables import NORMAL_COLUMNS, STAGE_COLUMNS
 
 KeepRun = Callable[..., Path]
 

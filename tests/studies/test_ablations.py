@@ -10,9 +10,9 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from facegeo.paths import conf_dir
-from facegeo.run_folder import config_hash, plain
-from facegeo.run_keys import generator_key, stage_keys
+from facegeo.files.shipped import conf_dir
+from facegeo.runs.folder import config_hash, plain
+from facegeo.runs.reuse import generator_key, stage_keys
 from facegeo.studies.comparison import Comparison, compare
 from facegeo.studies.runs import StudyRun, make_study
 
@@ -178,7 +178,7 @@ def test_training_that_two_studies_have_is_done_once() -> None:
     full = generator("casfne/loss_terms", "task.weights={}")
     assert generator("casfne/cascade_depth", "model.t=2") == full
     assert generator("casfne/architecture", "model=casfne") == full
-    cat = "model.fusion._target_=facegeo.models.casfne.fusion.CAT"
+    cat = "model.fusion._target_=facegeo.normals.generator.CAT"
     assert generator("casfne/fusion", cat) == full
     assert generator("casfne/loss_terms", "task.weights={tv:0.0}") != full
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from facegeo.paths import conf_dir
-from facegeo.studies.about import about_faults, sound
+from facegeo.files.shipped import conf_dir
+from facegeo.runs.about import about_faults, sound
 from facegeo.studies.comparison import compare
 from facegeo.studies.runs import read_folder
 

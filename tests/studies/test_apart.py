@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from facegeo.settings import settings_key, variant_key
+from facegeo.runs.plan import Job, Part, write_parts
+from facegeo.runs.reuse import settings_key, variant_key
 from facegeo.studies.apart import apart
 from facegeo.studies.comparison import compare
 from facegeo.studies.facts import commands, facts, unfinished
 from facegeo.studies.report import write_report
 from facegeo.studies.runs import Study, read_folder
-from facegeo.study_plan import Job, Part, write_parts
 
 KeepRun = Callable[..., Path]
 ABOUT = {"question": "why?", "rows": ["stage1"], "split": "test", "baseline": "a=1"}

@@ -8,15 +8,15 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
+from facegeo.runs.cost import model_costs
 from facegeo.studies.cascade_plots import cost_plot, depth_plot
 from facegeo.studies.comparison import Comparison, compare
-from facegeo.studies.cost import model_costs, run_costs
 from facegeo.studies.parallel_plot import parallel_plot
 from facegeo.studies.pictures import MAX_WIDTH_PX, pictures
 from facegeo.studies.plot import MOST, Plot
 from facegeo.studies.plots import study_plots
 from facegeo.studies.point_plots import ced_plot, points_plot
-from facegeo.studies.runs import read_folder, read_run
+from facegeo.studies.runs import read_folder, read_run, run_costs
 
 Keep = Callable[..., Path]
 
@@ -110,7 +110,7 @@ def test_costs_of_a_cascade_add_up_stage_by_stage() -> None:
     from hydra import compose, initialize_config_dir
     from hydra.utils import instantiate
 
-    from facegeo.paths import conf_dir
+    from facegeo.files.shipped import conf_dir
 
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         costs = model_costs(instantiate(compose("train").model))

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from facegeo.errors import UserError
+from facegeo.runs.plan import Job
 from facegeo.studies.runs import make_study, natural, read_folder, read_run
-from facegeo.study_plan import Job
 
 Keep = Callable[..., Path]
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from facegeo.errors import UserError
+from facegeo.runs.wandb import WandbRun
 from facegeo.studies.comparison import compare
 from facegeo.studies.report import report_on
 from facegeo.studies.sources import find_studies, loose_study
-from facegeo.tracking.wandb_run import WandbRun
 
 Keep = Callable[..., Path]
 

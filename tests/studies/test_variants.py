@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from facegeo.runs.plan import job_seed
 from facegeo.studies.runs import Study, make_study, read_folder, read_run
 from facegeo.studies.variants import find_variants, short_names
-from facegeo.study_plan import job_seed
 
 Keep = Callable[..., Path]
 

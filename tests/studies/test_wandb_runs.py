@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from facegeo.errors import UserError
+from facegeo.runs.wandb import WandbRun, to_config, to_summary
 from facegeo.studies.runs import StudyRun, read_folder
-from facegeo.studies.wandb_runs import read_api, read_offline
-from facegeo.tracking.wandb_run import WandbRun
-from facegeo.tracking.wandb_values import to_config, to_summary
+from facegeo.studies.wandb_logs import read_api, read_offline
 
 METRICS = {"test/stage1/error_pct": 0.1 + 0.2, "test/none": math.nan, "val/lt11.25_pct": 1e-17}
 METRICS |= {"test/fail10_pct": 0.0, "test/far": math.inf}

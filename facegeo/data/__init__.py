@@ -1,1 +1,0 @@
-"""Readers, caches and splits of the data sets."""

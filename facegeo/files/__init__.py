@@ -1,0 +1,1 @@
+"""Files: whole writes, locks, caches, images, faults, tables."""

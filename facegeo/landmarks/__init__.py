@@ -1,0 +1,1 @@
+"""CCNN, whole: nets and cascade, face lists and crops, loss, metric, training, figures."""

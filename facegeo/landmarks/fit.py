@@ -1,0 +1,198 @@
+"""Train the stages of CCNN, one after the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from safetensors.torch import load_file, save
+
+from facegeo.errors import UserError
+from facegeo.files.writing import write_whole
+from facegeo.landmarks.data import LFPWDataModule
+from facegeo.landmarks.nets import Cascade, Stage
+from facegeo.training.callbacks import RandomState, StageProgress, WholeCheckpoints
+from facegeo.training.results import SharedWeights
+
+PROBE_BATCHES = 3
+"""Batches that each stage is timed with, after one that is not timed."""
+BESIDE_NETS = 1.45
+"""Time of a training over that of its nets alone: crops, optimizer, validation, logging."""
+MEASURING_S = 20.0
+"""Reading the faces, measuring the trained cascade and drawing, s."""
+
+
+@dataclass(frozen=True)
+class ExpectedTime:
+    """What is left to do.
+
+    Attributes:
+        training_s: Time of the training, s.
+    """
+
+    training_s: float
+
+    def text(self, rendering_s: float = 0.0) -> str:
+        """Say how long everything will take.
+
+        >>> ExpectedTime(100.0).text(90.0)
+        'this takes about 3.5 minutes on this machine: 1.5 to render faces, 1.5 to train'
+        """
+        parts = [(rendering_s, "to render faces"), (self.training_s, "to train")]
+        total = sum(seconds for seconds, _ in parts) + MEASURING_S
+        listed = [f"{_minutes(seconds)} {what}" for seconds, what in parts if seconds]
+        return f"this takes about {_minutes(total)} minutes on this machine: {', '.join(listed)}"
+
+
+def cascade_time(
+    cascade: Cascade, steps: Mapping[str, int], batch_size: int, device: str
+) -> ExpectedTime:
+    """Time a few empty batches through copies of the nets.
+
+    Args:
+        cascade: Left as it is.
+        steps: Batches of each stage that is still to be trained, by the stage's name.
+        batch_size: Faces of a batch.
+        device: Where it will be trained.
+    """
+    stages = {name: stage for name, stage in cascade.by_name().items() if steps.get(name)}
+    seconds = [
+        steps[name] * _batch_seconds(stage, batch_size, device) for name, stage in stages.items()
+    ]
+    return ExpectedTime(BESIDE_NETS * sum(seconds))
+
+
+def _batch_seconds(stage: Stage, batch_size: int, device: str) -> float:
+    """Shortest time of a forward and backward pass, s."""
+    nets = deepcopy(stage).to(device).eval()  # dropout would draw numbers
+    side = stage.input_size
+    crops = torch.zeros(batch_size, len(stage.names), 3, side, side, device=device)
+    found = []
+    for _ in range(1 + PROBE_BATCHES):
+        start = time.perf_counter()
+        loss = nets(crops).square().sum()
+        loss.backward()
+        float(loss.detach())  # waits for a GPU
+        found.append(time.perf_counter() - start)
+    return min(found[1:])
+
+
+def _minutes(seconds: float) -> str:
+    """Minutes to the next half, from half a minute on."""
+    return f"{max(1, round(seconds / 30)) / 2:g}"
+
+
+MakeTask = Callable[..., LightningModule]
+MakeTrainer = Callable[..., Trainer]
+
+
+def fit_cascade(
+    cascade: Cascade,
+    data: LFPWDataModule,
+    make_task: MakeTask,
+    make_trainer: MakeTrainer,
+    folder: Path,
+    *,
+    steps: Mapping[str, int],
+    checkpoint_every: int,
+    validate_every: int,
+    seed: int,
+    max_steps: int | None = None,
+    progress: bool = True,
+    shared: SharedWeights | None = None,
+) -> dict[str, object]:
+    """Train the stages in order; a stage whose weights stand in ``folder`` is taken from there.
+
+    Args:
+        cascade: Trained in place.
+        data: Serves each stage's crops.
+        make_task: Builds the task from ``stage`` and ``steps``.
+        make_trainer: Builds a trainer; called with the stage's name, its limits and callbacks.
+        folder: The run's folder.
+        steps: Batches of each stage.
+        checkpoint_every: Batches between two checkpoints.
+        validate_every: Batches between two looks at the held-out faces.
+        seed: Seed of dropout.
+        max_steps: No stage takes more batches than this.
+        progress: Show a progress bar.
+        shared: Stages that other runs train alike.
+
+    Returns:
+        What else the run should record: nothing.
+
+    Raises:
+        UserError: If a stage has no number of steps, a number is below 1, or a stage diverges.
+    """
+    _check_lengths(cascade, steps, checkpoint_every, validate_every, max_steps)
+    for number, (name, stage) in enumerate(cascade.by_name().items()):
+        done = folder / f"{name}.safetensors"
+        with shared.reserved(name, done) if shared else nullcontext():
+            if done.is_file():
+                stage.load_state_dict(load_file(done))
+                continue
+            prior = cascade.first(number) if number else None
+            length = min(steps[name], max_steps or steps[name])
+            data.for_stage(stage, prior, length)
+            torch.manual_seed(seed + number)
+            checkpoints = folder / "checkpoints" / name
+            trainer = make_trainer(
+                part=name,
+                max_steps=length,
+                max_epochs=1,
+                val_check_interval=min(validate_every, length),
+                limit_val_batches=1.0 if data.val_fraction else 0,
+                plugins=[WholeCheckpoints()],
+                callbacks=_callbacks(
+                    checkpoints, min(checkpoint_every, length), name if progress else None
+                ),
+            )
+            last = checkpoints / "last.ckpt"
+            task = make_task(stage=stage, steps=length)
+            trainer.fit(task, datamodule=data, ckpt_path=last if last.is_file() else None)
+            if trainer.interrupted:
+                raise KeyboardInterrupt
+            stage.cpu().eval()
+            if not all(value.isfinite().all() for value in stage.state_dict().values()):
+                raise UserError(
+                    f"{name} diverged: its weights are no finite numbers; lower task.optimizer.lr"
+                )
+            if trainer.is_global_zero:
+                write_whole(done, save(stage.state_dict()))
+    return {}
+
+
+def _check_lengths(
+    cascade: Cascade,
+    steps: Mapping[str, int],
+    checkpoint_every: int,
+    validate_every: int,
+    max_steps: int | None,
+) -> None:
+    missing = set(cascade.stages) - set(steps)
+    if missing:
+        raise UserError(f"procedure.steps has no entry for {sorted(missing)}: add one, in batches")
+    lengths = {f"steps.{name}": steps[name] for name in cascade.stages}
+    lengths |= {"checkpoint_every": checkpoint_every, "validate_every": validate_every}
+    if max_steps is not None:
+        lengths["max_steps"] = max_steps
+    for name, batches in lengths.items():
+        if not isinstance(batches, int) or batches < 1:
+            raise UserError(f"procedure.{name} must be at least 1 batch, got {batches}")
+
+
+def _callbacks(folder: Path, every: int, title: str | None) -> list[Callback]:
+    last = ModelCheckpoint(
+        folder,
+        filename="last",
+        every_n_train_steps=every,
+        save_top_k=1,
+        enable_version_counter=False,
+    )
+    return [RandomState(), last] + ([StageProgress(title)] if title else [])

@@ -1,0 +1,426 @@
+"""Decoded faces: image pyramids, and the cache that holds them.
+
+Decoding JPEG costs more than a training step of the small nets; the cache makes a training
+epoch read bytes alone. It is keyed by what it holds: bytes of the images, boxes and settings.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import ceil, floor
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from facegeo.files.faults import Fault, OnError
+from facegeo.files.images import ImageError, decode, image_size, in_threads
+from facegeo.files.writing import build_once
+from facegeo.landmarks.lists import LandmarkList
+
+Bytes = npt.NDArray[np.uint8]
+
+
+def source_region(
+    box: npt.NDArray[np.float64], margin: float, height: int, width: int
+) -> tuple[int, int, int, int]:
+    """Whole pixels that cover a box and a margin round it, as far as the image goes.
+
+    Args:
+        box: Left, right, top, bottom in pixels, shape (4,); its centre lies in the image.
+        margin: Width of the margin on each side, in box sides.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
+
+    Returns:
+        x0, x1, y0, y1: first pixel and the one past the last.
+    """
+    left, right, top, bottom = (float(edge) for edge in box)
+    reach_x, reach_y = margin * (right - left), margin * (bottom - top)
+    return (
+        max(0, floor(left - reach_x)),
+        min(width, ceil(right + reach_x) + 1),
+        max(0, floor(top - reach_y)),
+        min(height, ceil(bottom + reach_y) + 1),
+    )
+
+
+def level_sizes(height: int, width: int, levels: int) -> list[tuple[int, int]]:
+    """Height and width of each level in pixels, halved and rounded up."""
+    return [(ceil(height / 2**level), ceil(width / 2**level)) for level in range(levels)]
+
+
+def pyramid(image: Bytes, levels: int) -> list[npt.NDArray[np.int32]]:
+    """Pack an image and halve it again and again.
+
+    A pixel of a level is the mean of 2 x 2 pixels of the level below, rounded; the last row and
+    column of an odd size count twice.
+
+    Args:
+        image: Red, green, blue, shape (H, W, 3).
+        levels: Number of sizes L, the image itself included.
+
+    Returns:
+        Packed pixels of each level l, shape (ceil(H / 2^l), ceil(W / 2^l)): red in the lowest
+        byte, then green, blue and 255.
+    """
+    level = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)
+    packed = [_pack(level)]
+    for _ in range(levels - 1):
+        height, width = level.shape[:2]
+        even = level
+        if height % 2 or width % 2:
+            even = cv2.copyMakeBorder(level, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+        half = (even.shape[1] // 2, even.shape[0] // 2)
+        level = cv2.resize(even, half, interpolation=cv2.INTER_AREA)
+        packed.append(_pack(level))
+    return packed
+
+
+def _pack(rgba: npt.NDArray[np.generic]) -> npt.NDArray[np.int32]:
+    return np.ascontiguousarray(rgba).view("<i4")[..., 0]
+
+
+FORMAT = 1  # raise it whenever the bytes written for the same input change
+PIXELS, INDEX = "pixels.i32", "index.npz"
+READABLE = "a readable image"
+LARGEST_SIDE = 2**16
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a look at an image file shows without decoding it.
+
+    Attributes:
+        digest: SHA-256 of the bytes, empty if they could not be read.
+        size: Height and width in pixels where the header tells them.
+        problem: What is wrong with the file, empty if nothing.
+    """
+
+    digest: str = ""
+    size: tuple[int, int] | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Region:
+    """Decoded region of one face.
+
+    Attributes:
+        levels: Packed pixels of each level, int32, shape (h, w) each.
+        origin: x and y of the region's first pixel in the image.
+        image_size: Height and width of the whole image.
+    """
+
+    levels: list[npt.NDArray[np.int32]]
+    origin: tuple[int, int]
+    image_size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class RegionFault:
+    """Why a face has no region: what was wanted and what came."""
+
+    wanted: str
+    got: str
+
+
+def probe_images(faces: LandmarkList, progress: bool) -> list[Probe]:
+    """Hash all images and find those that are damaged; one result a face."""
+    paths = [faces.path(row) for row in range(len(faces))]
+    return list(in_threads(_probe, paths, "Checking images", progress))
+
+
+def cache_key(faces: LandmarkList, digests: list[str], margin: float, levels: int) -> str:
+    """Hash of all that decides the bytes of a cache, 32 hexadecimal digits."""
+    key = hashlib.sha256(f"facegeo pixels {FORMAT} {margin!r} {levels}".encode())
+    key.update("".join(digests).encode())
+    key.update(np.ascontiguousarray(faces.boxes, dtype="<f8").tobytes())
+    return key.hexdigest()[:32]
+
+
+def bytes_needed(faces: LandmarkList, probes: list[Probe], margin: float, levels: int) -> int:
+    """Size of the pixel file, too large only for formats whose header was not read."""
+    total = 0
+    for box, probe in zip(faces.boxes, probes, strict=True):
+        height, width = probe.size or (LARGEST_SIDE, LARGEST_SIDE)
+        x0, x1, y0, y1 = source_region(box, margin, height, width)
+        if x0 < x1 and y0 < y1:
+            total += sum(4 * h * w for h, w in level_sizes(y1 - y0, x1 - x0, levels))
+    return total
+
+
+def write_cache(
+    folder: Path,
+    faces: LandmarkList,
+    probes: list[Probe],
+    margin: float,
+    levels: int,
+    progress: bool,
+) -> None:
+    """Decode all faces and write the pixel file and its index into ``folder``.
+
+    The index says which faces have no pixels and why, so that opening the cache again reports
+    the same faults as building it.
+    """
+
+    def load(row: int) -> Region | RegionFault:
+        return _load(faces.path(row), probes[row].digest, faces.boxes[row], margin, levels)
+
+    count = len(faces)
+    offset = np.zeros((count, levels), np.int64)
+    size = np.zeros((count, levels, 2), np.int64)
+    origin = np.zeros((count, 2), np.int64)
+    whole = np.zeros((count, 2), np.int64)
+    faults: list[tuple[int, str, str]] = []
+    position = 0
+    with (folder / PIXELS).open("wb") as file:
+        results = in_threads(load, list(range(count)), "Decoding faces", progress)
+        for row, result in enumerate(results):
+            if isinstance(result, RegionFault):
+                faults.append((row, result.wanted, result.got))
+                continue
+            origin[row], whole[row] = result.origin, result.image_size
+            for level, pixels in enumerate(result.levels):
+                offset[row, level], size[row, level] = position, pixels.shape
+                position += pixels.size
+                file.write(pixels.data)
+        file.flush()
+        os.fsync(file.fileno())
+    np.savez(
+        folder / INDEX,
+        offset=offset,
+        size=size,
+        origin=origin,
+        image_size=whole,
+        pixels=np.array(position),
+        fault_row=np.array([row for row, _, _ in faults], np.int64),
+        fault_text=np.array([texts for _, *texts in faults], np.str_).reshape(-1, 2),
+    )
+
+
+def read_index(folder: Path) -> dict[str, npt.NDArray[Any]]:
+    """Read the arrays that ``write_cache`` wrote beside the pixels."""
+    with (folder / INDEX).open("rb") as file:  # np.load leaves a damaged file open
+        return dict(np.load(file, allow_pickle=False))
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether the folder holds a readable index and a pixel file of the size it names."""
+    try:
+        pixels = int(read_index(folder)["pixels"])
+        return (folder / PIXELS).stat().st_size == 4 * pixels
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return False
+
+
+def _probe(path: Path) -> Probe:
+    try:
+        data = path.read_bytes()
+        return Probe(hashlib.sha256(data).hexdigest(), image_size(data))
+    except OSError as error:
+        return Probe(problem=error.strerror or str(error))
+    except ImageError as error:
+        return Probe(problem=str(error))
+
+
+def _load(
+    path: Path, digest: str, box: npt.NDArray[np.float64], margin: float, levels: int
+) -> Region | RegionFault:
+    try:
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != digest:
+            return RegionFault(READABLE, "a file that changed while it was read")
+        image = decode(data)
+    except OSError as error:
+        return RegionFault(READABLE, error.strerror or str(error))
+    except ImageError as error:
+        return RegionFault(READABLE, str(error))
+    height, width = image.shape[:2]
+    left, right, top, bottom = (float(edge) for edge in box)
+    if not (0 <= left + right <= 2 * (width - 1) and 0 <= top + bottom <= 2 * (height - 1)):
+        return RegionFault(
+            f"a box with its centre in the {width} x {height} image",
+            f"left {left:g}, right {right:g}, top {top:g}, bottom {bottom:g}",
+        )
+    x0, x1, y0, y1 = source_region(box, margin, height, width)
+    return Region(pyramid(image[y0:y1, x0:x1], levels), (x0, y0), (height, width))
+
+
+POINT_SLACK = 0.5
+"""How far a point may lie outside the image, in box sides."""
+
+
+@dataclass(frozen=True, eq=False)
+class PixelStore:
+    """Packed pixels of the source regions of N faces at L sizes.
+
+    Pixel (row i, column j) of level l of a face has its centre at (x, y) =
+    ((j + .5) 2^l - .5 + x0, (i + .5) 2^l - .5 + y0) of the image, (x0, y0) being its ``origin``.
+
+    Attributes:
+        pixels: All pixels one after the other, int32, shape (P,); red in the lowest byte, then
+            green, blue and 255. On the CPU a private map of the file.
+        offset: Index in ``pixels`` of the first pixel of each level, int64, shape (N, L).
+        size: Height and width of each level, int64, shape (N, L, 2).
+        origin: x and y of the region's first pixel in the image, int64, shape (N, 2).
+        image_size: Height and width of the whole image, int64, shape (N, 2).
+        digest: SHA-256 of each image file.
+        file: What ``pixels`` maps, which other processes open anew; None for other tensors.
+    """
+
+    pixels: Tensor
+    offset: Tensor
+    size: Tensor
+    origin: Tensor
+    image_size: Tensor
+    digest: list[str]
+    file: Path | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        pixels = len(self.pixels) if self.file else self.pixels
+        return vars(self) | {"pixels": pixels}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if state["file"]:
+            state = state | {"pixels": _mapped(state["file"], state["pixels"])}
+        vars(self).update(state)
+
+    def __len__(self) -> int:
+        """Number of faces N."""
+        return len(self.digest)
+
+    @property
+    def levels(self) -> int:
+        """Number of sizes L."""
+        return self.offset.shape[1]
+
+    def to(self, device: torch.device | str) -> "PixelStore":
+        """Return the store with its tensors on ``device``."""
+        pixels = self.pixels.to(device)
+        return replace(
+            self,
+            pixels=pixels,
+            file=self.file if pixels is self.pixels else None,
+            offset=self.offset.to(device),
+            size=self.size.to(device),
+            origin=self.origin.to(device),
+            image_size=self.image_size.to(device),
+        )
+
+    def select(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> "PixelStore":
+        """Return the faces ``rows`` in that order; the pixels are shared."""
+        index = torch.as_tensor(np.asarray(rows, dtype=np.int64), device=self.offset.device)
+        return replace(
+            self,
+            offset=self.offset[index],
+            size=self.size[index],
+            origin=self.origin[index],
+            image_size=self.image_size[index],
+            digest=[self.digest[int(row)] for row in rows],
+        )
+
+    def image(self, row: int, level: int = 0) -> Tensor:
+        """Red, green and blue of one level of one face, uint8, shape (h, w, 3)."""
+        height, width = (int(side) for side in self.size[row, level])
+        start = int(self.offset[row, level])
+        packed = self.pixels[start : start + height * width]
+        return packed.view(torch.uint8).reshape(height, width, 4)[..., :3]
+
+
+def build_or_open(
+    faces: LandmarkList,
+    cache_dir: Path,
+    *,
+    margin: float = 0.4,
+    levels: int = 4,
+    on_error: OnError = "raise",
+    progress: bool = True,
+) -> tuple[PixelStore, LandmarkList]:
+    """Open the pixels of a list; decode its images first if the cache lacks them.
+
+    Faults of the images join those in ``faces.skipped``: a list read with ``on_error="skip"`` and
+    opened with ``"raise"`` has all its faults in one error.
+
+    Args:
+        faces: The faces.
+        cache_dir: Folder for caches, made if need be.
+        margin: Part of the image kept on each side of the box, in box sides.
+        levels: Number of sizes, each half the one before.
+        on_error: ``"raise"`` or ``"skip"`` faulty faces.
+        progress: Show progress bars on the standard error stream.
+
+    Returns:
+        The store and the faces in it, row by row; faults that were skipped are in ``skipped``.
+
+    Raises:
+        UserError: If images have faults and ``on_error`` is ``"raise"``, if none is left, or if
+            the cache can not be written.
+        ValueError: If ``margin`` is negative or ``levels`` is below 1.
+    """
+    if margin < 0 or levels < 1:
+        raise ValueError(f"margin >= 0 and levels >= 1 wanted, got {margin} and {levels}")
+    probes = probe_images(faces, progress)
+    faults = list(faces.skipped)
+    faults += [faces.fault(r, READABLE, p.problem) for r, p in enumerate(probes) if p.problem]
+    sound = [row for row, probe in enumerate(probes) if not probe.problem]
+    kept = replace(faces.select(sound), skipped=tuple(faults))
+    if not sound:
+        kept.settle(on_error)
+    probes = [probes[row] for row in sound]
+    digests = [probe.digest for probe in probes]
+    folder = build_once(
+        Path(cache_dir),
+        "pixels-" + cache_key(kept, digests, margin, levels),
+        build=lambda folder: write_cache(folder, kept, probes, margin, levels, progress),
+        complete=is_complete,
+        size_bytes=bytes_needed(kept, probes, margin, levels),
+    )
+    store, found = _open(folder, kept, digests)
+    faulty = {fault.line for fault in found}
+    rows = [row for row, line in enumerate(kept.lines) if line not in faulty]
+    left = replace(kept.select(rows), skipped=(*faults, *found)).settle(on_error)
+    return store.select(rows), left
+
+
+def _open(folder: Path, faces: LandmarkList, digests: list[str]) -> tuple[PixelStore, list[Fault]]:
+    """Map the pixels of all ``faces`` and list those that have none or a point far off."""
+    index = read_index(folder)
+    store = PixelStore(
+        pixels=_mapped(folder / PIXELS, int(index["pixels"])),
+        offset=torch.from_numpy(index["offset"]),
+        size=torch.from_numpy(index["size"]),
+        origin=torch.from_numpy(index["origin"]),
+        image_size=torch.from_numpy(index["image_size"]),
+        digest=digests,
+        file=folder / PIXELS,
+    )
+    faults = [
+        faces.fault(int(row), str(wanted), str(got))
+        for row, (wanted, got) in zip(index["fault_row"], index["fault_text"], strict=True)
+    ]
+    undecoded = {int(row) for row in index["fault_row"]}
+    sizes = index["image_size"][:, ::-1]  # width, height: the order of x, y
+    slack = POINT_SLACK * (faces.boxes[:, 1::2] - faces.boxes[:, ::2])
+    low, high = -slack[:, None], (sizes - 1 + slack)[:, None]
+    outside = ((faces.points < low) | (faces.points > high)).any(axis=2)
+    for row, point in zip(*np.nonzero(outside), strict=True):
+        if row not in undecoded:
+            x, y = faces.points[row, point]
+            width, height = sizes[row]
+            wanted = (
+                f"point {point + 1} at most {POINT_SLACK:g} box sides outside "
+                f"the {width} x {height} image"
+            )
+            faults.append(faces.fault(row, wanted, f"({x:g}, {y:g})"))
+    return store, faults
+
+
+def _mapped(file: Path, count: int) -> Tensor:
+    return torch.from_file(str(file), shared=False, size=count, dtype=torch.int32)

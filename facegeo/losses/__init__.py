@@ -1,1 +1,0 @@
-"""Losses: a pure function and a thin module each."""

@@ -1,1 +1,0 @@
-"""Metrics with their definitions: what is divided by what, and averaged over what."""

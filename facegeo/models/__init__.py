@@ -1,1 +1,0 @@
-"""Networks: torch alone, no paths, no losses, no configuration."""

@@ -1,1 +1,0 @@
-"""Cas-FNE: from a face photo to its normals, refined again and again by one shared block."""

@@ -1,0 +1,1 @@
+"""Cas-FNE, whole: networks, maps and sessions, losses, metrics, training, panels."""

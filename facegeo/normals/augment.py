@@ -1,0 +1,258 @@
+"""Random views of a face with its normals, and changes of its colours.
+
+What is drawn is a function of (seed, epoch, row) alone, so it is the same for any batch size and
+any number of workers. A flip mirrors pixels and negates x of the normals; a rotation turns
+pixels and the (x, y) of the normals; a scale moves pixels only.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import ModuleType
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn.functional import affine_grid, avg_pool2d, grid_sample
+
+from facegeo.checks import check_shape
+from facegeo.errors import UserError
+from facegeo.geometry.normals import flip as flip_normals
+from facegeo.geometry.normals import rotate_vectors
+from facegeo.training.stream import seeded
+
+NO_QUESTIONS = "NO_ALBUMENTATIONS_UPDATE"
+
+
+class Photometric:
+    """Transforms of albumentations in their order, drawn anew for each sample and epoch.
+
+    What is drawn is a function of (seed, epoch, row) alone: albumentations' own numbers repeat
+    themselves across workers and epochs.
+
+    Args:
+        transforms: Options by name of the transform, such as
+            ``{"RandomBrightnessContrast": {"p": 0.5}}``; those that move pixels are refused.
+
+    Raises:
+        UserError: If albumentations is not installed, or a transform is unknown, moves pixels or
+            does not know an option.
+    """
+
+    def __init__(self, transforms: Mapping[str, Mapping[str, Any]]) -> None:
+        self.transforms = {name: dict(options) for name, options in transforms.items()}
+        library = _albumentations()
+        self._compose = library.Compose(
+            [_transform(library, name, options) for name, options in self.transforms.items()]
+        )
+
+    def __reduce__(self) -> tuple[type[Photometric], tuple[Mapping[str, Mapping[str, Any]]]]:
+        """Build it anew in a loader's process, where albumentations is imported the same way."""
+        return Photometric, (self.transforms,)
+
+    def __call__(
+        self, image: npt.NDArray[np.uint8], seed: int, epoch: int, row: int
+    ) -> npt.NDArray[np.uint8]:
+        """Change the colours of one RGB image, shape (H, W, 3); the input stays as it is."""
+        self._compose.set_random_seed(seeded(seed, 4, epoch, row).initial_seed() % 2**32)
+        return cast(npt.NDArray[np.uint8], self._compose(image=image)["image"])
+
+
+def _transform(library: ModuleType, name: str, options: Mapping[str, Any]) -> object:
+    kind = getattr(library, name, None)
+    key = f"data.augment.photometric.transforms.{name}"
+    if not isinstance(kind, type) or not issubclass(kind, library.ImageOnlyTransform):
+        known = "a transform of albumentations that leaves pixels where they are"
+        raise UserError(f"{key}: wanted {known}, such as RandomGamma, got {name}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # it only warns of unknown options
+            return kind(**options)
+    except (TypeError, ValueError, UserWarning) as error:
+        text = " ".join(str(error).split())
+        raise UserError(f"{key}: {text}; change its options") from error
+
+
+def _albumentations() -> ModuleType:
+    """Import albumentations without its question to the network about newer versions."""
+    before = os.environ.get(NO_QUESTIONS)
+    os.environ[NO_QUESTIONS] = "1"
+    try:
+        import albumentations
+    except ImportError as error:
+        raise UserError(
+            f"data.augment.photometric needs albumentations ({error}): "
+            'pip install "facegeo[augment]", or set data.augment.photometric=null'
+        ) from error
+    finally:
+        if before is None:
+            del os.environ[NO_QUESTIONS]
+        else:
+            os.environ[NO_QUESTIONS] = before
+    return cast(ModuleType, albumentations)
+
+
+SHORTEST = 0.05
+"""Opposite normals that meet in one pixel leave less than this, and no direction."""
+
+
+@dataclass(frozen=True)
+class NormalAugment:
+    """What may happen to a training face; new in every epoch.
+
+    Attributes:
+        flip: Share of flipped faces.
+        rotation_deg: Largest rotation about the image's centre, either way.
+        scale_spread: Scale is exp(uniform(-s, s)).
+        photometric: Changes colours; None leaves them.
+    """
+
+    flip: float = 0.0
+    rotation_deg: float = 0.0
+    scale_spread: float = 0.0
+    photometric: Photometric | None = None
+
+    def __post_init__(self) -> None:
+        wanted = {
+            "flip": (0 <= self.flip <= 1, "a share from 0 to 1"),
+            "rotation_deg": (0 <= self.rotation_deg <= 180, "from 0 to 180 degrees"),
+            "scale_spread": (0 <= self.scale_spread <= 1, "from 0 to 1"),
+        }
+        for name, (fits, want) in wanted.items():
+            if not fits:
+                raise UserError(f"data.augment.{name} must be {want}, got {getattr(self, name)}")
+
+    @property
+    def turns(self) -> bool:
+        """Whether pixels are interpolated: a flip alone moves them exactly."""
+        return self.rotation_deg > 0 or self.scale_spread > 0
+
+    def draw(
+        self, seed: int, epochs: Tensor, rows: Tensor, count: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw the views of a batch.
+
+        Args:
+            seed: Seed of the run.
+            epochs: Epoch of each sample, int64, (B,).
+            rows: Row of each sample, int64, (B,).
+            count: Rows of the data set.
+
+        Returns:
+            Whether to flip, bool, angle in radians, counter-clockwise as seen, and scale, (B,).
+        """
+        fresh = torch.empty(len(rows), 3)
+        for epoch in epochs.unique().tolist():
+            chosen = epochs == epoch
+            fresh[chosen] = _uniform(seed, epoch, count)[rows[chosen]]
+        flip, angle, scale = fresh.unbind(1)
+        return (
+            flip < self.flip,
+            torch.deg2rad((2 * angle - 1) * self.rotation_deg),
+            torch.exp((2 * scale - 1) * self.scale_spread),
+        )
+
+
+def flip_faces(
+    image: Tensor, normal: Tensor, mask: Tensor, flip: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Mirror some faces of a batch; twice gives the input, bit by bit.
+
+    Args:
+        image: (B, 3, S, S).
+        normal: x right, y up, z to the camera, (B, 3, S, S).
+        mask: Bool, (B, 1, S, S).
+        flip: Which faces, bool, (B,).
+    """
+    chosen = flip[:, None, None, None]
+    return (
+        torch.where(chosen, image.flip(-1), image),
+        torch.where(chosen, flip_normals(normal), normal),
+        torch.where(chosen, mask.flip(-1), mask),
+    )
+
+
+def turn_faces(
+    image: Tensor, normal: Tensor, mask: Tensor, angle: Tensor, scale: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Rotate and scale faces about the centre of the image, bilinearly.
+
+    Normals are interpolated over the mask's pixels alone and get their unit length back. A pixel
+    belongs to the face if more than half of what it shows does; what lay outside the image is no
+    face, and repeats the border in the image.
+
+    Args:
+        image: (B, 3, S, S).
+        normal: Unit normals, x right, y up, z to the camera, zero off the mask, (B, 3, S, S).
+        mask: Bool, (B, 1, S, S).
+        angle: Radians, counter-clockwise as seen, (B,).
+        scale: How much larger the face is seen, (B,).
+
+    Returns:
+        Image, normals and mask as seen, same shapes.
+
+    Raises:
+        ValueError: If the shapes do not belong together.
+    """
+    sizes: dict[str, int] = {}
+    check_shape("image", image, "B", 3, "S", "S", sizes=sizes)
+    check_shape("normal", normal, "B", 3, "S", "S", sizes=sizes)
+    check_shape("mask", mask, "B", 1, "S", "S", sizes=sizes)
+    check_shape("angle", angle, "B", sizes=sizes)
+    check_shape("scale", scale, "B", sizes=sizes)
+    cos, sin, none = torch.cos(angle) / scale, torch.sin(angle) / scale, torch.zeros_like(angle)
+    source = torch.stack([cos, -sin, none, sin, cos, none], dim=1).unflatten(1, (2, 3))  # y down
+    return sample_faces(image, normal, mask, source, angle, image.shape[-1])
+
+
+def sample_faces(
+    image: Tensor,
+    normal: Tensor,
+    mask: Tensor,
+    source: Tensor,
+    angle: Tensor,
+    size: int,
+    over: int = 1,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Cut moved and turned faces out of pictures, bilinearly; see ``turn_faces``.
+
+    Args:
+        image: (B, C, H, W); what lies outside repeats the border.
+        normal: Unit normals, x right, y up, z to the camera, zero off the mask, (B, 3, H, W).
+        mask: Bool, (B, 1, H, W).
+        source: Affine maps from the cut-out to the picture, both from -1 to 1 between outer edges,
+            y down, (B, 2, 3).
+        angle: By which ``source`` turns the faces, radians, counter-clockwise as seen, (B,).
+        size: Side S of the cut-outs, px.
+        over: Average so many samples a pixel along each side: for cut-outs that shrink faces.
+
+    Returns:
+        Image (B, C, S, S), normals (B, 3, S, S) and mask (B, 1, S, S).
+    """
+    shape = [len(image), 1, size * over, size * over]
+    grid = affine_grid(source, shape, align_corners=False)
+    seen = grid_sample(image, grid, padding_mode="border", align_corners=False)
+    face = torch.cat([normal, mask.to(normal.dtype)], dim=1)
+    face = grid_sample(face, grid, align_corners=False)
+    if over > 1:
+        seen, face = avg_pool2d(seen, over), avg_pool2d(face, over)
+    moved, weight = face.split([3, 1], dim=1)
+    length = lengths(moved)
+    known = (weight > 0.5) & (length > SHORTEST)
+    return seen, rotate_vectors(moved / length.clamp_min(SHORTEST), angle) * known, known
+
+
+def lengths(vectors: Tensor) -> Tensor:
+    """Lengths of vectors (B, 3, S, S): (B, 1, S, S); ``norm`` takes fifty times as long."""
+    return vectors.square().sum(dim=1, keepdim=True).sqrt()
+
+
+@lru_cache(maxsize=4)
+def _uniform(seed: int, epoch: int, count: int) -> Tensor:
+    return torch.rand(count, 3, generator=seeded(seed, 3, epoch))

@@ -1,0 +1,264 @@
+"""Measure models of normals, and show what they find in plain photos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.utilities import move_data_to_device
+from rich.console import Console
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from facegeo.errors import UserError
+from facegeo.files.tables import normal_table, person_table
+from facegeo.normals.data import NormalBatch, NormalDataModule
+from facegeo.normals.maps import as_trained
+from facegeo.normals.metrics import AuthorErrors, NormalErrors
+from facegeo.normals.panels import normal_panel
+from facegeo.normals.photos import PhotoFolder
+from facegeo.training.results import keep_metrics, keep_table
+
+SHOWN = 6
+"""Faces of a page of panels."""
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """Faces of a batch and what was found in them, on the CPU.
+
+    Attributes:
+        batch: The faces.
+        stages: Normals of t = 0..T, each (B, 3, S, S).
+    """
+
+    batch: NormalBatch
+    stages: tuple[Tensor, ...]
+
+
+def report_normals(
+    model: nn.Module,
+    data: NormalDataModule,
+    folder: Path,
+    splits: Sequence[str],
+    paper: Mapping[str, Any] | None = None,
+    device: torch.device | str = "cpu",
+    console: Console | None = None,
+    *,
+    t: int | None = None,
+    panels: bool = False,
+) -> dict[str, float]:
+    """Measure a generator; write numbers and panels into ``folder`` and show the table.
+
+    Args:
+        model: Maps images to the normals of t = 0..T.
+        data: The faces.
+        folder: Gets ``metrics.json``, and for each split and view of it tables (Markdown, CSV; one
+            of its people, if the data name them) and panels.
+        splits: Of "train", "val" and "test".
+        paper: Rows of the paper by name, such as ``t2: {mean_deg: 7.31, ...}``.
+        device: Where the generator runs.
+        console: Shows the table; None: the terminal.
+        t: Refinements to run; None: as the model was built.
+        panels: Draw every face, not the first few alone.
+
+    Returns:
+        The metrics, such as ``test/t2/mean_deg``, ``test/mixtures/t2/mean_deg`` of a view,
+        ``test/yaleB12/mean_deg`` of a person at the last t, and, where the data have it,
+        ``test/average_face/mean_deg`` of the training people's mean normals; those named
+        ``author_compat`` are averaged as the authors' tools do.
+
+    Raises:
+        UserError: As ``find_normals`` says.
+    """
+    console, results = console or Console(), dict[str, float]()
+    model = model.to(device).eval()
+    for split in splits:
+        for view in (None, *data.views(split)):
+            part = split if view is None else f"{split}/{view}"
+            measured = _measure(model, data, split, view, device, t, folder, panels)
+            results |= measured
+            count = len(data.faces(split) if view is None else data.views(split)[view])
+            title = f"{data.title}: {count} {part} images, {data.size} px, {data.split_kind}"
+            name = part.replace("/", "_")
+            keep_table(folder, name, normal_table(measured, part, title, paper or {}), console)
+            people = list(dict.fromkeys(data.subjects(split, view)))
+            if people:
+                title = f"{data.title}: people of {part}"
+                table = person_table(measured, part, people, title)
+                keep_table(folder, f"{name}_people", table, console)
+    keep_metrics(folder, results, console)
+    return results
+
+
+def _measure(
+    model: nn.Module,
+    data: NormalDataModule,
+    split: str,
+    view: str | None,
+    device: torch.device | str,
+    t: int | None,
+    folder: Path,
+    panels: bool,
+) -> dict[str, float]:
+    part = split if view is None else f"{split}/{view}"
+    name, errors = part.replace("/", "_"), _PartErrors(part, data, split, view)
+    pages = 0
+    for found in estimate(model, data, split, device, t, view):
+        errors.update(found)
+        count = len(found.batch["sample"])
+        if panels:
+            path = folder / "panels" / f"{name}_{{:04d}}.png"
+            pages += _draw(found, torch.arange(count), data, part, path, pages)
+        elif not pages:
+            rows = torch.linspace(0, count - 1, min(SHOWN, count)).long()
+            pages += _draw(found, rows, data, part, folder / f"{name}_panels.png", pages)
+    return errors.results()
+
+
+class _PartErrors:
+    """Errors of each t, of each person at the last t, and of the average face.
+
+    Args:
+        part: First part of the metrics' names.
+        data: The faces.
+        split: Which of them.
+        view: Which pictures of them.
+    """
+
+    def __init__(self, part: str, data: NormalDataModule, split: str, view: str | None) -> None:
+        self.part, self.subjects = part, data.subjects(split, view)
+        self.average = data.average_face()
+        self.floor = NormalErrors(f"{part}/average_face/")
+        self.people = {person: NormalErrors(f"{part}/{person}/") for person in self.subjects}
+        self.stages: list[NormalErrors | AuthorErrors] = []
+
+    def update(self, found: Estimated) -> None:
+        """Add a batch."""
+        if not self.stages:
+            for stage in range(len(found.stages)):
+                self.stages += [NormalErrors(f"{self.part}/t{stage}/")]
+                self.stages += [AuthorErrors(f"{self.part}/t{stage}/author_compat/")]
+        truth, mask = found.batch["normal"], found.batch["mask"]
+        for number, metric in enumerate(self.stages):
+            metric.update(found.stages[number // 2], truth, mask)
+        if self.average is not None:
+            self.floor.update(self.average.cpu().expand_as(truth), truth, mask)
+        for row, sample in enumerate(found.batch["sample"].tolist() if self.people else ()):
+            one = slice(row, row + 1)
+            person = self.people[self.subjects[sample]]
+            person.update(found.stages[-1][one], truth[one], mask[one])
+
+    def results(self) -> dict[str, float]:
+        """Everything by name."""
+        floor = [] if self.average is None else [self.floor]
+        every = [*floor, *self.stages, *self.people.values()]
+        return {name: v.item() for metric in every for name, v in metric.compute().items()}
+
+
+@torch.inference_mode()
+def estimate(
+    model: nn.Module,
+    data: NormalDataModule,
+    split: str,
+    device: torch.device | str,
+    t: int | None = None,
+    view: str | None = None,
+) -> Iterator[Estimated]:
+    """Run a generator over the faces of a split, or of one of its views, in order."""
+    for stored in data.in_order(split, view):
+        batch = data.on_after_batch_transfer(move_data_to_device(stored, torch.device(device)), 0)
+        stages = find_normals(model, batch["image"], t)
+        yield Estimated(move_data_to_device(batch, torch.device("cpu")), stages)
+
+
+def find_normals(model: nn.Module, images: Tensor, t: int | None) -> tuple[Tensor, ...]:
+    """Run a generator on images (B, 3, S, S); its normals of t = 0..T come to the CPU.
+
+    Raises:
+        UserError: If the model finds points, or cannot take this ``t`` or this side S.
+    """
+    if getattr(model, "finds", "normals") != "normals":
+        raise UserError(
+            "these faces ask for normals and the model finds points; give data=lfpw, generated or "
+            "fixture, or the checkpoint of a generator of normals"
+        )
+    try:
+        stages = model(images) if t is None else model(images, t=t)
+    except ValueError as error:
+        raise UserError(f"the model refuses t or data.size: {error}") from error
+    return tuple(stage.float().cpu() for stage in stages)
+
+
+def _draw(
+    found: Estimated,
+    rows: Tensor,
+    data: NormalDataModule,
+    split: str,
+    path: Path,
+    page: int,
+) -> int:
+    """Draw rows of a batch; ``path`` may hold a place for the page's number. Pages drawn."""
+    pages = rows.split(SHOWN)
+    for number, chosen in enumerate(pages, page):
+        normal_panel(
+            path.with_name(path.name.format(number)),
+            found.batch["image"][chosen],
+            [stage[chosen] for stage in found.stages],
+            f"{split} faces of {data.title}",
+            normal=found.batch["normal"][chosen],
+            mask=found.batch["mask"][chosen],
+        )
+    return len(pages)
+
+
+ROWS = 6
+"""Faces of a page."""
+
+
+@torch.inference_mode()
+def show_photos(
+    model: nn.Module,
+    photos: PhotoFolder,
+    folder: Path,
+    splits: Sequence[str] = (),
+    paper: object = None,
+    device: torch.device | str = "cpu",
+    console: Console | None = None,
+    *,
+    t: int | None = None,
+    panels: bool = False,
+    coding: str | None = None,
+) -> dict[str, float]:
+    """Draw what a generator of normals sees in photos: ``photos_0000.png`` and so on.
+
+    Args:
+        model: Maps images to the normals of t = 0..T.
+        photos: The faces.
+        folder: Gets the pages.
+        splits: Not used: photos have none.
+        paper: Not used: nothing is measured.
+        device: Where the generator runs.
+        console: Says where they are; None: the terminal.
+        t: Refinements to run; None: as the model was built.
+        panels: Draw all photos, not the first page alone.
+        coding: Of the photos that the generator was trained on, see ``facegeo.normals.maps``.
+
+    Returns:
+        No numbers.
+
+    Raises:
+        UserError: As ``find_normals`` says.
+    """
+    model = model.to(device).eval()
+    for page, batch in enumerate(DataLoader(photos, ROWS)):
+        if page and not panels:
+            break
+        stages = find_normals(model, as_trained(batch["image"].to(device), coding), t)
+        path = folder / f"photos_{page:04d}.png"
+        normal_panel(path, batch["image"], stages, photos.root.name)
+    (console or Console()).print(f"Pictures: {folder}")
+    return {}

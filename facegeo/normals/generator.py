@@ -1,0 +1,359 @@
+"""Cas-FNE: encoder, shared block, fusion, discriminator.
+
+Cas-FNE, Sec. V-4, compares three ways and describes them in one line: "the feature modulation
+module [71]" (StyleGAN2) and "AdaIN [72]", beside the concatenation (CAT) of Eq. (3). Where they
+stand and what changes what is not said. Our reading: at every scale the normals are the prior
+that modulates the structure features, which then are concatenated as before. So the decoder
+keeps its widths, and AdaIN its 29.3 M parameters of Table IV; FMM has fewer than printed there.
+
+Wang, Zhang, Ma, Guo: Cas-FNE, IEEE/CAA JAS 11(12), 2024, Sec. III-B and Fig. 2. What the text
+leaves open (widths, biases, where a ReLU stands) is as in the authors' published network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import cast
+
+import torch
+import torch.nn.functional as F  # noqa: N812  torch's own habit
+from torch import Tensor, nn
+
+from facegeo.checks import check_shape
+from facegeo.geometry.normals import normalise
+from facegeo.training.resnet import CHANNELS, ResNet
+
+
+def to_normals(x: Tensor) -> Tensor:
+    """Unit vectors in float32, whatever the layers computed in, from (B, 3, H, W) of any length."""
+    return normalise(torch.tanh(x.float()), eps=1e-6)
+
+
+def face_camera(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
+    """Let a last layer's first guess look at the camera, by a bias of (0, 0, 1).
+
+    Ours: no paper says how it begins. Where chance lets some of the weights of a transposed
+    convolution begin on the far side of the sphere, a cosine's gradient vanishes, and a lattice of
+    pixels stays there (experiments/casfne/generated.md).
+    """
+    if layer.bias is not None:
+        with torch.no_grad():
+            layer.bias.copy_(torch.tensor([0.0, 0.0, 1.0]))
+
+
+def check_one_stage(image: Tensor, t: int | None, stride: int) -> None:
+    """See that a generator without refinements can do what it is asked.
+
+    Args:
+        image: Shape (B, 3, H, W).
+        t: Refinements asked for; None: as many as it has.
+        stride: What H and W must be multiples of.
+
+    Raises:
+        ValueError: If the shape is another, or refinements are wanted.
+    """
+    if t not in (None, 0):
+        raise ValueError(f"t must be 0, got {t}: this generator has one stage, no refinements")
+    check_shape("image", image, "B", 3, "H", "W")
+    if image.shape[-2] % stride or image.shape[-1] % stride:
+        raise ValueError(
+            f"image must have sides that are multiples of {stride}, got {tuple(image.shape)}"
+        )
+
+
+EPS = 1e-5
+MakeFusion = Callable[[int, int], nn.Module]
+"""Builds the fusion of one scale from the channels of normals and structure, N and S.
+
+The module maps their features, (B, N, h, w) and (B, S, h, w), to structure (B, S, h, w).
+"""
+
+
+class CAT(nn.Module):
+    """The structure stays as it is (Eq. 3).
+
+    Args:
+        normal: Channels of the normals' features, N.
+        structure: Channels of the structure's features, S.
+    """
+
+    def __init__(self, normal: int, structure: int) -> None:
+        super().__init__()
+
+    def forward(self, normal: Tensor, structure: Tensor) -> Tensor:
+        """Return ``structure``."""
+        return structure
+
+
+class AdaIN(nn.Module):
+    """Each channel of the structure takes on mean and deviation of that of the normals.
+
+    Huang, Belongie 2017, Eq. (8). It has no parameters, so it needs as many channels on both
+    sides: the coarsest scale, with 256 and 512, stays as it is.
+
+    Args:
+        normal: Channels of the normals' features, N.
+        structure: Channels of the structure's features, S.
+    """
+
+    def __init__(self, normal: int, structure: int) -> None:
+        super().__init__()
+        self.matched = normal == structure
+
+    def forward(self, normal: Tensor, structure: Tensor) -> Tensor:
+        """Change structure (B, S, h, w) by the normals' features (B, N, h, w)."""
+        if not self.matched:
+            return structure
+        mean, deviation = statistics(normal)
+        own_mean, own_deviation = statistics(structure)
+        styled = (structure.float() - own_mean) / own_deviation * deviation + mean
+        return styled.to(structure.dtype)
+
+
+class FMM(nn.Module):
+    """The structure passes a 3x3 convolution whose weights the normals scale.
+
+    Karras et al. 2020 (StyleGAN2), Eqs. (1) and (3): weights of an input channel are multiplied by
+    its style, an affine function of the normals' channel means, and those of an output channel
+    divided by their norm. Written as a scaling of inputs and outputs, which is the same.
+
+    Args:
+        normal: Channels of the normals' features, N.
+        structure: Channels of the structure's features, S.
+    """
+
+    def __init__(self, normal: int, structure: int) -> None:
+        super().__init__()
+        self.style = nn.Linear(normal, structure)
+        nn.init.ones_(self.style.bias)
+        self.conv = nn.Conv2d(structure, structure, 3, 1, 1, bias=False)
+
+    def forward(self, normal: Tensor, structure: Tensor) -> Tensor:
+        """Change structure (B, S, h, w) by the normals' features (B, N, h, w)."""
+        style: Tensor = self.style(normal.mean(dim=(2, 3)))
+        power = self.conv.weight.float().square().sum(dim=(2, 3))
+        scale = (style.float().square() @ power.T + EPS).rsqrt()[..., None, None]
+        convolved: Tensor = self.conv(structure * style[..., None, None])
+        return convolved * scale.to(convolved.dtype)
+
+
+def statistics(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of each image's channels, both (B, C, 1, 1), float32."""
+    variance, mean = torch.var_mean(features.float(), dim=(2, 3), correction=0, keepdim=True)
+    return mean, (variance + EPS).sqrt()
+
+
+WIDTH = 32
+"""Channels of D_n and of E_cn's first layer."""
+Features = tuple[Tensor, ...]
+"""E_f's five scales, finest first."""
+
+
+class InitialDecoder(nn.Module):
+    """D_n: from structure features to the first normals (Eq. 4).
+
+    Args:
+        head_kernel: 3: transposed 3x3 convolution as published; 1: the 1x1 of the paper's text.
+
+    Raises:
+        ValueError: If ``head_kernel`` is another.
+    """
+
+    def __init__(self, head_kernel: int = 3) -> None:
+        super().__init__()
+        if head_kernel not in (1, 3):
+            raise ValueError(f"head_kernel must be 1 or 3, got {head_kernel}")
+        finest, *coarser = CHANNELS
+        inputs = [coarser.pop(), *(WIDTH + c for c in (*reversed(coarser), finest))]
+        self.deconvs = nn.ModuleList(_double(channels, WIDTH) for channels in inputs)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(WIDTH) for _ in inputs)
+        self.head: nn.Conv2d | nn.ConvTranspose2d = nn.Conv2d(WIDTH, 3, 1)
+        if head_kernel == 3:
+            self.head = nn.ConvTranspose2d(WIDTH, 3, 3, 1, 1)
+        face_camera(self.head)
+
+    def forward(self, structure: Features) -> Tensor:
+        """Unit normals (B, 3, H, W) from the five scales of E_f."""
+        *skips, x = structure
+        for deconv, norm in zip(self.deconvs, self.norms, strict=True):
+            x = norm(deconv(x))
+            if skips:
+                x = F.relu(torch.cat((x, skips.pop()), dim=1))
+        return to_normals(self.head(x))
+
+
+class NormalEncoder(nn.Module):
+    """E_cn: from normals to features at 1/32 of the side."""
+
+    channels = 8 * WIDTH
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = (3, WIDTH, 2 * WIDTH, 4 * WIDTH, 8 * WIDTH, self.channels)
+        self.convs = nn.ModuleList(nn.Conv2d(*pair, 4, 2, 1) for pair in pairwise(widths))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in widths[2:5])
+
+    def forward(self, normals: Tensor) -> Tensor:
+        """Map (B, 3, H, W) to (B, 256, H / 32, W / 32)."""
+        first, *middle, last = self.convs
+        x = first(normals)
+        for conv, norm in zip(middle, self.norms, strict=True):
+            x = norm(conv(F.leaky_relu(x, 0.2)))
+        return cast(Tensor, last(F.leaky_relu(x, 0.2)))
+
+
+class RefiningDecoder(nn.Module):
+    """D_cn: from the features of normals and structure to better normals (Eq. 3).
+
+    Args:
+        fusion: Builds what the normals do to the structure of one scale.
+    """
+
+    def __init__(self, fusion: MakeFusion) -> None:
+        super().__init__()
+        widths = (NormalEncoder.channels, 8 * WIDTH, 4 * WIDTH, 2 * WIDTH, 2 * WIDTH)
+        skips = tuple(reversed(CHANNELS))
+        outputs = (*widths[1:], 3)
+        self.fusions = nn.ModuleList(map(fusion, widths, skips))
+        self.deconvs = nn.ModuleList(
+            _double(width + skip, out)
+            for width, skip, out in zip(widths, skips, outputs, strict=True)
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm2d(out) for out in outputs[:-1])
+        face_camera(cast(nn.ConvTranspose2d, self.deconvs[-1]))
+
+    def forward(self, features: Tensor, structure: Features) -> Tensor:
+        """Unit normals (B, 3, H, W) from E_cn's features and the five scales of E_f."""
+        x = features
+        norms = (*self.norms, nn.Identity())
+        layers = zip(self.fusions, self.deconvs, norms, reversed(structure), strict=True)
+        for fuse, deconv, norm, skip in layers:
+            fused = fuse(x, skip)
+            # The published network has the structure first at the coarsest scale, last elsewhere.
+            pair = (fused, x) if x is features else (x, fused)
+            x = norm(deconv(F.relu(torch.cat(pair, dim=1))))
+        return to_normals(x)
+
+
+class CascadedBlock(nn.Module):
+    """One refinement: encode the normals so far, decode them with the structure (Fig. 2).
+
+    Args:
+        fusion: Builds what the normals do to the structure of one scale.
+    """
+
+    def __init__(self, fusion: MakeFusion) -> None:
+        super().__init__()
+        self.encoder, self.decoder = NormalEncoder(), RefiningDecoder(fusion)
+
+    def forward(self, normals: Tensor, structure: Features) -> Tensor:
+        """Better unit normals, (B, 3, H, W) as those given; gradients reach these too."""
+        return cast(Tensor, self.decoder(self.encoder(normals), structure))
+
+
+class CasFNE(nn.Module):
+    """The cascade: structure once, initial normals, then ``t`` refinements by one block.
+
+    18,102,758 parameters for every t >= 1, 11,767,683 for t = 0.
+
+    Args:
+        t: Refinements of a forward pass; the paper's main model has 2. With 0 no cascaded block
+            is built. A model trained with some ``t`` >= 1 can be run with any other.
+        fusion: Builds what the normals do to the structure of one scale; ``fusion.py`` has CAT
+            (the paper's choice), AdaIN and FMM.
+        head_kernel: See ``InitialDecoder``.
+        imagenet_norm: See ``ResNet``.
+
+    Raises:
+        ValueError: If a value is none of those.
+    """
+
+    def __init__(
+        self,
+        t: int = 2,
+        fusion: MakeFusion = CAT,
+        *,
+        head_kernel: int = 3,
+        imagenet_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        if t < 0:
+            raise ValueError(f"t must be at least 0, got {t}")
+        self.t = t
+        self.encoder = ResNet(18, imagenet_norm=imagenet_norm)
+        self.initial = InitialDecoder(head_kernel)
+        self.block = CascadedBlock(fusion) if t else None
+
+    def forward(self, image: Tensor, t: int | None = None) -> tuple[Tensor, ...]:
+        """Estimate normals; the image is encoded once however large ``t`` is.
+
+        Args:
+            image: RGB in [0, 1], shape (B, 3, H, W), H and W multiples of 32.
+            t: Refinements, by default the constructor's.
+
+        Returns:
+            The t + 1 normal maps from the initial to the last, each (B, 3, H, W), float32, unit
+            length, x right, y up, z to the camera (if trained in that frame).
+
+        Raises:
+            ValueError: If the image has another shape, or ``t`` is negative, or at least 1 for a
+                model that was built with 0.
+        """
+        t = self.t if t is None else t
+        if t < 0 or (t and self.block is None):
+            reason = "; built with t=0 it has no cascaded block" if self.block is None else ""
+            raise ValueError(f"t must be at least 0, got {t}{reason}")
+        structure = self.encoder(image)
+        stages = [self.initial(structure)]
+        for _ in range(t):
+            stages.append(cast(CascadedBlock, self.block)(stages[-1], structure))
+        return tuple(stages)
+
+
+def _double(channels: int, out: int) -> nn.ConvTranspose2d:
+    """A layer that doubles the side."""
+    return nn.ConvTranspose2d(channels, out, 4, 2, 1)
+
+
+DISCRIMINATOR_CHANNELS = (64, 128, 256, 512)
+
+
+class PatchDiscriminator(nn.Module):
+    """Looks at a normal map and answers for each of its patches (D_adv of Eq. 7).
+
+    The paper prints no layers; these are the published network's, under its keys. 1,559,169
+    parameters.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before, after in zip(
+            (3, *DISCRIMINATOR_CHANNELS), DISCRIMINATOR_CHANNELS, strict=False
+        ):
+            layers.append(nn.Conv2d(before, after, 3, 2, 1))
+            if before != 3:
+                layers.append(nn.InstanceNorm2d(after))
+            layers.append(nn.LeakyReLU(0.2, inplace=True))
+        # One row and column before the even map: a 4x4 kernel then leaves its size as it is.
+        layers += [
+            nn.ZeroPad2d((1, 0, 1, 0)),
+            nn.Conv2d(DISCRIMINATOR_CHANNELS[-1], 1, 4, padding=1),
+        ]
+        self.model = nn.Sequential(*layers)
+
+    def forward(self, normals: Tensor) -> Tensor:
+        """Judge normal maps.
+
+        Args:
+            normals: Shape (B, 3, H, W), H and W multiples of 32.
+
+        Returns:
+            Logits, positive for true, shape (B, 1, H / 16, W / 16).
+
+        Raises:
+            ValueError: If the shape is another.
+        """
+        check_shape("normals", normals, "B", 3, "H", "W")
+        return cast(Tensor, self.model(normals))

@@ -1,0 +1,264 @@
+"""LightningDataModule of people under mixtures of light: sums of photographs, one lamp each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from facegeo.errors import UserError
+from facegeo.geometry.normals import normalise
+from facegeo.normals.data import NormalBatch, NormalDataModule, check_splits
+from facegeo.normals.lists import keep_description, split_digest
+from facegeo.normals.mixtures import (
+    DrawnBatch,
+    DrawnMixtures,
+    FaceView,
+    FixedMixtures,
+    LampTable,
+    MixtureLight,
+    develop_mixtures,
+    fixed_light,
+)
+from facegeo.normals.people import People, PeopleSplit, light_angles, read_people, read_references
+from facegeo.normals.photo_effects import BANK, PhotoEffects
+
+
+class LightMixturesDataModule(NormalDataModule):
+    """People photographed under one lamp at a time; light adds up, so any sum is a true picture.
+
+    Training pictures are random sums of one person's photographs, made in batches on the device
+    that trains. Validation and test pictures are single photographs, sRGB-coded, and as further
+    views fixed mixtures. People are read once and kept in memory.
+
+    Args:
+        root: ``CroppedYale``, the folder that holds it, or what ``facegeo-prepare yaleb`` wrote.
+        cache_dir: Where people are prepared if they are not.
+        prepare: Called with ``root`` and ``cache_dir``; returns the folder of prepared people.
+        light: How training pictures are lit.
+        view: How training faces are moved.
+        effects: What cameras and files do to training pictures.
+        val: Names of the people to validate on, such as ``yaleB04``.
+        test: Names of the people to test on; all others are trained on.
+        train: Names of the people to train on; None takes all others.
+        reference: Folder of ``<name>.npz`` with the truth and the mask of validation and test; None
+            takes the prepared normals. Training always does.
+        mixtures: Fixed mixtures by name: weights by the lights' names.
+        max_azimuth_deg: Single lights farther to the side are not tested.
+        max_elevation_deg: Single lights higher or lower are not tested.
+        views_per_person: Training pictures of each person in an epoch.
+        batch_size: Training pictures of a step in one process.
+        eval_batch_size: Pictures of a validation or test batch.
+        size: Side of all pictures, px.
+        title: What the faces are, for tables and pictures.
+        paper: Section of ``experiments/paper_values.yaml`` with figures to print beside ours.
+        seed: Seed of everything that is drawn.
+        num_workers: Loader processes; they only draw numbers, so 0 is fastest.
+    """
+
+    coding = "srgb"
+
+    def __init__(
+        self,
+        root: str,
+        cache_dir: str,
+        prepare: Callable[..., Path],
+        *,
+        light: MixtureLight,
+        view: FaceView,
+        effects: PhotoEffects,
+        val: Sequence[str],
+        test: Sequence[str],
+        train: Sequence[str] | None = None,
+        reference: str | None = None,
+        mixtures: Mapping[str, Mapping[str, float]] | None = None,
+        max_azimuth_deg: float = 60.0,
+        max_elevation_deg: float = 50.0,
+        views_per_person: int = 64,
+        batch_size: int = 8,
+        eval_batch_size: int = 32,
+        size: int = 128,
+        title: str = "Extended Yale B",
+        paper: str | None = None,
+        seed: int = 0,
+        num_workers: int = 0,
+    ) -> None:
+        super().__init__()
+        if size > BANK:
+            raise UserError(f"data.size must be at most {BANK} px, got {size}")
+        if min(batch_size, eval_batch_size, size, views_per_person) < 1:
+            sizes = (batch_size, eval_batch_size, size, views_per_person)
+            raise UserError(
+                "data.batch_size, eval_batch_size, size and views_per_person must be 1 or more, "
+                f"got {sizes}"
+            )
+        self.root, self.cache_dir, self.prepare = root, cache_dir, prepare
+        self.light, self.view, self.effects = light, view, effects
+        self.listed = PeopleSplit(train, val, test)
+        self.reference = None if reference is None else Path(reference).expanduser()
+        self.mixtures = {name: dict(weights) for name, weights in (mixtures or {}).items()}
+        self.limits = (max_azimuth_deg, max_elevation_deg)
+        self.views_per_person = views_per_person
+        self.batch_size, self.eval_batch_size, self.size = batch_size, eval_batch_size, size
+        self.title, self.paper, self.seed, self.num_workers = title, paper, seed, num_workers
+        self._people: People | None = None
+        self._moved: dict[torch.device, People] = {}
+        self._digest = self._shown = ""
+
+    def prepare_data(self) -> None:
+        """Prepare people into the cache if need be."""
+        self.prepare(root=self.root, cache_dir=self.cache_dir)
+
+    @property
+    def people(self) -> People:
+        """All people, read when first asked for; validation and test with their truth.
+
+        Raises:
+            UserError: With every fault of the files.
+        """
+        if self._people is None:
+            people = read_people(self.prepare(root=self.root, cache_dir=self.cache_dir))
+            self._digest = people.digest()
+            rows = self.listed.rows(people.names)
+            held_out = [people.names[row] for part in ("val", "test") for row in rows[part]]
+            if self.reference is not None:
+                place = {name: row for row, name in enumerate(people.names)}
+                truths = read_references(self.reference, held_out)
+                self._check_sizes(truths, people)
+                people = people.with_truth({place[name]: one for name, one in truths.items()})
+            self._shown = people.digest()
+            self._people = people
+        return self._people
+
+    def check(self, splits: Sequence[str]) -> None:
+        """Read everything before a training begins.
+
+        Raises:
+            UserError: With every fault of the files, or if a split is unknown or has nobody.
+        """
+        check_splits(splits)
+        rows = self.listed.rows(self.people.names)
+        for split in splits:
+            if not rows[split]:
+                raise UserError(f"nobody is in the {split} split: name people in data.{split}")
+            if split != "train":
+                self.faces(split)
+                self.views(split)
+
+    def _check_sizes(self, truths: Mapping[str, tuple[Tensor, Tensor]], people: People) -> None:
+        size = people.normals.shape[2:]
+        others = [name for name, (normals, _) in truths.items() if normals.shape[1:] != size]
+        if others:
+            raise UserError(
+                f"data.reference={self.reference}: normals of {', '.join(others)} are not of the "
+                f"photographs' size, {size[1]} x {size[0]}"
+            )
+
+    def description(self) -> dict[str, Any]:
+        """All of the split, for its file."""
+        people = self.people
+        names = {
+            part: [people.names[r] for r in rows]
+            for part, rows in self.listed.rows(people.names).items()
+        }
+        return {"split_by": "person", "content": self._digest, **names}
+
+    @property
+    def split_settings(self) -> dict[str, Any]:
+        """What decides which people were held out."""
+        description = self.description()
+        return {**description, "digest": split_digest(description)}
+
+    @property
+    def split_kind(self) -> str:
+        """The kind of split in a few words."""
+        return "split by person, as listed"
+
+    @property
+    def validates(self) -> bool:
+        """Whether anybody is held out for validation."""
+        return bool(self.listed.val)
+
+    def content(self) -> str:
+        """Sixteen hex digits that change with any photograph, normal or mask, and the split."""
+        shown = [self.description(), self._shown, self.mixtures, self.limits, self.size]
+        return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
+
+    def keep_split(self, path: Path) -> None:
+        """Save the split, or compare it with the one that was saved.
+
+        Raises:
+            UserError: If the saved split is of other data or settings.
+        """
+        keep_description(path, self.description())
+
+    def training_faces(self) -> DrawnMixtures:
+        """Random mixtures of the training people."""
+        people = self.people
+        directions = [record.directions for record in people.records]
+        table = LampTable.of(people.first.tolist(), directions)
+        rows = torch.tensor(self.listed.rows(people.names)["train"])
+        return DrawnMixtures(rows, table, self.light, self.views_per_person, self.seed)
+
+    def faces(self, split: str) -> FixedMixtures:
+        """Single photographs of a split's people, by person and light."""
+        people = self.people
+        chosen = [
+            (row, [int(people.first[row]) + photo], [1.0])
+            for row in self.listed.rows(people.names)[split]
+            for photo, name in enumerate(people.records[row].lights)
+            if all(abs(a) <= most for a, most in zip(light_angles(name), self.limits, strict=True))
+        ]
+        if not chosen:
+            raise UserError(
+                f"no photograph of the {split} split is lit from within {self.limits[0]:g} x "
+                f"{self.limits[1]:g} degrees; raise data.max_azimuth_deg or max_elevation_deg"
+            )
+        return _fixed(chosen)
+
+    def views(self, split: str) -> Mapping[str, FixedMixtures]:
+        """Fixed mixtures of a split's people, all together under the name "mixtures"."""
+        people = self.people
+        chosen = [
+            (row, *fixed_light(weights, people.records[row].lights, int(people.first[row])))
+            for row in self.listed.rows(people.names)[split]
+            for weights in self.mixtures.values()
+        ]
+        return {"mixtures": _fixed(chosen)} if chosen else {}
+
+    def subjects(self, split: str, view: str | None = None) -> Sequence[str]:
+        """Name the person of each picture of a split or view."""
+        faces = self.faces(split) if view is None else self.views(split)[view]
+        return [self.people.names[row] for row in faces.person.tolist()]
+
+    def average_face(self) -> Tensor | None:
+        """Mean normals of the training people, placed by the five points, (3, S, S), if any."""
+        rows = self.listed.rows(self.people.names)["train"]
+        if not rows:
+            return None
+        faces = _fixed([(row, [int(self.people.first[row])], [1.0]) for row in rows])
+        made = self.on_after_batch_transfer(faces.__getitems__(range(len(rows))), 0)
+        mean = (made["normal"] * made["mask"]).sum(dim=0)
+        ahead = mean.new_tensor([0, 0, 1])[:, None, None]
+        known = made["mask"].any(dim=0)
+        return normalise(torch.where(known, mean, ahead)[None], 1e-6)[0]
+
+    def on_after_batch_transfer(self, batch: DrawnBatch, dataloader_idx: int) -> NormalBatch:
+        """Make the pictures of a batch on its device; needs no trainer."""
+        device = batch["person"].device
+        if device not in self._moved:
+            self._moved[device] = self.people.to(device)
+        return develop_mixtures(batch, self._moved[device], self.size, self.view, self.effects)
+
+
+def _fixed(chosen: Sequence[tuple[int, list[int], list[float]]]) -> FixedMixtures:
+    """Pictures of (person, photographs, weights), filled up to one length."""
+    most = max(len(rows) for _, rows, _ in chosen)
+    photos = [rows + rows[:1] * (most - len(rows)) for _, rows, _ in chosen]
+    weights = [own + [0.0] * (most - len(own)) for _, _, own in chosen]
+    person = torch.tensor([row for row, _, _ in chosen])
+    return FixedMixtures(person, torch.tensor(photos), torch.tensor(weights))

@@ -1,0 +1,423 @@
+"""People under many lamps: the cropped Extended Yale B, prepared people, split by person.
+
+Georghiades, Belhumeur and Kriegman, "From Few to Many", PAMI 2001; cropped by Lee, Ho and
+Kriegman, PAMI 2005. ``CroppedYale/yaleBNN/yaleBNN_P00A+035E-20.pgm``: person NN, frontal pose,
+light at azimuth 35 and elevation -20 degrees. Frames that the publishers marked as corrupt end in
+``.pgm.bad`` and are left out. ``*_Ambient.pgm`` was taken without lamps: of the size of the other
+frames it is subtracted, uncropped (640 x 480) it is ignored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from facegeo.errors import UserError
+from facegeo.files.faults import WantedError
+from facegeo.files.images import ImageError, image_size
+from facegeo.files.places import MARGIN, five_point_outline
+from facegeo.files.writing import write_whole
+from facegeo.normals.maps import read_mask
+from facegeo.normals.photometric_stereo import flash_directions
+from facegeo.normals.sessions import RawSession, SessionFault, load_photos, photo_sizes
+
+DATABASE = "CroppedYale"
+PERSON = re.compile(r"yaleB\d\d")
+LIGHT = re.compile(r"A([+-]\d{3})E([+-]\d{2})")
+FEWEST = 8
+"""Photographs of a person, at least."""
+SATURATED = 254
+"""Least grey value of a saturated pixel, before ambient light is subtracted."""
+UNCROPPED = (480, 640)
+"""Height and width of ambient frames that were published uncropped, px."""
+
+
+def find_people(root: Path) -> tuple[Path, list[str]]:
+    """Find the folders of people, in ``CroppedYale`` below a folder or in the folder itself.
+
+    Args:
+        root: ``CroppedYale`` or the folder that holds it.
+
+    Returns:
+        Folder of the people and their names, sorted.
+
+    Raises:
+        UserError: If there is nobody.
+    """
+    folder = root / DATABASE if (root / DATABASE).is_dir() else root
+    names = sorted(p.name for p in folder.glob("*/") if p.is_dir() and PERSON.fullmatch(p.name))
+    if not names:
+        what = "found none in it" if root.is_dir() else "there is no such folder"
+        raise UserError(
+            f"root={root} must be {DATABASE} or hold it, with folders yaleB01, yaleB02, ...; {what}"
+        )
+    return folder, names
+
+
+def read_person(root: Path, name: str) -> RawSession | list[SessionFault]:
+    """Read all of a person but the pixels.
+
+    Args:
+        root: Folder of the people.
+        name: Of the person's folder, such as ``yaleB01``.
+
+    Returns:
+        The session, or everything that is wrong with it.
+    """
+    folder = root / name
+    faults: list[SessionFault] = []
+    ambient = folder / f"{name}_P00_Ambient.pgm"
+    photos: list[Path] = []
+    for path in sorted(folder.glob("*.pgm")):
+        if path == ambient or path.name.startswith("."):
+            continue
+        if re.fullmatch(rf"{name}_P00{LIGHT.pattern}\.pgm", path.name):
+            photos.append(path)
+        else:
+            wanted = f"a name such as {name}_P00A+035E-20.pgm"
+            faults.append(SessionFault(name, path.name, wanted, "another"))
+    if len(photos) < FEWEST:
+        wanted = f"{FEWEST} photographs or more"
+        faults.append(SessionFault(name, "*.pgm", wanted, str(len(photos))))
+    digest = hashlib.sha256("\n".join(photo.name for photo in photos).encode())
+    sizes = list(photo_sizes(name, photos, faults, digest.update))
+    dark = _ambient(name, ambient, sizes[0] if sizes else None, faults)
+    if faults:
+        return faults
+    digest.update(b"" if dark is None else dark.read_bytes())
+    angles = torch.tensor([light_angles(photo.name) for photo in photos])
+    lights = tuple((x, y, z) for x, y, z in flash_directions(*angles.T).tolist())
+    return RawSession(
+        name, folder, tuple(photos), lights, *sizes[0], None, digest.hexdigest(), dark
+    )
+
+
+def light_angles(name: str) -> tuple[int, int]:
+    """Azimuth and elevation of the light that a photograph's name gives, degrees.
+
+    >>> light_angles("yaleB01_P00A+035E-20.pgm")
+    (35, -20)
+    """
+    found = LIGHT.search(name)
+    if found is None:
+        raise ValueError(f"name must hold a light such as A+035E-20, got {name!r}")
+    return int(found[1]), int(found[2])
+
+
+def load_linear(session: RawSession) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+    """Decode the photographs of a person and subtract the ambient one, if there is one.
+
+    Args:
+        session: Of ``read_person``.
+
+    Returns:
+        Grey values, linear in light, and which of them are not saturated, (N, H, W) each.
+
+    Raises:
+        ImageError: If a file is damaged where its header did not show it.
+    """
+    photos = load_photos(session.photos)[..., 0]
+    usable = photos < SATURATED
+    if session.ambient is None:
+        return photos, usable
+    dark = load_photos([session.ambient])[0, ..., 0]
+    return np.asarray(photos - np.minimum(photos, dark), np.uint8), usable
+
+
+def _ambient(
+    name: str, path: Path, size: tuple[int, int] | None, faults: list[SessionFault]
+) -> Path | None:
+    """The ambient frame, if it is there and cropped; note if it is damaged or of an odd size."""
+    if not path.is_file():
+        return None
+    try:
+        found = image_size(path.read_bytes())
+    except (OSError, ImageError) as error:
+        got = getattr(error, "strerror", None) or str(error)
+        faults.append(SessionFault(name, path.name, "a readable image", got))
+        return None
+    if found not in (size, UNCROPPED) and size is not None:
+        wanted = f"{size[1]} x {size[0]} pixels, as the photographs, or 640 x 480"
+        got = "another format" if found is None else f"{found[1]} x {found[0]}"
+        faults.append(SessionFault(name, path.name, wanted, got))
+    return path if found == size else None
+
+
+def light_names(photos: Sequence[Path]) -> list[str]:
+    """Names of the lights of photographs, such as ``A+035E-20``."""
+    return [photo.stem.partition("_P00")[2] for photo in photos]
+
+
+@dataclass(frozen=True)
+class PeopleSplit:
+    """Who is in which split; nobody is in two.
+
+    Attributes:
+        train: Names of the people to train on; None takes all that are in no other split.
+        val: Names of the people for every choice.
+        test: Names of the people to test on.
+    """
+
+    train: Sequence[str] | None
+    val: Sequence[str]
+    test: Sequence[str]
+
+    def __post_init__(self) -> None:
+        seen: dict[str, str] = {}
+        faults = []
+        for split, names in self._listed.items():
+            for name in names:
+                if name in seen:
+                    faults.append(f"{name} in {seen[name]} and {split}")
+                seen[name] = split
+        if faults:
+            raise UserError(
+                f"data.train, val and test must not share people, got {'; '.join(faults)}: a "
+                "person in two splits would be tested on what was trained on"
+            )
+
+    @property
+    def _listed(self) -> dict[str, Sequence[str]]:
+        return {"train": self.train or (), "val": self.val, "test": self.test}
+
+    def rows(self, names: Sequence[str]) -> dict[str, list[int]]:
+        """Rows of the people of each split.
+
+        Args:
+            names: Of all people.
+
+        Raises:
+            UserError: If a listed person is not among them.
+        """
+        place = {name: row for row, name in enumerate(names)}
+        unknown = [name for own in self._listed.values() for name in own if name not in place]
+        if unknown:
+            raise UserError(
+                f"data.train, val or test name people that are not in data.root: "
+                f"{', '.join(unknown)}; it holds {', '.join(names)}"
+            )
+        rows = {split: [place[name] for name in own] for split, own in self._listed.items()}
+        if self.train is None:
+            held_out = {*rows["val"], *rows["test"]}
+            rows["train"] = [row for row in range(len(names)) if row not in held_out]
+        return rows
+
+
+RECORD, PHOTOS, NORMALS = "prepared.json", "photos.npy", "normals.npy"
+MASK, ALBEDO = "mask.png", "albedo.png"
+MANIFEST, NAMES = "manifest.json", "names"
+"""File of the whole folder, and the note in it that lists its people."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """Record of a prepared person; written last.
+
+    Attributes:
+        name: Such as ``yaleB01``.
+        source: Digest of what it was made from.
+        lights: Names of the lights, such as ``A+035E-20``, one a photograph, N.
+        directions: Unit vectors towards them, x right, y up, z to the camera, N.
+        strengths: Of the lamps, about 1, N.
+        points: Left eye, right eye, nose tip, left and right mouth corner, px.
+        bulge: How much the normals look like those of a convex face, -1 to 1.
+    """
+
+    name: str
+    source: str
+    lights: tuple[str, ...]
+    directions: tuple[tuple[float, float, float], ...]
+    strengths: tuple[float, ...]
+    points: tuple[tuple[float, float], ...]
+    bulge: float
+
+    @staticmethod
+    def read(folder: Path) -> Person:
+        """Read the record of a folder.
+
+        Raises:
+            UserError: If it is not there, unfinished or something else.
+        """
+        try:
+            values = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+            for key in ("lights", "directions", "strengths", "points"):
+                items = values[key]
+                values[key] = tuple(tuple(v) if isinstance(v, list) else v for v in items)
+            return Person(**values)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{folder / RECORD}: wanted the record of a prepared person, got {error}; run "
+                "facegeo-prepare yaleb again"
+            ) from error
+
+    def write(self, folder: Path) -> None:
+        """Write the record into a folder."""
+        write_whole(folder / RECORD, json.dumps(asdict(self), indent=1))
+
+
+@dataclass(frozen=True, eq=False)
+class People:
+    """P people of one picture size, in memory; move them to a device with ``to``.
+
+    Attributes:
+        records: Their records, P.
+        photos: All photographs, one person after the other, linear in light, uint8, (N, H, W).
+        first: Row of each person's first photograph, int64, (P,).
+        normals: Unit vectors, x right, y up, z to the camera, float16, (P, 3, H, W).
+        masks: Face pixels with a known normal, bool, (P, 1, H, W).
+        points: Five points, px, float32, (P, 5, 2).
+    """
+
+    records: tuple[Person, ...]
+    photos: Tensor
+    first: Tensor
+    normals: Tensor
+    masks: Tensor
+    points: Tensor
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the people."""
+        return [record.name for record in self.records]
+
+    @cached_property
+    def squares(self) -> Tensor:
+        """Squares about the faces, as ``facegeo.predict.normals`` lays them in large photos.
+
+        x and y of the middle and side, px, float32, (P, 3).
+        """
+        boxes = [five_point_outline(one) for one in self.points.cpu().double().numpy()]
+        rows = [[*box.mean(axis=0), MARGIN * np.ptp(box, axis=0).max()] for box in boxes]
+        return torch.tensor(rows, dtype=torch.float32, device=self.points.device)
+
+    @cached_property
+    def side_px(self) -> float:
+        """Mean side of the squares, px."""
+        return float(self.squares[:, 2].mean())
+
+    @property
+    def counts(self) -> Tensor:
+        """Photographs of each person, int64, (P,)."""
+        return torch.tensor([len(record.lights) for record in self.records])
+
+    def to(self, device: torch.device) -> People:
+        """Move all arrays to a device."""
+        return replace(
+            self,
+            photos=self.photos.to(device),
+            first=self.first.to(device),
+            normals=self.normals.to(device),
+            masks=self.masks.to(device),
+            points=self.points.to(device),
+        )
+
+    def with_truth(self, truths: Mapping[int, tuple[Tensor, Tensor]]) -> People:
+        """Replace normals (3, H, W) and masks (1, H, W) of some people, by their rows."""
+        normals, masks = self.normals.clone(), self.masks.clone()
+        for row, (normal, mask) in truths.items():
+            normals[row], masks[row] = normal.to(normals.dtype), mask
+        return replace(self, normals=normals, masks=masks)
+
+    def digest(self) -> str:
+        """SHA-256 of everything."""
+        found = hashlib.sha256("\n".join(map(repr, self.records)).encode())
+        for tensor in (self.photos, self.normals, self.masks):
+            found.update(tensor.contiguous().numpy().tobytes())
+        return found.hexdigest()
+
+
+def read_people(folder: Path) -> People:
+    """Read all prepared people of a folder.
+
+    Args:
+        folder: Written by ``facegeo-prepare yaleb``.
+
+    Raises:
+        UserError: With every fault of all files at once.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        names = sorted(manifest["notes"][NAMES].split())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{folder} must hold prepared people (facegeo-prepare yaleb), got {error!r}"
+        ) from error
+    records: list[Person] = []
+    parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    faults: list[str] = []
+    for name in names:
+        try:
+            record = Person.read(folder / name)
+            parts.append(_arrays(folder / name, record, parts[0][0].shape[1:] if parts else None))
+            records.append(record)
+        except WantedError as error:  # a ValueError
+            faults.append(f"{name}/{MASK}: wanted {error.wanted}, got {error.got}")
+        except (UserError, OSError, ValueError) as error:
+            faults.append(f"{name}: {error}")
+    if faults:
+        lines = "".join(f"\n  {fault}" for fault in faults)
+        raise UserError(f"faults in {folder}:{lines}\nrun facegeo-prepare yaleb again")
+    photos, normals, masks = (list(column) for column in zip(*parts, strict=True))
+    counts = torch.tensor([len(one) for one in photos])
+    return People(
+        records=tuple(records),
+        photos=torch.cat(photos),
+        first=counts.cumsum(0) - counts,
+        normals=torch.stack(normals),
+        masks=torch.stack(masks),
+        points=torch.tensor([record.points for record in records]),
+    )
+
+
+def read_references(folder: Path, names: Sequence[str]) -> dict[str, tuple[Tensor, Tensor]]:
+    """Read reference normals and the mask of where to trust them.
+
+    Args:
+        folder: Holds ``<name>.npz`` with ``normals`` (H, W, 3) and ``mask_reliable`` (H, W).
+        names: Of the people.
+
+    Returns:
+        Normals (3, H, W), float32, and mask (1, H, W), bool, by name.
+
+    Raises:
+        UserError: With all files that are missing or something else.
+    """
+    found: dict[str, tuple[Tensor, Tensor]] = {}
+    faults = []
+    for name in names:
+        path = folder / f"{name}.npz"
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                normals = torch.from_numpy(file["normals"].astype(np.float32)).permute(2, 0, 1)
+                mask = torch.from_numpy(file["mask_reliable"].astype(bool))[None]
+            if normals.shape[1:] != mask.shape[1:]:
+                raise ValueError(f"normals {tuple(normals.shape)}, mask {tuple(mask.shape)}")
+            found[name] = normals.contiguous(), mask
+        except (OSError, ValueError, KeyError, IndexError) as error:
+            faults.append(f"{path.name}: wanted normals (H, W, 3) and mask_reliable, got {error}")
+    if faults:
+        lines = "".join(f"\n  {fault}" for fault in faults)
+        raise UserError(f"reference={folder} has faults:{lines}\nset another folder, or null")
+    return found
+
+
+def _arrays(folder: Path, record: Person, size: torch.Size | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Photographs, normals and mask of a person, checked against each other."""
+    photos = torch.from_numpy(np.load(folder / PHOTOS, allow_pickle=False))
+    normals = torch.from_numpy(np.load(folder / NORMALS, allow_pickle=False)).permute(2, 0, 1)
+    mask = torch.from_numpy(read_mask((folder / MASK).read_bytes()))[None]
+    size = photos.shape[1:] if size is None else size
+    shapes = [photos.shape, normals.shape, mask.shape]
+    if shapes != [(len(record.lights), *size), (3, *size), (1, *size)]:
+        raise ValueError(f"photographs, normals and mask do not fit together: {shapes}")
+    return photos, normals.contiguous(), mask

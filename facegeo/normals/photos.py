@@ -1,0 +1,166 @@
+"""Plain photos of faces without ground truth, cut out as the networks are used to."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from facegeo.checks import check_range
+from facegeo.errors import UserError
+from facegeo.files.faults import WantedError
+from facegeo.files.images import ImageError, decode, image_size
+from facegeo.files.places import Places, Points, crop_square, points_beside, read_boxes, read_points
+from facegeo.normals.maps import Bytes, resize_face
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
+
+class Photo(TypedDict):
+    """One face; a loader collates them to a batch (B, ...)."""
+
+    sample: Tensor
+    """Row in the folder, int64, ()."""
+    image: Tensor
+    """RGB in [0, 1], (3, S, S)."""
+
+
+class PhotoFolder(Dataset[Photo]):
+    """Faces of any folder of images (300-W, CelebA, FFHQ), cut out by Photoface's crop rule.
+
+    The rule (``crop_square``): a square of 1.2 times the longer side of the bounding box of the 68
+    points, around its middle, moved into the image where it sticks out, resized with averaging.
+    The box comes from, in this order: ``points``; ``boxes``, each taken for the box of the 68
+    points; a file of points beside each photo (``BESIDE``); or the largest square in the middle
+    of the photo, where none of these is there. Five points in place of 68: see
+    ``five_point_outline``. Photos are read as stored; orientation tags are ignored.
+
+    Photos that no list names are an error; lines for photos that are not there are not.
+
+    Attributes:
+        root: The folder.
+        names: Photos relative to it, with ``/``, by name.
+
+    Args:
+        root: Folder with photos, at any depth.
+        size: Side S of the cut-outs, px.
+        points: CSV file, a line ``file,x1,y1,..`` a photo, 5 or 68 points in px.
+        boxes: CSV file, a line ``file,left,top,width,height`` a photo, px.
+        limit: Take the first so many photos by name; None takes all.
+
+    Raises:
+        UserError: If there is no photo, both lists are given, or, with all faults at once, photos
+            can not be read, have no place or lie off it, or lines of a list are torn.
+        ValueError: If ``size`` or ``limit`` is below 1.
+    """
+
+    def __init__(
+        self,
+        root: Path | str,
+        size: int,
+        points: Path | str | None = None,
+        boxes: Path | str | None = None,
+        limit: int | None = None,
+    ) -> None:
+        check_range("size", size, 1)
+        check_range("limit", 1 if limit is None else limit, 1)
+        self.root, self.size = Path(root).expanduser(), size
+        self.names = tuple(_photos(self.root)[:limit])
+        places = _places(self.root, self.names, points, boxes)
+        faults = [place for place in places.values() if isinstance(place, str)]
+        self._outlines = {name: p for name, p in places.items() if not isinstance(p, str)}
+        for name in self.names:
+            if places and name not in places:
+                faults.append(f"{name}: wanted its place, as other photos have, got none")
+            try:
+                _check(self.root / name, self._outlines.get(name))
+            except WantedError as error:
+                faults.append(f"{name}: wanted {error.wanted}, got {error.got}")
+        if faults:
+            count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+            lines = "".join(f"\n  {fault}" for fault in faults)
+            raise UserError(f"{count} in the photos of {self.root}:{lines}\nMend or remove these.")
+
+    def __len__(self) -> int:
+        """Number of photos."""
+        return len(self.names)
+
+    def __getitem__(self, row: int) -> Photo:
+        """Read and cut out one photo.
+
+        Raises:
+            UserError: If its pixels turn out to be damaged.
+        """
+        name = self.names[row]
+        try:
+            image = decode((self.root / name).read_bytes())
+        except (OSError, ImageError) as error:
+            raise UserError(
+                f"{self.root / name}: wanted a readable image, got {error}; remove it"
+            ) from error
+        face = resize_face(_cut(image, self._outlines.get(name)), self.size)
+        pixels = torch.from_numpy(np.ascontiguousarray(face.transpose(2, 0, 1)))
+        return {"sample": torch.tensor(row), "image": pixels.float() / 255}
+
+
+def _cut(image: Bytes, outline: Points | None) -> Bytes:
+    height, width = image.shape[:2]
+    if outline is None:
+        side = min(height, width)
+        left, top = (width - side) // 2, (height - side) // 2
+    else:
+        left, top, side = crop_square(outline, height, width)
+    return image[top : top + side, left : left + side]
+
+
+def _photos(root: Path) -> list[str]:
+    """All photos below a folder, by name."""
+    found = (path for path in root.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
+    names = sorted(path.relative_to(root).as_posix() for path in found)
+    if not names:
+        what = "none in it" if root.is_dir() else "no such folder"
+        raise UserError(f"{root}: wanted a folder with photos ({', '.join(ENDINGS)}), got {what}")
+    return names
+
+
+def _places(
+    root: Path, names: Sequence[str], points: Path | str | None, boxes: Path | str | None
+) -> Places:
+    """What is told of the photos' places; empty where nothing is."""
+    if points is not None and boxes is not None:
+        raise UserError(f"wanted points or boxes, got both: {points} and {boxes}; give one")
+    if points is not None:
+        return read_points(Path(points))
+    return read_boxes(Path(boxes)) if boxes is not None else _beside(root, names)
+
+
+def _beside(root: Path, names: Sequence[str]) -> Places:
+    places: Places = {}
+    for name in names:
+        try:
+            outline = points_beside(root / name)
+        except WantedError as error:
+            places[name] = f"points beside {name}: wanted {error.wanted}, got {error.got}"
+        else:
+            places |= {} if outline is None else {name: outline}
+    return places
+
+
+def _check(path: Path, outline: Points | None) -> None:
+    """See that the photo is whole, as far as can be told without decoding, and holds the face."""
+    try:
+        data = path.read_bytes()
+        height, width = image_size(data) or decode(data).shape[:2]
+    except (OSError, ImageError) as error:
+        raise WantedError(
+            "a readable image", getattr(error, "strerror", "") or str(error)
+        ) from error
+    if outline is None:
+        return
+    (left, top), (right, bottom) = outline.min(axis=0), outline.max(axis=0)
+    if right < 0 or bottom < 0 or left > width - 1 or top > height - 1:
+        got = f"one from ({left:.0f}, {top:.0f}) to ({right:.0f}, {bottom:.0f})"
+        raise WantedError(f"a face in the image's {width} x {height} pixels", got)

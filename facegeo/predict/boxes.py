@@ -1,0 +1,326 @@
+"""Face boxes: kinds, conversions, files of boxes.
+
+The cascade was trained with squares of one detector, from the brows to below the mouth. Another
+detector's boxes must be moved and scaled first: how much an error there costs stands in
+``experiments/ccnn/boxes.md``.
+"""
+
+import csv
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from facegeo.errors import UserError
+from facegeo.files.faults import Fault, FaultsError, WantedError
+from facegeo.landmarks.lists import BOX_FIELDS
+from facegeo.predict.face import FORMAT, Boxes, Image
+from facegeo.predict.sources import shown
+
+MEAN_SHAPE: Final = np.array(
+    [[0.2685, 0.2585], [0.7389, 0.2519], [0.5029, 0.5415], [0.3060, 0.7684], [0.7136, 0.7641]]
+)
+"""Mean points of Sun et al.'s 10,000 training faces in their boxes."""
+LARGEST: Final = 10
+"""Most that a box may measure, in longer sides of its image."""
+
+
+@dataclass(frozen=True)
+class BoxMapping:
+    """Moves and scales a detector's boxes.
+
+    Attributes:
+        right: Move of the middle, in widths of the detector's box.
+        down: The same, in heights.
+        scale: Side of the new square over the mean side of the detector's box.
+    """
+
+    right: float
+    down: float
+    scale: float
+
+    def __call__(self, boxes: npt.NDArray[np.floating]) -> Boxes:
+        """Return squares for boxes, both left, right, top, bottom, px, (F, 4)."""
+        low, high = boxes[:, 0::2], boxes[:, 1::2]
+        middle = (low + high) / 2 + [self.right, self.down] * (high - low)
+        half = self.scale * (high - low).mean(axis=1, keepdims=True) / 2
+        return _of_corners(middle - half, middle + half)
+
+
+def box_of_points(points: npt.NDArray[np.floating]) -> Boxes:
+    """Return the boxes in which faces with these points would have been trained.
+
+    The square in which the mean shape lies nearest to the points, of their size whatever the
+    turn of the head. On Sun et al.'s training faces its overlap with the given box (IoU) is 0.83
+    on average.
+
+    Args:
+        points: Px, (F, 5, 2).
+
+    Returns:
+        Left, right, top, bottom, px, (F, 4).
+    """
+    middle, shape = points.mean(axis=1), MEAN_SHAPE - MEAN_SHAPE.mean(axis=0)
+    spread = np.square(points - middle[:, None]).sum(axis=(1, 2))
+    side = np.sqrt(spread / np.square(shape).sum())[:, None]
+    low = middle - side * MEAN_SHAPE.mean(axis=0)
+    return _of_corners(low, low + side)
+
+
+def overlap(boxes: Boxes, others: Boxes) -> npt.NDArray[np.float64]:
+    """Return intersection over union of all pairs, (F, G), for boxes (F, 4) and (G, 4)."""
+    low = np.maximum(boxes[:, None, 0::2], others[None, :, 0::2])
+    high = np.minimum(boxes[:, None, 1::2], others[None, :, 1::2])
+    both = (high - low).clip(min=0).prod(axis=2)
+    areas = [(b[:, 1::2] - b[:, 0::2]).prod(axis=1) for b in (boxes, others)]
+    either = np.maximum(areas[0][:, None] + areas[1][None] - both, 1e-12)
+    return np.asarray(both / either, np.float64)
+
+
+def paired_overlap(boxes: Boxes, others: Boxes) -> npt.NDArray[np.float64]:
+    """Return intersection over union of boxes (F, 4) and (F, 4), pair by pair, (F,)."""
+    shares = [
+        overlap(one[None], other[None])[0, 0] for one, other in zip(boxes, others, strict=True)
+    ]
+    return np.array(shares, np.float64)
+
+
+def is_inside(boxes: Boxes, height: int, width: int) -> npt.NDArray[np.bool_]:
+    """Tell which boxes (F, 4) have their middle in an image and a fit size, (F,).
+
+    They are 2 px wide or more, and no larger than ``LARGEST`` says.
+    """
+    middle = (boxes[:, 0::2] + boxes[:, 1::2]) / 2
+    within = ((middle >= 0) & (middle <= [width - 1, height - 1])).all(axis=1)
+    sides = boxes[:, 1::2] - boxes[:, 0::2]
+    fit = ((sides >= 2) & (sides <= LARGEST * max(height, width))).all(axis=1)
+    return np.asarray(within & fit, np.bool_)
+
+
+def check_boxes(boxes: npt.ArrayLike, height: int, width: int) -> Boxes:
+    """Return boxes as float64 (F, 4); one box (4,) may stand alone.
+
+    Args:
+        boxes: Left, right, top, bottom, px.
+        height: Of their image, px.
+        width: Of their image, px.
+
+    Raises:
+        UserError: If a box is empty, not finite, far larger than the image, or its middle lies
+            outside.
+        ValueError: If the shape is another.
+    """
+    array = np.asarray(boxes, np.float64)
+    if array.size == 0:
+        return np.zeros((0, 4))
+    array = array[None] if array.ndim == 1 else array
+    if array.ndim != 2 or array.shape[1] != 4:
+        raise ValueError(f"boxes must have shape (F, 4) or (4,), got {array.shape}")
+    for left, right, top, bottom in array:
+        got = f"left {left:g}, right {right:g}, top {top:g}, bottom {bottom:g}"
+        if not (right - left >= 2 and bottom - top >= 2 and np.isfinite([right, bottom]).all()):
+            raise UserError(f"wanted a box of 2 px or more, left < right, top < bottom; got {got}")
+        if max(right - left, bottom - top) > (most := LARGEST * max(height, width)):
+            raise UserError(
+                f"wanted a box of {most} px or less, {LARGEST} times its image; got {got}"
+            )
+        if not is_inside(np.array([[left, right, top, bottom]]), height, width).all():
+            wanted = f"wanted a box with its middle in the {width} x {height} image"
+            raise UserError(f"{wanted}, got {got}")
+    return array
+
+
+def _of_corners(low: npt.NDArray[np.floating], high: npt.NDArray[np.floating]) -> Boxes:
+    return np.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], axis=1).astype(np.float64)
+
+
+Box = tuple[float, float, float, float]
+Told = Iterator[tuple[int, str, object, Sequence[object] | None]]
+"""Line, image, frame if any, and left, right, top, bottom as they stand there; None: no face."""
+SIZES = ("left", "top", "width", "height")
+PATH = r".*\.[A-Za-z]\w{1,4}(?=\s)"
+"""A path and its ending, spaces in it or not."""
+
+
+class BoxFile:
+    """Boxes by image, read once; a detector that looks things up.
+
+    Boxes belong to the photo as it is seen, turned as its EXIF orientation says. An image is found
+    by its path as the command has it; or else by the end of the path, where only one image of the
+    file ends so. A box of a video holds for all its frames, unless it tells which.
+
+    Args:
+        path: Of the file. ``.json``: ``{"a.jpg": [[left, right, top, bottom], ...]}``, a box a
+            face, or a file of facegeo-predict. ``.csv``: a header with ``file`` and
+            ``left,right,top,bottom`` or ``left,top,width,height``, and perhaps ``frame``, among
+            its columns, such as ``points.csv`` of facegeo-predict, and a line a face; without a
+            header ``file,left,top,width,height``.
+            Others: ``path left right top bottom``, and points that are not used, as in the lists
+            of Sun et al.
+
+    Raises:
+        UserError: If the file can not be read, or, all at once, for lines that are torn.
+    """
+
+    def __init__(self, path: str) -> None:
+        file, text = Path(path).expanduser(), _text(path)
+        reader = {".json": _json, ".csv": _csv}.get(file.suffix.lower(), _list)
+        self._boxes = dict[str, dict[int | None, list[Box]]]()
+        faults = []
+        for line, image, frame, told in reader(text, file.name):
+            try:
+                if not image:
+                    raise WantedError("the name of an image", "none")
+                of_image = self._boxes.setdefault(_key(image), {})
+                if told is not None:
+                    of_image.setdefault(_frame(frame), []).append(_box(told))
+            except WantedError as error:
+                faults.append(Fault(file.name, line, image, error.wanted, error.got))
+        if faults:
+            raise FaultsError(faults, f"mend {path}")
+        self._by_last = dict[str, list[str]]()
+        for key in self._boxes:
+            self._by_last.setdefault(_last(key), []).append(key)
+
+    def __call__(self, image: Image, name: str = "", frame: int | None = None) -> Boxes:
+        """Return the boxes told of an image, or of one frame; none if the file names it not.
+
+        Raises:
+            UserError: If the middle of a box lies outside the image.
+        """
+        key = _key(name)
+        if key not in self._boxes:
+            ends = [k for k in self._by_last.get(_last(key), ()) if _ends_alike(k, key)]
+            key = ends[0] if len(ends) == 1 else key
+        own = self._boxes.get(key, {})
+        boxes = own.get(None, []) + (own.get(frame, []) if frame is not None else [])
+        return check_boxes(np.array(boxes), *image.shape[:2])
+
+
+def _text(path: str) -> str:
+    try:
+        text = Path(path).expanduser().read_text(encoding="utf-8-sig", errors="surrogateescape")
+    except OSError as error:
+        raise UserError(
+            f"detector.path={path}: wanted a file of boxes, got {error.strerror or error}"
+        ) from error
+    if not text.strip():
+        raise UserError(f"detector.path={path}: wanted a box a face, got an empty file")
+    return text
+
+
+def _list(text: str, name: str) -> Told:
+    """Lines of Sun et al.: path, box, and any points; a path may hold spaces."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        path = re.match(PATH, line)
+        image = path[0].strip() if path else line.split(maxsplit=1)[0] if line.strip() else ""
+        if image:
+            rest = line.strip().removeprefix(image).split()
+            yield number, image, None, rest[: len(BOX_FIELDS)]
+
+
+def _csv(text: str, name: str) -> Told:
+    columns: Sequence[str] = ("file", *SIZES)
+    for number, line in enumerate(text.split("\n"), start=1):
+        fields = [field.strip() for field in next(csv.reader([line]), [])]
+        if not any(fields):
+            continue
+        if number == 1 and not any(map(_is_number, fields)):
+            columns = [field.lower() for field in fields]
+            told_by = [way for way in (BOX_FIELDS, SIZES) if {"file", *way} <= {*columns}]
+            if not told_by:
+                raise UserError(
+                    f"{name} line 1: wanted a header with file and left,right,top,bottom or "
+                    f"left,top,width,height, got {line!r}"
+                )
+            continue
+        told = dict(zip(columns, fields, strict=False))
+        yield number, told.get("file", ""), told.get("frame"), _edges(told)
+
+
+def _edges(told: dict[str, str]) -> list[object]:
+    """Left, right, top, bottom of a line, whichever way it tells them."""
+    if "right" in told or not set(SIZES) <= told.keys():
+        return [told[field] for field in BOX_FIELDS if field in told]
+    left, top, width, height = (told[field] for field in SIZES)
+    if not all(map(_is_number, (left, top, width, height))):
+        return [left, width, top, height]
+    return [left, float(left) + float(width), top, float(top) + float(height)]
+
+
+def _json(text: str, name: str) -> Told:
+    try:
+        images = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"{name} line {error.lineno}: wanted JSON, got what is none ({error.msg})"
+        ) from error
+    if not isinstance(images, dict):
+        raise UserError(f"{name}: wanted boxes by image, {{...}}, got a {type(images).__name__}")
+    if images.get("format") == FORMAT:
+        yield from _of_ours(images)
+        return
+    for image, boxes in images.items():
+        if not isinstance(boxes, list):
+            raise UserError(f"{name}, {image}: wanted a list of boxes, got {boxes!r}")
+        line = 1 + text.count("\n", 0, text.find(json.dumps(image)))
+        if not boxes:
+            yield line, image, None, None
+        yield from ((line, image, None, box if isinstance(box, list) else [box]) for box in boxes)
+
+
+def _of_ours(told: Mapping[str, Any]) -> Told:
+    """Boxes of a photo's or a video's JSON as facegeo-predict writes it."""
+    try:
+        yield 1, told["file"], None, None
+        for frame in told.get("frames", [told]):
+            for face in frame["faces"]:
+                yield 1, told["file"], frame.get("frame"), face["box"]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"wanted the JSON of facegeo-predict, got another ({error!r})") from error
+
+
+def _frame(told: object) -> int | None:
+    if told in (None, ""):
+        return None
+    if not str(told).isdecimal():
+        raise WantedError("the number of a frame, or nothing", repr(told))
+    return int(str(told))
+
+
+def _box(told: Sequence[object]) -> Box:
+    if len(told) != len(BOX_FIELDS):
+        raise WantedError("left, right, top, bottom", f"{len(told)} numbers")
+    for value in told:
+        if not _is_number(value):
+            raise WantedError("finite numbers", repr(value))
+    left, right, top, bottom = (float(str(value)) for value in told)
+    if right - left < 2 or bottom - top < 2:
+        got = f"left {left:g}, right {right:g}, top {top:g}, bottom {bottom:g}"
+        raise WantedError("a box of 2 px or more, left < right, top < bottom", got)
+    return left, right, top, bottom
+
+
+def _is_number(value: object) -> bool:
+    try:
+        return not isinstance(value, bool) and math.isfinite(float(str(value)))
+    except ValueError:
+        return False
+
+
+def _key(image: str) -> str:
+    return shown(image).replace("\\", "/").removeprefix("./")
+
+
+def _last(key: str) -> str:
+    return key.rpartition("/")[2]
+
+
+def _ends_alike(one: str, other: str) -> bool:
+    return one.endswith(f"/{other}") or other.endswith(f"/{one}")

@@ -1,1 +1,0 @@
-"""Whole jobs: train a cascade, measure it."""

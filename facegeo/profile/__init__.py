@@ -1,1 +1,0 @@
-"""What models cost, counted from their shapes."""

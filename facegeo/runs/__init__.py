@@ -1,0 +1,1 @@
+"""Train, evaluate, sweep; run folders, reuse of finished parts, W&B logging."""

@@ -1,0 +1,196 @@
+"""Which settings change the numbers of a run, and the keys made of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import facegeo
+from facegeo.training.model_file import find_model, is_model
+
+WITHOUT_EFFECT = (
+    "study",
+    "about",
+    "objective",
+    "wandb",
+    "dry_run",
+    "out",
+    "name",
+    "logger",
+    "splits",
+    "also_on",
+    "accelerator",
+    "panels",
+    "trainer.accelerator",
+    "trainer.enable_model_summary",
+    "trainer.enable_progress_bar",
+    "trainer.log_every_n_steps",
+    "procedure.progress",
+    "procedure.checkpoint_every",
+    "procedure.validate_every",
+    "data.cache_dir",
+    "data.coding",
+    "data.num_workers",
+)
+"""Keys that change no weight but for rounding: a run may go on with others."""
+
+
+def effective(overrides: Iterable[str]) -> list[str]:
+    """Those words ``key=value`` of a command whose key can change a number.
+
+    >>> effective(["seed=1", "out=runs", "trainer.enable_progress_bar=False"])
+    ['seed=1']
+    """
+    return [word for word in overrides if not _is_without_effect(word.split("=")[0].lstrip("+~"))]
+
+
+def _is_without_effect(key: str) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in WITHOUT_EFFECT)
+
+
+def with_effect(config: object, prefix: str = "") -> dict[str, Any]:
+    """Dotted keys and values of a plain configuration, less those ``WITHOUT_EFFECT``."""
+    if prefix == "procedure.callbacks":
+        return _callbacks(config)
+    if not isinstance(config, Mapping) or not config:
+        return {prefix: config}
+    return {
+        key: value
+        for name, node in config.items()
+        for path in [f"{prefix}.{name}" if prefix else str(name)]
+        if path not in WITHOUT_EFFECT
+        for key, value in with_effect(node, path).items()
+    }
+
+
+def settings_key(config: object) -> str:
+    """Eight hex digits that change when a number of the result may change."""
+    return _hash(with_effect(config))
+
+
+def variant_key(config: object, words: Iterable[str]) -> str:
+    """The same, but equal for all seeds of a variant."""
+    return _hash(but_for_the_seed(config, words))
+
+
+def but_for_the_seed(config: object, words: Iterable[str]) -> dict[str, Any]:
+    """Settings that matter, less the seed, which also stands where it is pointed to.
+
+    Args:
+        config: Plain.
+        words: Overrides; what they choose is no copy of the seed.
+    """
+    chosen = {word.split("=")[0].lstrip("+") for word in words}
+    return {
+        key: value
+        for key, value in with_effect(config).items()
+        if key != "seed" and (key.split(".")[-1] != "seed" or key in chosen)
+    }
+
+
+def _hash(settings: Mapping[str, Any]) -> str:
+    text = json.dumps(settings, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _callbacks(config: object) -> dict[str, Any]:
+    """Callbacks but for the package's own, which look on; others may change a weight."""
+    listed = config if isinstance(config, Sequence) else []
+    own = "facegeo."
+    others = [one for one in listed if not str(one.get("_target_", "")).startswith(own)]
+    return {"procedure.callbacks": others} if others else {}
+
+
+NO_WEIGHT = (  # what no weight depends on, or what the data's content stands for
+    "data.root",
+    "data.train_list",
+    "data.test_list",
+    "data.title",
+    "data.paper",
+    "data.on_error",
+    "data.prepare",
+    "data.eval_batch_size",
+    "model.count",
+    "procedure.max_steps",
+)
+SHAPING = ("callbacks", "data", "geometry", "losses", "models", "procedures", "tasks")
+"""Parts of the package whose code may change a weight."""
+
+
+def stage_keys(config: Mapping[str, Any], content: str) -> dict[str, str]:
+    """A key for each stage of a cascade that the configuration trains.
+
+    Args:
+        config: Plain, resolved configuration of a run.
+        content: What the training data are: hex digits.
+
+    Returns:
+        Keys by stage. A key changes with the stage, those before it, their lengths, the task,
+        the data, the seed and the code; not with stages behind it.
+    """
+    settings = _settings(config)
+    names = list(config["model"]["stages"])[: config["model"].get("count")]
+    keys = {}
+    for number, name in enumerate(names):
+        shaping = {
+            key: value
+            for key, value in settings.items()
+            if _stage_of(key) in (None, *names[: number + 1])
+            and not (number == 0 and key == "data.anchors")  # it has none
+        }
+        keys[name] = _digest(shaping, content)
+    return keys
+
+
+def generator_key(config: Mapping[str, Any], content: str) -> dict[str, str]:
+    """The key of a generator of normals; arguments as of ``stage_keys``."""
+    settings = _settings(config)
+    first = Path(str(settings.get("procedure.weights")))
+    first = find_model(first) if is_model(first) else first
+    if first.is_file():
+        settings["procedure.weights"] = hashlib.sha256(first.read_bytes()).hexdigest()
+    return {"generator": _digest(settings, content)}
+
+
+def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """All that has an effect on weights, lengths as they are limited."""
+    limit = config["procedure"].get("max_steps")
+    found = {}
+    for key, value in with_effect(config).items():
+        if any(key == name or key.startswith(f"{name}.") for name in NO_WEIGHT):
+            continue
+        counted = key == "procedure.steps" or key.startswith("procedure.steps.")
+        both = counted and isinstance(limit, int) and isinstance(value, int)
+        found[key] = min(value, limit) if both else value
+    if found.get("trainer.devices") in ("auto", -1, "-1"):  # a joint batch grows with the GPUs
+        found["trainer.devices"] = max(1, torch.cuda.device_count())
+    return found
+
+
+def _stage_of(key: str) -> str | None:
+    """The stage that a setting is of, if it is of one."""
+    match = re.match(r"(?:model\.stages|procedure\.steps)\.(\w+)", key)
+    return match[1] if match else None
+
+
+def _digest(settings: Mapping[str, Any], content: str) -> str:
+    text = json.dumps([_code(), torch.__version__, content, settings], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@cache
+def _code() -> str:
+    """Hash of the code that trains."""
+    package = Path(facegeo.__file__).parent
+    files = sorted(file for part in SHAPING for file in (package / part).rglob("*.py"))
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(str(file.relative_to(package)).encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,166 @@
+"""One job of ``facegeo-train``: alone, or among the others of a sweep that may die and go on."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import logging
+import os
+import traceback
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from facegeo.errors import UserError
+from facegeo.files.writing import LOCK, TakenError, locked, write_whole
+from facegeo.runs.folder import CONFIG, chosen, claim, in_sweep, overrides, plain, run_folder
+from facegeo.runs.jobs import JOBS, Outcome, check_job
+from facegeo.runs.record import keep_overrides, read_record
+from facegeo.runs.train import run
+from facegeo.training.results import METRICS
+
+log = logging.getLogger(__name__)
+
+
+def job(cfg: DictConfig) -> float | None:
+    """Do one job; in a sweep leave out what is done, and let no failure stop the others.
+
+    Args:
+        cfg: Composed from ``conf/train.yaml``.
+
+    Returns:
+        The metric that ``cfg.objective`` names, or None.
+
+    Raises:
+        UserError: For every mistake in configuration or data, but in a sweep without an
+            objective: there the sweep's end tells it.
+    """
+    _check(cfg)
+    if cfg.dry_run:
+        _tell(Outcome(str(run_folder(cfg)), overrides(), _state(cfg, run_folder(cfg))))
+        return None
+    if not in_sweep():
+        return _objective(cfg, run(cfg))
+    folder = run_folder(cfg)
+    outcome = Outcome(str(folder), overrides(), "stopped")
+    try:
+        with locked(folder / LOCK):
+            results = _left_out(cfg, folder)
+        status = "done" if results is None else "done before"
+        if results is None:
+            results = run(cfg, _share_machine(cfg))
+        outcome.status = status
+        print(f"{status}: {folder}")
+        return _objective(cfg, results)
+    except TakenError as error:
+        outcome.status, outcome.error = "elsewhere", f"{error} is at work on it"
+        if cfg.objective is not None:
+            raise UserError(f"{folder}: {outcome.error}") from error
+    except Exception as error:
+        outcome.status, outcome.error = "failed", _reason(error, folder)
+        if cfg.objective is not None:  # a search must know
+            raise
+        log.error("failed: %s", outcome.error)
+    finally:
+        _tell(outcome)
+    return None
+
+
+def _check(cfg: DictConfig) -> None:
+    """See that this is what the user means, before hours of training."""
+    study = chosen("ablation")
+    if study is not None and not in_sweep():
+        raise UserError(f"ablation={study} is a study of several runs; add -m to run them all")
+    check_job(cfg)
+
+
+def _left_out(cfg: DictConfig, folder: Path) -> dict[str, float] | None:
+    """Metrics of a finished run, which now is as the last command asked for it."""
+    results = _finished(cfg, folder)
+    if results is not None:
+        claim(folder, plain(cfg))
+        keep_overrides(folder, overrides())
+    return results
+
+
+def _finished(cfg: DictConfig, folder: Path) -> dict[str, float] | None:
+    """Metrics of a run that an earlier sweep finished."""
+    if read_record(folder).get("status") != "done" or not (folder / METRICS).is_file():
+        return None
+    before = json.loads((folder / CONFIG).read_text())
+    found: dict[str, float] = json.loads((folder / METRICS).read_text())
+    missing = [split for split in cfg.splits if not any(n.startswith(f"{split}/") for n in found)]
+    others = read_record(folder).get("also_on", {})
+    changed = [
+        name
+        for name, node in (plain(cfg)["also_on"] or {}).items()
+        if others.get(name, {}).get("config") != node
+    ]
+    coded = [(config.get("data") or {}).get("coding") for config in (before, plain(cfg))]
+    return None if missing or changed or coded[0] != coded[1] else found
+
+
+def _state(cfg: DictConfig, folder: Path) -> str:
+    """What a sweep would find, and so do."""
+    if _finished(cfg, folder) is not None:
+        return "done before"
+    status = read_record(folder).get("status", "to do")
+    begun = {"running": "begun", "stopped": "begun", "failed": "failed before"}
+    return begun.get(status, "to measure" if status == "done" else status)
+
+
+def _objective(cfg: DictConfig, results: dict[str, float]) -> float | None:
+    if cfg.objective is None:
+        return None
+    if cfg.objective not in results:
+        nearest = difflib.get_close_matches(str(cfg.objective), results, cutoff=0)
+        raise UserError(
+            f"objective={cfg.objective} is no metric of this run; nearest: {', '.join(nearest)}"
+        )
+    return results[cfg.objective]
+
+
+def _share_machine(cfg: DictConfig) -> int | None:
+    """Take this job's share of the processors; return its GPU where there are several.
+
+    Launchers that run n jobs at a time on one machine say so in ``hydra.launcher.n_jobs``.
+    """
+    config = HydraConfig.get()
+    together = int(config.launcher.get("n_jobs") or 1)
+    processors = os.cpu_count() or 1
+    together = processors if together < 0 else together
+    if together == 1:
+        return None
+    cfg.trainer.enable_progress_bar = False  # bars of several jobs write over each other
+    torch.set_num_threads(min(torch.get_num_threads(), max(1, processors // together)))
+    gpus = torch.cuda.device_count()
+    if gpus < 2:
+        return None
+    gpu = int(config.job.num) % gpus
+    torch.cuda.set_device(gpu)
+    return gpu
+
+
+def _reason(error: Exception, folder: Path) -> str:
+    """One message for a mistake; for anything else also a file with the traceback."""
+    if isinstance(error, UserError):
+        return str(error)
+    file = folder / "error.txt"
+    try:
+        write_whole(file, "".join(traceback.format_exception(error)))
+    except OSError:
+        return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {error} (traceback: {file})"
+
+
+def _tell(outcome: Outcome) -> None:
+    """Leave word for the sweep's end, which may be in another process."""
+    if not in_sweep():
+        print(f"{outcome.status}: {outcome.folder}")
+        return
+    config: Any = HydraConfig.get()
+    file = Path(config.sweep.dir) / JOBS / f"{config.job.num:05d}.json"
+    write_whole(file, json.dumps(outcome.__dict__))

@@ -1,0 +1,392 @@
+"""W&B: names, values and logs of runs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import secrets
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+from facegeo.errors import UserError
+from facegeo.files.shipped import PLAN
+from facegeo.files.writing import write_whole
+from facegeo.runs.plan import read_parts
+
+if TYPE_CHECKING:
+    from wandb import Run
+
+AS_JSON = "as_json"
+"""Key of a W&B config whose value is all the others as JSON text."""
+VARIANT = "variant"
+"""Key of what a run's study varies there, but for the seed, as text: to group runs by."""
+VARIED = "varied"
+"""Key of the same, setting by setting, for the axes of plots."""
+
+
+def to_config(values: Mapping[str, Any], differs: Sequence[str] = ()) -> dict[str, Any]:
+    """Plain settings as a W&B config, which drops empty mappings and mixes old with new.
+
+    Args:
+        values: Settings, with the job's record under ``record``.
+        differs: What the job overrides and not all jobs of its study do, as ``key=value``.
+    """
+    text = json.dumps(values)
+    varied = dict(word.split("=", 1) for word in differs if not word.startswith("seed="))
+    added = {
+        AS_JSON: text,
+        VARIANT: " ".join(f"{key}={value}" for key, value in varied.items()) or "as configured",
+        VARIED: {in_one_word(key): _number_or_text(value) for key, value in varied.items()},
+    }
+    return {**json.loads(text), **added}
+
+
+def from_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings from a W&B config; empty if facegeo did not write it."""
+    return cast(dict[str, Any], json.loads(config.get(AS_JSON, "{}")))
+
+
+def to_summary(metrics: Mapping[str, float]) -> dict[str, float | str]:
+    """Metrics as a W&B summary, which loses numbers that JSON does not have but by name."""
+    names = {math.inf: "Infinity", -math.inf: "-Infinity"}
+    return {
+        name: value if math.isfinite(value) else names.get(value, "NaN")
+        for name, value in metrics.items()
+    }
+
+
+def in_one_word(key: str) -> str:
+    """A dotted key that W&B does not take apart."""
+    return key.lstrip("+").replace(".", "/")
+
+
+def from_summary(summary: Mapping[str, Any]) -> dict[str, float]:
+    """Metrics from a W&B summary, without pictures and W&B's own entries."""
+    names = ("NaN", "Infinity", "-Infinity")
+    return {
+        name: float(value)
+        for name, value in summary.items()
+        if name[:1] != "_" and (isinstance(value, int | float) or value in names)
+    }
+
+
+def _number_or_text(value: str) -> float | str:
+    try:
+        return float(value)
+    except ValueError:
+        return value
+
+
+LONGEST_TAG, LONGEST_NAME = 64, 128  # what W&B's server takes
+
+
+def what_differs(job: Sequence[str], jobs: Sequence[Sequence[str]]) -> list[str]:
+    """Overrides of a job that not all jobs have."""
+    return [word for word in job if not all(word in other for other in jobs)]
+
+
+def set_apart(folder: Path, config: Mapping[str, Any]) -> list[str]:
+    """Overrides that set a job apart in its study, by the plan that stands beside its folder.
+
+    Args:
+        folder: The job's folder.
+        config: Its settings, with its record under ``record``.
+    """
+    plan = folder.parent / PLAN
+    if not (config.get("study") and plan.is_file()):
+        return []
+    own = tuple((config.get("record") or {}).get("overrides") or ())
+    parts = [[job.words for job in part.jobs] for part in read_parts(json.loads(plan.read_text()))]
+    return what_differs(own, next((jobs for jobs in parts if own in jobs), []))
+
+
+def title(folder: Path, config: Mapping[str, Any]) -> str:
+    """What sets the job apart, else its folder's name."""
+    return (" ".join(set_apart(folder, config)) or folder.name)[:LONGEST_NAME]
+
+
+def tags(config: Mapping[str, Any]) -> list[str]:
+    """Paper and table, from ``about.source``: "CCNN, Fig. 6" gives two."""
+    source = (config.get("about") or {}).get("source") or ""
+    words = [word.strip()[:LONGEST_TAG] for word in str(source).split(",")]
+    return [word for word in words if word]
+
+
+log = logging.getLogger(__name__)
+Mode = Literal["offline", "online", "disabled"]
+MODES = ("offline", "online", "disabled")
+INIT_TIMEOUT_S = 30.0
+FINISH_TIMEOUT_S = 120.0
+"""After these W&B gives up; what it has not sent is on disk, for ``wandb sync``."""
+
+
+class WandbRun(Logger):
+    """Curves, pictures, settings and results of one job, whatever number of trainers it builds.
+
+    The run is opened by what is logged first. Its group is the study, its job type the
+    experiment, its tags what ``about.source`` names, its name what sets it apart there. A job
+    that goes on after it was killed goes on with the same run, whose id stands in ``wandb/id``.
+    Curves stay out of its summary, which holds the final metrics alone.
+
+    No fault of W&B or of the network reaches the job: the first is told as a warning.
+
+    Args:
+        save_dir: The job's folder; W&B's files go to ``wandb`` in it.
+        project: W&B project.
+        entity: W&B user or team; None: who is logged in.
+        mode: "offline" writes files alone, "online" sends them too, "disabled" does nothing.
+
+    Attributes:
+        part: What is being trained, such as "stage1": first part of the curves' names, with a
+            count of batches of its own.
+
+    Raises:
+        UserError: If there is no such mode.
+    """
+
+    def __init__(
+        self,
+        save_dir: str | Path,
+        project: str,
+        entity: str | None = None,
+        mode: str = "offline",
+    ) -> None:
+        super().__init__()
+        if mode not in MODES:
+            raise UserError(
+                f"wandb.mode must be one of {', '.join(MODES)}, got {mode!r}; set it, or the "
+                "environment variable WANDB_MODE"
+            )
+        self.part = "fit"
+        self._folder, self._project, self._entity = Path(save_dir), project, entity
+        self._mode = cast(Mode, mode)
+        self._config: dict[str, Any] = {}
+        self._run: Run | None = None
+        self._failed = self._copied = False
+        self._parts: set[str] = set()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a process that Lightning spawns gets: it opens the run for itself."""
+        return self.__dict__ | {"_run": None, "_parts": set(), "_copied": True}
+
+    @property
+    def name(self) -> str:
+        """W&B project."""
+        return self._project
+
+    @property
+    def version(self) -> str | None:
+        """Id of the W&B run, once it was opened."""
+        path = self._folder / "wandb" / "id"
+        return path.read_text() if path.is_file() else None
+
+    @property
+    def address(self) -> str | None:
+        """Page of the run, which this opens, or the id of one kept offline."""
+        if not self._silent:
+            with self._harmless():
+                self._open()
+        if self._run is None:
+            return None
+        return self.version if self._run.offline else str(self._run.url)
+
+    @rank_zero_only
+    def log_hyperparams(
+        self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any
+    ) -> None:
+        """Keep what becomes the run's config; ``record`` in it is the job's record."""
+        self._config |= dict(params if isinstance(params, Mapping) else vars(params))
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log a point of each curve, at batch ``step`` of this part."""
+        if self._silent:
+            return
+        with self._harmless():
+            run, axis = self._open(), f"{self.part}/batch"
+            if self.part not in self._parts:
+                run.define_metric(axis, hidden=True, summary="none")
+                run.define_metric(f"{self.part}/*", step_metric=axis, summary="none")
+                self._parts.add(self.part)
+            curves = {k: v for k, v in metrics.items() if k != "epoch"}  # a training is one epoch
+            # W&B takes names apart at dots: the rule above would not hold for "lt11.25_pct".
+            point = {f"{self.part}/{k.replace('.', '_')}": v for k, v in curves.items()}
+            run.log(point if step is None else point | {axis: step})
+
+    @rank_zero_only
+    def log_image(self, key: str, images: Sequence[str]) -> None:
+        """Log picture files."""
+        if self._silent:
+            return
+        with self._harmless():
+            import wandb
+
+            self._open().log({key: [wandb.Image(image) for image in images]})
+
+    @rank_zero_only
+    def close(self, metrics: Mapping[str, float], record: Mapping[str, Any], status: str) -> None:
+        """Write what the job ended with, and end the run.
+
+        Args:
+            metrics: Final metrics by name; empty if the job failed.
+            record: The job's record.
+            status: "done" or another, which marks the run as failed.
+        """
+        if not self._silent:
+            with self._harmless():
+                run = self._open()
+                self._config |= {"record": dict(record)}
+                self._describe(run)
+                run.summary.update(to_summary(metrics))
+        self._finish(status == "done")
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """End the run in a process that Lightning spawned; the job's own process goes on."""
+        if self._copied:
+            self._finish(status == "success")
+
+    def _finish(self, well: bool) -> None:
+        if self._run is not None:
+            with self._harmless():
+                self._run.finish(exit_code=0 if well else 1)
+        self._run, self._parts = None, set()
+
+    @property
+    def _silent(self) -> bool:
+        return self._failed or self._mode == "disabled"
+
+    @contextmanager
+    def _harmless(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            if not self._failed:
+                log.warning("W&B failed (%r); the job goes on without it", error)
+            self._failed = True
+
+    def _open(self) -> Run:
+        if self._run is None:
+            self._run = self._init()
+            self._describe(self._run)
+            kept = Path(self._run.dir).parent
+            log.info("W&B run: %s", kept if self._run.offline else self._run.url)
+        return self._run
+
+    def _describe(self, run: Run) -> None:
+        config = to_config(self._config, set_apart(self._folder, self._config))
+        run.config.update(config, allow_val_change=True)  # type: ignore[no-untyped-call]
+
+    def _init(self) -> Run:
+        import wandb
+
+        if self._mode == "offline":
+            return self._start("offline")
+        try:
+            if wandb.login(prompt=False, verify=False):  # it would ask, and wait for an answer
+                return self._start("online")
+            reason = "nobody is logged in, see `wandb login`"
+        except Exception as error:
+            reason = str(error).partition("\n")[0]
+            wandb.teardown()  # else the id stays in use by the attempt
+        kept = self._folder / "wandb"
+        log.warning("W&B is not reached (%s): run kept in %s for `wandb sync`", reason, kept)
+        return self._start("offline")
+
+    def _start(self, mode: Mode) -> Run:
+        import wandb
+
+        record = self._config.get("record") or {}
+        settings = wandb.Settings(
+            init_timeout=INIT_TIMEOUT_S,
+            finish_timeout=FINISH_TIMEOUT_S,
+            finish_timeout_raises=True,
+            reinit="create_new",  # whatever another run in this process did not close
+            console="off",
+            disable_git=True,  # the record has it
+            disable_code=True,
+            silent=True,  # what matters is said here
+        )
+        return wandb.init(
+            project=self._project,
+            entity=self._entity,
+            mode=mode,
+            dir=str(self._folder),
+            id=self._id(),
+            resume="allow",
+            group=self._config.get("study"),
+            job_type=record.get("experiment"),
+            tags=tags(self._config),
+            name=title(self._folder, self._config),
+            settings=settings,
+        )
+
+    def _id(self) -> str:
+        """Drawn once for a folder: W&B takes no id again whose run was deleted there."""
+        if self.version is None:
+            write_whole(self._folder / "wandb" / "id", secrets.token_hex(4))
+        return str(self.version)
+
+
+class JobLogs:
+    """Builds a job's loggers, and ends them with what the job has measured.
+
+    Args:
+        makers: Each builds a logger from ``save_dir``.
+        folder: The job's folder.
+        config: Its configuration, plain values.
+    """
+
+    def __init__(
+        self, makers: Mapping[str, Callable[..., Logger]], folder: Path, config: Mapping[str, Any]
+    ) -> None:
+        self._folder, self._config = folder, dict(config)
+        self._makers = dict(makers)
+        self._wandb: WandbRun | None = None
+        for name, make in makers.items():
+            if getattr(make, "func", make) is WandbRun:
+                self._wandb = self._makers.pop(name)(save_dir=folder)  # type: ignore[assignment]
+
+    @property
+    def address(self) -> str | None:
+        """Where the W&B run is to be seen, if there is one."""
+        return self._wandb.address if self._wandb else None
+
+    def begin(self, record: Mapping[str, Any]) -> None:
+        """Tell W&B what the job is, before anything is logged."""
+        if self._wandb:
+            self._wandb.log_hyperparams(self._config | {"record": dict(record)})
+
+    def of_trainer(self, part: str = "fit") -> list[Logger]:
+        """Loggers for one trainer, which trains ``part``."""
+        loggers: list[Logger] = [make(save_dir=self._folder) for make in self._makers.values()]
+        for logger in loggers:
+            logger.log_hyperparams(self._config)
+        if self._wandb:
+            self._wandb.part = part
+            loggers.append(self._wandb)
+        return loggers
+
+    def measured(self, metrics: Mapping[str, float]) -> None:
+        """Hand the numbers of an evaluation, which has no trainer, to all loggers but W&B's."""
+        for make in self._makers.values():
+            logger = make(save_dir=self._folder)
+            logger.log_metrics(dict(metrics))
+            logger.finalize("success")
+
+    def close(self, metrics: Mapping[str, float], record: Mapping[str, Any], status: str) -> None:
+        """End the W&B run with final metrics, the pictures in the folder and the record."""
+        if self._wandb:
+            pictures = sorted(self._folder.rglob("*.png")) if metrics else []
+            shown = {"panels", "wandb"}  # logged while it trained; W&B's own copies
+            for picture in pictures:
+                if picture.relative_to(self._folder).parts[0] not in shown:
+                    self._wandb.log_image(picture.stem, [str(picture)])
+            self._wandb.close(metrics, record, status)

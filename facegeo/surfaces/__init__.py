@@ -1,0 +1,1 @@
+"""Relighting, depth from normals, meshes."""

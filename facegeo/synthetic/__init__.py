@@ -1,1 +1,0 @@
-"""Generated faces: heads, skin, light, camera, and the folders they are written to."""

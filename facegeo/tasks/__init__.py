@@ -1,1 +1,0 @@
-"""LightningModules: losses and logging around injected networks."""

@@ -1,1 +1,0 @@
-"""Weights & Biases: the only place that knows it."""

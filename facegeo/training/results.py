@@ -1,0 +1,77 @@
+"""What a run leaves: numbers, tables, weights that runs share."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from facegeo.files.tables import Table
+from facegeo.files.writing import TakenError, locked, write_whole
+
+METRICS = "metrics.json"
+
+
+def keep_table(folder: Path, name: str, table: Table, console: Console) -> None:
+    """Show a table and write it as ``name``.md and .csv."""
+    (folder / f"{name}.md").write_text(table.markdown())
+    (folder / f"{name}.csv").write_text(table.csv())
+    console.print(table.rich())
+
+
+def keep_metrics(folder: Path, results: Mapping[str, float], console: Console) -> None:
+    """Write all numbers, also those of other splits measured before; say where everything lies."""
+    file = folder / METRICS
+    before = json.loads(file.read_text()) if file.is_file() else {}
+    write_whole(file, json.dumps(before | dict(results), indent=2))
+    console.print(f"Numbers, tables and pictures: {folder}")
+
+
+log = logging.getLogger(__name__)
+
+
+class SharedWeights:
+    """Weights of parts (stages, a generator) by a key that changes with all that shapes them.
+
+    Args:
+        folder: Where they are kept.
+        keys: Key of each part.
+    """
+
+    def __init__(self, folder: Path, keys: Mapping[str, str]) -> None:
+        self.folder, self.keys = folder, dict(keys)
+        self.taken: dict[str, str] = {}
+
+    @contextmanager
+    def reserved(self, part: str, own: Path) -> Iterator[None]:
+        """Have a part to oneself; ``own`` is filled if others have trained it.
+
+        Waits while another run trains the same part. What is trained meanwhile is kept for others.
+
+        Args:
+            part: Its name.
+            own: The run's file of the part's weights.
+        """
+        kept = self.folder / f"{self.keys[part]}.safetensors"
+        lock = kept.with_suffix(".lock")
+        try:
+            with locked(lock):
+                yield from self._exchange(part, own, kept)
+        except TakenError as error:
+            log.info("%s is being trained by %s; waiting for it", part, error)
+            with locked(lock, wait=True):
+                yield from self._exchange(part, own, kept)
+
+    def _exchange(self, part: str, own: Path, kept: Path) -> Iterator[None]:
+        if kept.is_file() and not own.is_file():
+            log.info("%s was trained by another run of a study: taken from %s", part, kept)
+            write_whole(own, kept.read_bytes())
+            self.taken[part] = self.keys[part]
+        had = own.is_file()
+        yield
+        if own.is_file() and not had and not kept.is_file():  # what this session trained
+            write_whole(kept, own.read_bytes())

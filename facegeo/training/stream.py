@@ -1,0 +1,286 @@
+"""Resumable order of training samples, and random splits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from facegeo.errors import UserError
+
+Draw = tuple[int, int]
+"""(epoch, row): which sample, and in which of its augmentations."""
+
+
+def seeded(*numbers: int) -> torch.Generator:
+    """A CPU generator that depends on all the numbers, e.g. seed, epoch and purpose."""
+    state = 0x9E3779B97F4A7C15
+    for number in numbers:  # splitmix64's finisher: near seeds give unrelated streams
+        state = (state + number) & (2**64 - 1)
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & (2**64 - 1)
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & (2**64 - 1)
+        state ^= state >> 31
+    return torch.Generator().manual_seed(state & (2**63 - 1))
+
+
+class BatchStream(Sampler[list[Draw]]):
+    """Batches cut from one shuffled epoch after the other; batch k depends on the seed and k alone.
+
+    Every batch is full, so a step always means the same number of samples, and a run that stops
+    after k batches goes on with batch k.
+
+    Args:
+        rows: Number of samples.
+        batch_size: Samples of a batch in this process.
+        batches: Length of the stream.
+        seed: Seed of the order.
+        rank: This process among ``world``; each takes its own slice of the joint batch.
+        world: Number of processes.
+    """
+
+    def __init__(
+        self, rows: int, batch_size: int, batches: int, seed: int, rank: int = 0, world: int = 1
+    ) -> None:
+        self.rows, self.batch_size, self.batches, self.seed = rows, batch_size, batches, seed
+        self.rank, self.world = rank, world
+        self.start = 0
+        self._order: tuple[int, list[int]] = (-1, [])
+
+    def __len__(self) -> int:
+        return self.batches
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that the whole stream touches, the last perhaps in part."""
+        return ceil(self.batches * self.world * self.batch_size / self.rows)
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        for batch in range(self.start, self.batches):
+            first = (batch * self.world + self.rank) * self.batch_size
+            yield [self._draw(first + i) for i in range(self.batch_size)]
+
+    def _draw(self, position: int) -> Draw:
+        epoch, place = divmod(position, self.rows)
+        if self._order[0] != epoch:
+            order = torch.randperm(self.rows, generator=seeded(self.seed, epoch, 0))
+            self._order = (epoch, order.tolist())  # numbers of a list cost a tenth of a tensor's
+        return epoch, self._order[1][place]
+
+
+def as_it_is(batch: object) -> object:
+    """Collate nothing: the data set hands out whole batches."""
+    return batch
+
+
+class ResumableLoader(DataLoader[Any]):
+    """A DataLoader over a ``BatchStream`` that Lightning can stop and take up at any batch."""
+
+    batch_sampler: BatchStream
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        """Go on from where the stream was left, then start over."""
+        self._given = self.batch_sampler.start
+        for batch in super().__iter__():
+            self._given += 1
+            yield batch
+        self.batch_sampler.start = 0
+
+    def state_dict(self) -> dict[str, int]:
+        """Batches handed out so far; Lightning keeps it in every checkpoint."""
+        return {"batches": getattr(self, "_given", 0)}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Start the next pass where ``state`` says."""
+        self.batch_sampler.start = state["batches"]
+
+
+Rows = npt.NDArray[np.int64]
+
+
+def validation_split(
+    digests: Sequence[str], fraction: float, seed: int, name: str = "val_fraction"
+) -> tuple[Rows, Rows]:
+    """Set images aside for validation.
+
+    Images are put in the order of a hash of seed and digest, and the first ones are taken: the
+    order of the list does not matter, and byte-identical images stay together.
+
+    Args:
+        digests: Digest of each image of the list, N.
+        fraction: Part of the images to set aside, 0 <= fraction < 1.
+        seed: Another seed gives another split.
+        name: Key of the fraction in the configuration, for messages.
+
+    Returns:
+        Rows of the training and of the validation images, each ascending; ``round(fraction * N)``
+        validation images, but for what a last group of identical images is off.
+
+    Raises:
+        UserError: If the fraction is out of range or leaves one side empty.
+    """
+    if not 0 <= fraction < 1:
+        raise UserError(f"data.{name} must be at least 0 and below 1, got {fraction}")
+    groups: dict[str, list[int]] = defaultdict(list)
+    for row, digest in enumerate(digests):
+        groups[digest].append(row)
+    wanted = round(fraction * len(digests))
+    val: list[int] = []
+    for digest in sorted(groups, key=lambda digest: _draw(digest, seed)):
+        if len(groups[digest]) <= 2 * (wanted - len(val)):  # nearer to the wanted number with it
+            val += groups[digest]
+    train = np.setdiff1d(np.arange(len(digests)), val)
+    if (fraction > 0 and not val) or len(train) == 0:
+        raise UserError(
+            f"data.{name}={fraction} of {len(digests)} images must leave at least one image "
+            f"on each side, got {len(train)} for training and {len(val)} apart; "
+            f"change data.{name}"
+        )
+    return train.astype(np.int64), np.sort(np.array(val, dtype=np.int64))
+
+
+def _draw(digest: str, seed: int) -> str:
+    return hashlib.sha256(f"{seed} {digest}".encode()).hexdigest()
+
+
+def save_split(
+    path: Path, names: Sequence[str], digests: Sequence[str], val: Rows, fraction: float, seed: int
+) -> None:
+    """Write a split as JSON; a killed call leaves no half file.
+
+    Args:
+        path: File to write; its folder is made if need be.
+        names: Image path of each face, N.
+        digests: Digest of each image, N.
+        val: Rows of the validation images.
+        fraction: The fraction that was asked for.
+        seed: The seed of the split.
+    """
+    split = {
+        "fraction": fraction,
+        "seed": seed,
+        "images": len(names),
+        "content": _content(names, digests),
+        "val": sorted(names[int(row)] for row in val),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+    unfinished.write_text(json.dumps(split, indent=1) + "\n", encoding="utf-8")
+    unfinished.replace(path)
+
+
+def load_split(
+    path: Path, names: Sequence[str], digests: Sequence[str], fraction: float, seed: int
+) -> tuple[Rows, Rows]:
+    """Read a saved split and check that it belongs to this list and these settings.
+
+    Args:
+        path: File that ``save_split`` wrote.
+        names: Image path of each face, N, in any order.
+        digests: Digest of each image, N.
+        fraction: The fraction that is asked for now.
+        seed: The seed that is asked for now.
+
+    Returns:
+        Rows of the training and of the validation images, each ascending.
+
+    Raises:
+        UserError: If the file can not be read, or is of other images or settings, or if identical
+            images stand on both sides.
+    """
+    saved = _read(path)
+    now = {
+        "images": len(names),
+        "content": _content(names, digests),
+        "fraction": fraction,
+        "seed": seed,
+    }
+    for key, wanted in now.items():
+        if saved.get(key) != wanted:
+            raise _mismatch(path, f"{key} {wanted}", f"{key} {saved.get(key)}")
+    chosen = set(saved["val"])
+    strangers = sorted(chosen - set(names))
+    if strangers:
+        raise _mismatch(path, "images of the list", f"{strangers[0]} and {len(strangers) - 1} more")
+    is_val = np.array([name in chosen for name in names], dtype=bool)
+    train, val = np.flatnonzero(~is_val), np.flatnonzero(is_val)
+    both = twins([digests[int(row)] for row in train], [digests[int(row)] for row in val])
+    if both:
+        pair = f"{names[int(train[both[0][0]])]} and {names[int(val[both[0][1]])]}"
+        raise _mismatch(path, "identical images on one side", f"{pair} on two")
+    return train, val
+
+
+def saved_split(
+    path: Path, names: Sequence[str], digests: Sequence[str], fraction: float, seed: int
+) -> tuple[Rows, Rows]:
+    """Read the split saved at ``path``, or draw one and save it there.
+
+    Args:
+        path: Where the split is kept.
+        names: Image path of each face, N.
+        digests: Digest of each image, N.
+        fraction: Part of the images to set aside.
+        seed: Seed of the split.
+
+    Returns:
+        Rows of the training and of the validation images, each ascending.
+
+    Raises:
+        UserError: As ``load_split`` and ``validation_split``.
+    """
+    if path.exists():
+        return load_split(path, names, digests, fraction, seed)
+    train, val = validation_split(digests, fraction, seed)
+    save_split(path, names, digests, val, fraction, seed)
+    return train, val
+
+
+def twins(digests_a: Sequence[str], digests_b: Sequence[str]) -> list[tuple[int, int]]:
+    """Find byte-identical images in two lists.
+
+    Args:
+        digests_a: Digest of each image of the first list.
+        digests_b: Digest of each image of the second list.
+
+    Returns:
+        Row in the first and row in the second list of every identical pair, by row.
+    """
+    rows: dict[str, list[int]] = defaultdict(list)
+    for row, digest in enumerate(digests_b):
+        rows[digest].append(row)
+    return [(a, b) for a, digest in enumerate(digests_a) for b in rows.get(digest, ())]
+
+
+def _content(names: Sequence[str], digests: Sequence[str]) -> str:
+    """Hash of the images of a list and of their names, whatever their order."""
+    pairs = sorted(f"{digest} {name}" for name, digest in zip(names, digests, strict=True))
+    text = "\n".join(pairs).encode("utf-8", "surrogateescape")
+    return hashlib.sha256(text).hexdigest()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _mismatch(path, "a saved split (JSON)", str(error)) from error
+    val = saved.get("val") if isinstance(saved, dict) else None
+    if not isinstance(val, list) or not all(isinstance(name, str) for name in val):
+        raise _mismatch(path, 'a saved split with a list of image names "val"', f"{val!r:.80}")
+    return dict(saved)
+
+
+def _mismatch(path: Path, wanted: str, got: str) -> UserError:
+    return UserError(
+        f"{path}: the saved validation split does not fit: wanted {wanted}, got {got}; "
+        "delete the file to draw a new split, or go back to the list and settings it was made for"
+    )

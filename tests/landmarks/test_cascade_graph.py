@@ -1,0 +1,175 @@
+"""The graph that cuts its own crops finds what the cascade finds on the pixels of training."""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from torch import Tensor
+
+from facegeo.files.images import decode
+from facegeo.files.shipped import conf_dir
+from facegeo.geometry.crops import LEVELS, MARGIN, source_regions
+from facegeo.landmarks.data import LFPWDataModule
+from facegeo.landmarks.evaluate import find_points
+from facegeo.landmarks.graph import CascadeGraph
+from facegeo.landmarks.lists import read_list
+from facegeo.landmarks.nets import Cascade
+from facegeo.landmarks.pixels import build_or_open
+from facegeo.predict.points import CascadePoints
+
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "landmarks"
+NEAR_PX = 1e-3
+Image = npt.NDArray[np.uint8]
+Data = Callable[[Path], LFPWDataModule]
+
+
+def cascade(model: str, *overrides: str) -> Cascade:
+    """A cascade with random weights, whose points mostly lie in the box as trained ones do."""
+    torch.manual_seed(0)
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        cfg = compose("profile", [f"model={model}", *overrides])
+    made: Cascade = instantiate(cfg.model).eval()
+    for name, parameter in made.named_parameters():
+        if name.endswith(("fc2_weight", "fc2.weight", "fc.weight")):
+            parameter.data *= 0.2
+        if name.endswith(("fc2_bias", "fc2.bias", "fc.bias")):
+            parameter.data.fill_(0.5)
+    return made
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Data:
+    """Opens a folder of lists."""
+
+    def of_folder(root: Path) -> LFPWDataModule:
+        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            places = [f"data.root={root}", f"data.cache_dir={tmp_path / 'cache'}"]
+            cfg = compose("eval", ["data=lfpw", "checkpoint=none", *places])
+        module: LFPWDataModule = instantiate(cfg.data)
+        return module
+
+    return of_folder
+
+
+def clouds(height: int, width: int) -> Image:
+    random = np.random.default_rng(0)
+    noise = cv2.GaussianBlur(random.uniform(0, 255, (height, width, 3)), (0, 0), 1.5)
+    return np.clip(127.5 + 4 * (noise - 127.5), 0, 255).astype(np.uint8)
+
+
+@torch.inference_mode()
+def of_graph(graph: CascadeGraph, image: Image, boxes: npt.ArrayLike) -> Tensor:
+    found: Tensor = graph(torch.from_numpy(image), torch.tensor(boxes, dtype=torch.float64))
+    return found
+
+
+def apart(model: Cascade, faces: LFPWDataModule) -> float:
+    """Largest distance of the graph's points from the cascade's on the test list, px."""
+    wanted = find_points(model, faces, "test", torch.device("cpu")).points
+    listed, graph = read_list(faces.root, faces.lists["test"]), CascadeGraph(model).eval()
+    worst = 0.0
+    for row, box in enumerate(listed.boxes):
+        found = of_graph(graph, decode(listed.path(row).read_bytes()), box[None])[0]
+        low = torch.from_numpy(box[[0, 2]]).float()
+        worst = max(worst, (found - low - wanted[row]).abs().max().item())
+    return worst
+
+
+@pytest.mark.parametrize("model", ["ccnn", "sun", "resnet"])
+def test_faces_are_found_as_in_training(model: str, data: Data) -> None:
+    assert apart(cascade(model), data(FIXTURES)) < NEAR_PX
+
+
+def test_votes_in_the_images_frame_and_of_one_net_are_fused_alike(data: Data) -> None:
+    options = ("model.stages.stage1.label=image", "model.stages.stage1.fusion=last")
+    assert apart(cascade("ccnn", *options), data(FIXTURES)) < NEAR_PX
+
+
+def test_boxes_at_and_beyond_borders_small_and_large(data: Data, tmp_path: Path) -> None:
+    image = cv2.imencode(".png", clouds(311, 402))[1].tobytes()
+    boxes = [
+        *((-20, 40, -30, 31), (370, 430, 280, 330), (-9, 61, 250, 320), (350, 420, -30, 40)),
+        *((100, 112, 90, 103), (40, 340, 10, 307), (100.5, 150.25, 60.125, 111), (0, 380, 0, 300)),
+    ]
+    lines = []
+    for number, (left, right, top, bottom) in enumerate(boxes):
+        (tmp_path / f"{number}.png").write_bytes(image)
+        x, y = np.clip(((left + right) / 2, (top + bottom) / 2), 0, (401, 310))
+        box = (left, right, top, bottom)
+        lines.append(" ".join([f"{number}.png", *map(str, box), *(f"{x} {y}" for _ in range(5))]))
+    for name in ("trainImageList.txt", "testImageList.txt"):
+        (tmp_path / name).write_text("\n".join(lines))
+    assert apart(cascade("ccnn"), data(tmp_path)) < NEAR_PX
+
+
+def test_faces_of_one_image_are_found_as_each_alone() -> None:
+    graph, image = CascadeGraph(cascade("ccnn")).eval(), clouds(220, 180)
+    boxes = [[30.0, 90.0, 20.0, 85.0], [100, 230, 90, 210], [-10, 20, -9, 22], [5, 175, 10, 190]]
+    together = of_graph(graph, image, boxes)
+    alone = torch.cat([of_graph(graph, image, [box]) for box in boxes])
+    assert together.shape == (4, 3, 5, 2)
+    torch.testing.assert_close(together, alone, atol=NEAR_PX, rtol=0)
+    assert of_graph(graph, image, np.zeros((0, 4))).shape == (0, 3, 5, 2)
+
+
+def test_faces_larger_than_trained_on_are_averaged_as_the_predictor_does() -> None:
+    model, image = cascade("ccnn"), clouds(1000, 1100)
+    box = np.array([[50.0, 1010.0, 20.0, 930.0]])
+    wanted = CascadePoints(model)([image], [box])[0]
+    found = of_graph(CascadeGraph(model).eval(), image, box)
+    torch.testing.assert_close(found, torch.from_numpy(wanted), atol=5e-3, rtol=0)  # 1000 px
+
+
+def test_a_box_outside_the_image_finds_finite_points() -> None:
+    found = of_graph(CascadeGraph(cascade("ccnn")).eval(), clouds(50, 60), [[500, 560, 400, 460]])
+    assert found.isfinite().all()
+
+
+def test_levels_are_those_of_the_rounded_logarithm() -> None:
+    exact = 2.0 ** torch.arange(-4, 2 * LEVELS - 1)
+    steps = [torch.nextafter(exact, torch.tensor(end)) for end in (0.0, torch.inf)]
+    footprint = torch.cat([exact, *steps, torch.logspace(-1, 4, 500)])
+    wanted = (footprint.log2() / 2).round().clamp(0, LEVELS - 1)
+    level = (footprint[:, None] > CascadeGraph(cascade("ccnn")).bounds).sum(1)
+    torch.testing.assert_close(level.float(), wanted)
+
+
+def test_the_margin_is_the_caches() -> None:
+    assert inspect.signature(build_or_open).parameters["margin"].default == MARGIN
+    box = torch.tensor([[43.0, 133.0, 39.0, 129.0]], dtype=torch.float64)
+    assert source_regions(box, 165, 169).tolist() == [[7, 169, 3, 165]]  # .4 * 90 is whole
+    assert source_regions(box, 400, 300).tolist() == [[7, 170, 3, 166]]
+
+
+def test_nets_in_half_precision_are_fed_so() -> None:
+    model = cascade("ccnn")
+    wanted = of_graph(CascadeGraph(model).eval(), clouds(100, 100), [[20, 80, 20, 80]])
+    for stage in model.by_name().values():
+        stage.bank.half()
+    found = of_graph(CascadeGraph(model).eval(), clouds(100, 100), [[20, 80, 20, 80]])
+    assert found.dtype == torch.float32
+    assert 0 < (found - wanted).abs().max() < 0.5
+
+
+@pytest.mark.parametrize(
+    ("image", "boxes", "said"),
+    [((3, 8, 9), (1, 4), r"image must have shape \(H, W, 3\)"), ((8, 9, 3), (4,), "boxes must")],
+)
+def test_other_shapes_are_refused(
+    image: tuple[int, ...], boxes: tuple[int, ...], said: str
+) -> None:
+    graph = CascadeGraph(cascade("ccnn"))
+    with pytest.raises(ValueError, match=said):
+        graph(torch.zeros(image, dtype=torch.uint8), torch.zeros(boxes))
+
+
+def test_an_image_of_floats_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"must be uint8, values to 255, got torch\.float32"):
+        CascadeGraph(cascade("ccnn"))(torch.zeros(8, 9, 3), torch.zeros(1, 4))

@@ -1,0 +1,166 @@
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from facegeo.landmarks.lists import LandmarkList, read_list
+from facegeo.landmarks.pixels import PixelStore, build_or_open
+
+Writer = Callable[..., Path]
+FACE = "8 28 10 30 13 16 23 16 18 21 14 26 22 26"
+NOISE = np.random.default_rng(0).integers(0, 256, (36, 40, 3), dtype=np.uint8)
+
+
+def encoded(image: npt.NDArray[np.uint8], suffix: str = ".png") -> bytes:
+    """File of an RGB image."""
+    return bytes(cv2.imencode(suffix, image[..., ::-1])[1])
+
+
+def one_face(tmp_path: Path, image: npt.NDArray[np.uint8], box: str) -> LandmarkList:
+    """A list of one PNG; the points lie in the middle of the box."""
+    root = tmp_path / "one"
+    root.mkdir()
+    (root / "a.png").write_bytes(encoded(image))
+    left, right, top, bottom = (float(edge) for edge in box.split())
+    middle = f" {(left + right) / 2} {(top + bottom) / 2}"
+    (root / "list.txt").write_text(f"a.png {box}{5 * middle}\n")
+    return read_list(root, "list.txt")
+
+
+def opened(faces: LandmarkList, tmp_path: Path, margin: float = 0.4, levels: int = 4) -> PixelStore:
+    return build_or_open(faces, tmp_path / "cache", margin=margin, levels=levels, progress=False)[0]
+
+
+@pytest.mark.parametrize(
+    ("box", "margin", "region"),
+    [
+        ("8 28 10 30", 0.0, (8, 29, 10, 31)),
+        ("8.5 27.5 10 30", 0.1, (6, 31, 8, 33)),  # 6.6 .. 29.4 and 8 .. 32
+        ("4 30 2 33", 0.4, (0, 40, 0, 36)),
+    ],
+    ids=["bare", "outwards", "clipped"],
+)
+def test_region_is_a_lossless_cut(
+    tmp_path: Path, box: str, margin: float, region: tuple[int, int, int, int]
+) -> None:
+    store = opened(one_face(tmp_path, NOISE, box), tmp_path, margin)
+    x0, x1, y0, y1 = region
+    np.testing.assert_array_equal(store.image(0).numpy(), NOISE[y0:y1, x0:x1])
+    assert store.origin.tolist() == [[x0, y0]]
+    assert store.image_size.tolist() == [[36, 40]]
+
+
+def test_other_processes_open_the_pixels_anew(tmp_path: Path) -> None:
+    store = opened(one_face(tmp_path, NOISE, "8 28 10 30"), tmp_path)
+    state = store.__getstate__()
+    assert not any(value is store.pixels for value in state.values())
+    other = pickle.loads(pickle.dumps(store))
+    assert torch.equal(other.pixels, store.pixels)
+    assert torch.equal(other.offset, store.offset)
+    assert other.digest == store.digest
+
+
+def test_pixels_are_packed_with_red_lowest(tmp_path: Path) -> None:
+    image = np.full((36, 40, 3), (0x11, 0x22, 0x33), np.uint8)
+    store = opened(one_face(tmp_path, image, "8 28 10 30"), tmp_path)
+    assert store.pixels.dtype == torch.int32
+    assert (store.pixels == 0xFF332211 - 2**32).all()
+
+
+def test_levels_are_means_of_two_by_two(tmp_path: Path) -> None:
+    store = opened(one_face(tmp_path, NOISE, "8 28 10 28"), tmp_path, margin=0.0, levels=6)
+    assert store.size[0].tolist() == [[19, 21], [10, 11], [5, 6], [3, 3], [2, 2], [1, 1]]
+    for level in range(5):
+        fine = store.image(0, level).numpy().astype(int)
+        fine = np.pad(fine, ((0, fine.shape[0] % 2), (0, fine.shape[1] % 2), (0, 0)), mode="edge")
+        total = fine[::2, ::2] + fine[1::2, ::2] + fine[::2, 1::2] + fine[1::2, 1::2]
+        np.testing.assert_array_equal(store.image(0, level + 1).numpy(), (total + 2) // 4)
+
+
+def test_level_pixels_lie_where_the_store_says(tmp_path: Path) -> None:
+    rows, columns = np.mgrid[:36, :40]
+    ramps = np.stack([4 * columns, 4 * rows, 0 * rows], axis=-1).astype(np.uint8)
+    # region 4 .. 35 x 2 .. 33, 32 pixels each: no level has an odd edge
+    store = opened(one_face(tmp_path, ramps, "4 35 2 33"), tmp_path, margin=0.0)
+    for level in range(4):
+        got = store.image(0, level).numpy().astype(float) / 4
+        centre = (np.arange(32 >> level) + 0.5) * 2**level - 0.5
+        # rounding: half a grey value of 4 a pixel at each halving
+        np.testing.assert_allclose(got[..., 0], np.tile(centre + 4, (len(centre), 1)), atol=0.4)
+        np.testing.assert_allclose(got[..., 1].T, np.tile(centre + 2, (len(centre), 1)), atol=0.4)
+
+
+def test_rows_stay_in_the_order_of_the_list(face_folder: Writer, tmp_path: Path) -> None:
+    names = [f"{number}.png" for number in range(300)]  # more than are decoded at a time
+    store = opened(read_list(face_folder(names), "list.txt"), tmp_path)
+    colours = [store.image(row)[0, 0].tolist() for row in range(300)]
+    assert colours == [[200, number // 256, number % 256] for number in range(300)]
+
+
+def test_select_and_to_move_all_parts(face_folder: Writer, tmp_path: Path) -> None:
+    root = face_folder(["a.png", "b.png", "c.png"])
+    lines = [f"{name}.png {left} {FACE[2:]}" for name, left in zip("abc", (6, 7, 9), strict=True)]
+    (root / "list.txt").write_text("\n".join(lines))
+    store = opened(read_list(root, "list.txt"), tmp_path, margin=0.0)
+    part = store.select([2, 0])
+    assert part.origin.tolist() == [[9, 10], [6, 10]]
+    assert part.image(0)[0, 0].tolist() == [200, 0, 2]
+    assert part.image(1, 3)[0, 0].tolist() == [200, 0, 0]
+    assert part.digest == [store.digest[2], store.digest[0]]
+    moved = part.to("meta")
+    tensors = (moved.pixels, moved.offset, moved.size, moved.origin, moved.image_size)
+    assert {tensor.device.type for tensor in tensors} == {"meta"}
+    assert (len(moved), moved.levels) == (2, 4)
+
+
+def test_writing_into_the_store_leaves_the_cache_alone(face_folder: Writer, tmp_path: Path) -> None:
+    faces = read_list(face_folder(["a.png"]), "list.txt")
+    opened(faces, tmp_path).pixels.zero_()
+    assert opened(faces, tmp_path).image(0)[0, 0].tolist() == [200, 0, 0]
+
+
+def test_cache_is_keyed_by_content(face_folder: Writer, tmp_path: Path) -> None:
+    root = face_folder(["a.png", "b.png"])
+    faces = read_list(root, "list.txt")
+
+    def folders() -> int:
+        return len(list((tmp_path / "cache").glob("pixels-*")))
+
+    first = opened(faces, tmp_path)
+    (root / "b.png").rename(root / "c.png")  # a name is no content
+    (root / "list.txt").write_text(f"a.png {FACE}\nc.png {FACE}\n")
+    faces = read_list(root, "list.txt")
+    assert opened(faces, tmp_path).digest == first.digest
+    assert folders() == 1
+    opened(faces, tmp_path, margin=0.3)
+    opened(faces, tmp_path, levels=3)
+    opened(faces.select([1, 0]), tmp_path)
+    assert folders() == 4
+    (root / "c.png").write_bytes(encoded(NOISE))
+    assert opened(faces, tmp_path).image(1).unique().numel() > 100
+    (root / "list.txt").write_text(f"a.png {FACE}\nc.png {FACE.replace('8', '7', 1)}\n")
+    opened(read_list(root, "list.txt"), tmp_path)
+    assert folders() == 6
+
+
+def test_build_is_not_repeated(face_folder: Writer, tmp_path: Path) -> None:
+    faces = read_list(face_folder(["a.png"]), "list.txt")
+    opened(faces, tmp_path)
+    (file,) = (tmp_path / "cache").glob("pixels-*/pixels.i32")
+    before = file.stat()
+    opened(faces, tmp_path)
+    assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+@pytest.mark.parametrize(("margin", "levels"), [(-0.1, 4), (0.4, 0)])
+def test_senseless_settings(
+    face_folder: Writer, tmp_path: Path, margin: float, levels: int
+) -> None:
+    faces = read_list(face_folder(["a.png"]), "list.txt")
+    with pytest.raises(ValueError, match=f"got {margin} and {levels}"):
+        opened(faces, tmp_path, margin, levels)

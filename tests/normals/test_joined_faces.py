@@ -1,0 +1,143 @@
+"""Batches of several data modules in fixed shares, and the first of them to measure on."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from facegeo.errors import UserError
+from facegeo.normals.augment import NormalAugment
+from facegeo.normals.joined_faces import JoinedFacesDataModule
+from facegeo.normals.light_mixtures import LightMixturesDataModule
+from facegeo.normals.mixtures import FaceView, MixtureLight
+from facegeo.normals.photo_effects import PhotoEffects
+from facegeo.normals.photoface import PhotofaceDataModule
+
+SESSIONS = Path(__file__).parents[1] / "fixtures" / "sessions"
+SIZE = 32
+
+
+def people(prepared: Path, **options: Any) -> LightMixturesDataModule:
+    parts: dict[str, Any] = {"light": MixtureLight(), "view": FaceView()}
+    parts |= {"effects": PhotoEffects(), "val": ["yaleB04"], "test": ["yaleB02", "yaleB05"]}
+    own = {"size": SIZE, "views_per_person": 3} | options
+    return LightMixturesDataModule("root", "cache", lambda **_: prepared, **(parts | own))
+
+
+def sessions(cache: Path, **options: Any) -> PhotofaceDataModule:
+    own = {"size": SIZE, "val_fraction": 0.0, "title": "sessions"} | options
+    return PhotofaceDataModule(str(SESSIONS), str(cache), NormalAugment(flip=0.5), **own)
+
+
+def joined(prepared: Path, cache: Path, **options: Any) -> JoinedFacesDataModule:
+    parts = {"people": people(prepared), "sessions": sessions(cache)}
+    own = {"shares": {"people": 0.75, "sessions": 0.25}, "batch_size": 4} | options
+    return JoinedFacesDataModule(parts, **own)
+
+
+def batches(data: JoinedFacesDataModule, steps: int) -> list[dict[str, Tensor]]:
+    data.for_training(steps)
+    return [dict(data.on_after_batch_transfer(raw, 0)) for raw in data.train_dataloader()]
+
+
+def test_each_batch_holds_the_shares_of_its_parts(prepared: Path, tmp_path: Path) -> None:
+    data = joined(prepared, tmp_path)
+    data.for_training(3)
+    for raw in data.train_dataloader():
+        assert {name: len(own["sample"]) for name, own in raw["joined"].items()} == {
+            "people": 3,
+            "sessions": 1,
+        }
+        batch = data.on_after_batch_transfer(raw, 0)
+        assert batch["image"].shape == batch["normal"].shape == (4, 3, SIZE, SIZE)
+        assert batch["mask"].shape == (4, 1, SIZE, SIZE)
+        lengths = batch["normal"].norm(dim=1, keepdim=True)
+        torch.testing.assert_close(lengths, batch["mask"].float(), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_resumed_training_sees_what_an_unbroken_one_sees(
+    prepared: Path, tmp_path: Path, workers: int
+) -> None:
+    whole = batches(joined(prepared, tmp_path), 6)
+    data = joined(prepared, tmp_path, num_workers=workers)
+    data.for_training(6)
+    loader = data.train_dataloader()
+    loader.load_state_dict({"batches": 4})  # type: ignore[attr-defined]
+    rest = [data.on_after_batch_transfer(raw, 0) for raw in loader]
+    assert len(rest) == 2
+    for one, other in zip(rest, whole[4:], strict=True):
+        assert all(torch.equal(one[key], other[key]) for key in other)  # type: ignore[literal-required]
+
+
+def test_processes_share_a_joint_batch(prepared: Path, tmp_path: Path) -> None:
+    seen = []
+    for rank in range(2):
+        data = joined(prepared, tmp_path)
+        data.trainer = SimpleNamespace(global_rank=rank, world_size=2)  # type: ignore[assignment]
+        seen += [raw["joined"]["people"]["sample"].tolist() for raw in _drawn(data, 3)]
+    draws = [row for batch in seen for row in batch]
+    assert sorted(draws) == sorted([*range(9)] * 2)  # two epochs of three people, three views each
+
+
+def _drawn(data: JoinedFacesDataModule, steps: int) -> list[dict[str, Any]]:
+    data.for_training(steps)
+    return list(data.train_dataloader())
+
+
+def test_the_first_part_is_measured_on_whatever_is_trained_on(
+    prepared: Path, tmp_path: Path
+) -> None:
+    data = joined(prepared, tmp_path, shares={"people": 0.0, "sessions": 1.0})
+    data.check(["train", "val", "test"])
+    (raw,) = _drawn(data, 1)
+    assert list(raw["joined"]) == ["sessions"]
+    alone = people(prepared)
+    assert len(data.faces("val")) == len(alone.faces("val"))
+    assert data.subjects("val") == alone.subjects("val")
+    batch = next(iter(data.in_order("val")))
+    made = data.on_after_batch_transfer(batch, 0)
+    assert torch.equal(made["image"], alone.on_after_batch_transfer(batch, 0)["image"])
+
+
+def test_a_part_without_a_share_is_not_read(prepared: Path, tmp_path: Path) -> None:
+    parts = {"people": people(prepared), "missing": sessions(tmp_path)}
+    parts["missing"].root = tmp_path / "nowhere"  # type: ignore[union-attr]
+    data = JoinedFacesDataModule(parts, {"people": 1.0, "missing": 0.0}, batch_size=2)
+    data.prepare_data()
+    data.check(["train", "val"])
+    assert len(batches(data, 1)[0]["image"]) == 2
+
+
+def test_the_content_changes_with_the_shares(prepared: Path, tmp_path: Path) -> None:
+    first = joined(prepared, tmp_path)
+    other = joined(prepared, tmp_path, shares={"people": 0.5, "sessions": 0.5})
+    assert first.content() == joined(prepared, tmp_path).content() != other.content()
+    first.keep_split(tmp_path / "split.json")
+    with pytest.raises(UserError, match=r"split\.json"):
+        other.keep_split(tmp_path / "split.json")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"shares": {"people": 1.0}}, r"data\.shares must name the parts people, sessions"),
+        ({"shares": {"people": 0.5, "sessions": 0.4}}, "with the sum 1"),
+        ({"shares": {"people": 1.5, "sessions": -0.5}}, "must be 0 or more"),
+        ({"shares": {"people": 0.95, "sessions": 0.05}}, "below one face of data.batch_size=4"),
+    ],
+)
+def test_shares_that_cannot_be_are_refused(
+    prepared: Path, tmp_path: Path, options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UserError, match=said):
+        joined(prepared, tmp_path, **options)
+
+
+def test_parts_of_two_sizes_are_refused(prepared: Path, tmp_path: Path) -> None:
+    parts = {"people": people(prepared), "sessions": sessions(tmp_path, size=64)}
+    with pytest.raises(UserError, match="one picture size"):
+        JoinedFacesDataModule(parts, {"people": 0.5, "sessions": 0.5})

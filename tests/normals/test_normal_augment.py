@@ -1,0 +1,142 @@
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from facegeo.errors import UserError
+from facegeo.normals.augment import NormalAugment, flip_faces, turn_faces
+
+SIZE = 48
+CENTRE = (SIZE - 1) / 2
+ROWS = torch.arange(40)
+
+
+def faces() -> tuple[Tensor, Tensor, Tensor]:
+    """Two faces of noise with an odd mask."""
+    random = torch.Generator().manual_seed(0)
+    mask = torch.rand(2, 1, SIZE, SIZE, generator=random) > 0.3
+    normals = torch.randn(2, 3, SIZE, SIZE, generator=random)
+    normals = torch.nn.functional.normalize(normals, dim=1) * mask
+    return torch.rand(2, 3, SIZE, SIZE, generator=random), normals, mask
+
+
+def bulge() -> tuple[Tensor, Tensor, Tensor]:
+    """A ball a little right of the middle: normals and image follow from the place alone."""
+    y, x = torch.meshgrid(torch.arange(SIZE), torch.arange(SIZE), indexing="ij")
+    offset = torch.stack([x - CENTRE - 4, CENTRE - y + 2]) / 14  # x right, y up
+    height = (1 - offset.square().sum(dim=0)).clamp(min=0).sqrt()
+    mask = (height > 0.3)[None, None]
+    normals = torch.cat([offset, height[None]])[None] * mask
+    return (normals + 1) / 2, normals, mask
+
+
+def test_a_flip_done_twice_is_the_input_bit_by_bit() -> None:
+    flip = torch.tensor([True, False])
+    once = flip_faces(*faces(), flip)
+    twice = flip_faces(*once, flip)
+    for before, mirrored, after in zip(faces(), once, twice, strict=True):
+        assert torch.equal(after, before)
+        assert not torch.equal(mirrored[0], before[0])
+        assert torch.equal(mirrored[1], before[1])
+
+
+def test_a_flip_moves_image_normals_and_mask_together_and_negates_x() -> None:
+    image, normals, mask = faces()
+    seen = flip_faces(image, normals, mask, torch.tensor([True, True]))
+    torch.testing.assert_close(seen[0][..., 5], image[..., SIZE - 6], rtol=0, atol=0)
+    assert torch.equal(seen[2][..., 5], mask[..., SIZE - 6])
+    there = normals[..., SIZE - 6] * torch.tensor([-1.0, 1, 1])[:, None]
+    torch.testing.assert_close(seen[1][..., 5], there, rtol=0, atol=0)
+
+
+def test_a_quarter_turn_is_counter_clockwise_and_turns_the_vectors() -> None:
+    image, normals, mask = faces()
+    angle = torch.full((2,), math.pi / 2)
+    seen = turn_faces(image, normals, mask, angle, torch.ones(2))
+    torch.testing.assert_close(seen[0], image.rot90(1, (2, 3)), rtol=0, atol=1e-4)
+    assert torch.equal(seen[2], mask.rot90(1, (2, 3)))
+    x, y, z = normals.rot90(1, (2, 3)).unbind(1)
+    torch.testing.assert_close(seen[1], torch.stack([-y, x, z], dim=1), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize(("angle_deg", "scale"), [(17.0, 1.0), (0.0, 1.2), (-30.0, 0.9)])
+def test_a_turned_ball_still_has_the_normals_of_its_place(angle_deg: float, scale: float) -> None:
+    angle, times = torch.tensor([math.radians(angle_deg)]), torch.tensor([scale])
+    _, normals, mask = turn_faces(*bulge(), angle, times)
+    y, x = torch.meshgrid(torch.arange(SIZE), torch.arange(SIZE), indexing="ij")
+    cos, sin = math.cos(angle[0]), math.sin(angle[0])
+    middle = scale * (cos * 4 + sin * 2), scale * (sin * 4 - cos * 2)  # where (4, -2) came to
+    offset = torch.stack([x - CENTRE - middle[0], CENTRE - y - middle[1]]) / (14 * scale)
+    height = (1 - offset.square().sum(dim=0)).clamp(min=0).sqrt()
+    cosine = (normals[0] * torch.cat([offset, height[None]])).sum(dim=0)[mask[0, 0]]
+    errors = torch.rad2deg(torch.acos(cosine.clamp(-1, 1)))
+    assert mask.sum() > 0.98 * 0.91 * math.pi * (14 * scale) ** 2
+    assert errors.mean() < 0.3
+    assert errors.max() < 6  # at the rim, where a pixel is 13 degrees
+
+
+def test_turned_normals_have_unit_length_and_none_off_the_mask() -> None:
+    _, normals, mask = turn_faces(*faces(), torch.tensor([0.3, -0.2]), torch.tensor([1.1, 0.8]))
+    length = normals.norm(dim=1, keepdim=True)
+    torch.testing.assert_close(length, mask.float(), rtol=0, atol=1e-5)
+
+
+def test_what_lay_outside_the_image_is_no_face_and_repeats_its_border() -> None:
+    image = torch.full((1, 3, SIZE, SIZE), 0.7)
+    normals = torch.zeros(1, 3, SIZE, SIZE)
+    normals[:, 2] = 1
+    mask = torch.ones(1, 1, SIZE, SIZE, dtype=torch.bool)
+    half = torch.tensor([0.5])
+    seen, _, face = turn_faces(image, normals, mask, torch.zeros(1), half)
+    quarter = SIZE // 4
+    inside = torch.zeros_like(mask)
+    inside[..., quarter:-quarter, quarter:-quarter] = True
+    assert torch.equal(face, inside)
+    torch.testing.assert_close(seen, image)
+
+
+def test_wrong_shapes_are_refused() -> None:
+    image, normals, mask = faces()
+    with pytest.raises(ValueError, match=r"mask must have shape \(2, 1, 48, 48\)"):
+        turn_faces(image, normals, mask[:, 0], torch.zeros(2), torch.ones(2))
+
+
+def drawn(augment: NormalAugment, epoch: int, seed: int = 0) -> Tensor:
+    parts = augment.draw(seed, torch.full_like(ROWS, epoch), ROWS, len(ROWS))
+    return torch.stack([part.float() for part in parts])
+
+
+def test_draws_depend_on_seed_epoch_and_row_alone() -> None:
+    augment = NormalAugment(flip=0.5, rotation_deg=10, scale_spread=0.1)
+    first = drawn(augment, 0)
+    assert not torch.equal(first, drawn(augment, 1))
+    assert not torch.equal(first, drawn(augment, 0, seed=1))
+    epochs, rows = torch.tensor([1, 0, 1]), torch.tensor([3, 7, 0])
+    flip, angle, scale = augment.draw(0, epochs, rows, len(ROWS))
+    some = torch.stack([flip.float(), angle, scale])
+    whole = torch.stack([drawn(augment, 1)[:, 3], first[:, 7], drawn(augment, 1)[:, 0]], dim=1)
+    assert torch.equal(some, whole)
+
+
+def test_draws_keep_to_their_ranges() -> None:
+    augment = NormalAugment(flip=0.25, rotation_deg=10, scale_spread=0.1)
+    flip, angle, scale = torch.cat([drawn(augment, e) for e in range(50)], dim=1)
+    assert flip.mean() == pytest.approx(0.25, abs=0.04)
+    assert 9.5 < math.degrees(angle.abs().max()) <= 10
+    assert angle.mean() == pytest.approx(0, abs=0.01)
+    assert 0.095 < scale.log().abs().max() <= 0.1001
+    assert not NormalAugment(flip=1).turns
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        ("flip", 1.5, "a share from 0 to 1"),
+        ("rotation_deg", -1, "from 0 to 180 degrees"),
+        ("scale_spread", math.nan, "from 0 to 1"),
+    ],
+)
+def test_options_out_of_range_are_named(name: str, value: float, wanted: str) -> None:
+    with pytest.raises(UserError, match=f"data.augment.{name} must be {wanted}, got {value}"):
+        NormalAugment(**{name: value})

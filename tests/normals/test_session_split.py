@@ -1,0 +1,143 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from facegeo.errors import UserError
+from facegeo.normals.lists import (
+    NormalRecord,
+    SessionSplit,
+    SplitBy,
+    describe_split,
+    keep_description,
+    split_digest,
+)
+from facegeo.training.stream import Rows
+
+
+def record(face: str, list_name: str = "train.csv", line: int = 2) -> NormalRecord:
+    return NormalRecord(list_name, line, face, "sn_c.png", "mask_c.png")
+
+
+RECORDS = [
+    record(f"{subject}/{session}/im{photo}_c.png")
+    for subject in range(20)
+    for session in range(3)
+    for photo in range(4)
+]
+
+
+def leaks(rows: dict[str, Rows], records: list[NormalRecord], what: str) -> set[str]:
+    """Subjects, sessions or faces that stand in more than one split."""
+    sets = [{getattr(records[row], what) for row in part} for part in rows.values()]
+    return set().union(*(a & b for n, a in enumerate(sets) for b in sets[:n]))
+
+
+@pytest.mark.parametrize(
+    ("by", "apart"),
+    [
+        ("subject", {"subject", "session", "face"}),
+        ("session", {"session", "face"}),
+        ("image", {"face"}),
+    ],
+)
+def test_what_stays_together_is_in_one_split(by: SplitBy, apart: set[str]) -> None:
+    rows = SessionSplit(by).rows(RECORDS, None)
+    assert sorted(np.concatenate(list(rows.values()))) == list(range(240))
+    assert len(rows["test"]) == 48  # 20 % of all
+    assert len(rows["val"]) == pytest.approx(19.2, abs=5)  # 10 % of the rest
+    for what in ("subject", "session", "face"):
+        assert bool(leaks(rows, RECORDS, what)) == (what not in apart)
+
+
+def test_a_split_depends_on_names_and_seed_alone() -> None:
+    def test_faces(split: SessionSplit, records: list[NormalRecord]) -> set[str]:
+        return {records[row].face for row in split.rows(records, None)["test"]}
+
+    backwards = RECORDS[::-1]
+    assert test_faces(SessionSplit(), RECORDS) == test_faces(SessionSplit(), backwards)
+    assert test_faces(SessionSplit(seed=1), RECORDS) != test_faces(SessionSplit(), RECORDS)
+    other = SessionSplit(val_fraction=0.4)
+    assert test_faces(other, RECORDS) == test_faces(SessionSplit(), RECORDS)
+
+
+def test_a_test_list_is_the_test_split() -> None:
+    records = [*RECORDS, record("99/0/im0_c.png", "test.csv")]
+    rows = SessionSplit().rows(records, "test.csv")
+    assert rows["test"].tolist() == [240]
+    assert len(rows["train"]) + len(rows["val"]) == 240
+
+
+def test_subjects_of_two_lists_are_named_once_each() -> None:
+    records = [record("1/a/im0_c.png", line=5), record("2/a/im0_c.png", line=9)]
+    for line, face in enumerate(["2/b/im0_c.png", "2/b/im1_c.png", "3/a/im0_c.png"], start=2):
+        records.append(record(face, "test.csv", line))
+    (fault,) = SessionSplit("subject").overlap(records, "test.csv")
+    assert str(fault) == (
+        "test.csv line 2, 2/b/im0_c.png: wanted no subject of train.csv (data.split_by=subject), "
+        "got subject 2 of its line 9"
+    )
+    assert SessionSplit("session").overlap(records, "test.csv") == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"by": "face"}, "data.split_by must be one of subject, session, image; got face"),
+        ({"val_fraction": 1}, "data.val_fraction must be at least 0 and below 1, got 1"),
+        ({"test_fraction": -0.1}, "data.test_fraction must be at least 0 and below 1, got -0.1"),
+    ],
+)
+def test_settings_out_of_range_are_named(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        SessionSplit(**options)
+
+
+def test_a_fraction_that_leaves_a_side_empty_is_named() -> None:
+    with pytest.raises(UserError, match=r"data.test_fraction=0.1 of 24 images .* got 24 for"):
+        SessionSplit(test_fraction=0.1).rows(RECORDS[:24], None)
+    wanted = r"data.test_fraction=0.2 .* wanted two subjects or more .* got subject 0 alone"
+    with pytest.raises(UserError, match=wanted):
+        SessionSplit().rows(RECORDS[:12], None)
+
+
+def test_the_kind_of_split_is_said() -> None:
+    assert SessionSplit("session", seed=3).kind(None) == "split by session, seed 3"
+    assert SessionSplit().kind("test.csv") == "split by subject, seed 0, test faces of test.csv"
+
+
+def described(split: SessionSplit, records: list[NormalRecord]) -> dict[str, Any]:
+    digests = [f"digest of {record.face}" for record in records]
+    return describe_split(split, records, digests, split.rows(records, None))
+
+
+def test_a_kept_split_is_the_same_or_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "split.json"
+    here = described(SessionSplit(), RECORDS)
+    keep_description(path, here)
+    keep_description(path, here)
+    saved = json.loads(path.read_text())
+    assert len(saved["test"]) == 48
+    assert set(saved["test"]).isdisjoint(saved["val"])
+    with pytest.raises(UserError, match="other data or settings: wanted images 236, got 240"):
+        keep_description(path, described(SessionSplit(), RECORDS[4:]))
+    with pytest.raises(UserError, match="wanted split_by 'session', got 'subject'"):
+        keep_description(path, described(SessionSplit("session"), RECORDS))
+    with pytest.raises(UserError, match=r"wanted seed 1, got 0"):
+        keep_description(path, described(SessionSplit(seed=1), RECORDS))
+    path.write_text("{")
+    with pytest.raises(UserError, match=r"wanted a saved split \(JSON\)"):
+        keep_description(path, here)
+
+
+def test_the_digest_changes_with_any_face_and_setting() -> None:
+    found = [
+        described(SessionSplit(), RECORDS),
+        described(SessionSplit(seed=1), RECORDS),
+        described(SessionSplit(val_fraction=0.2), RECORDS),
+        described(SessionSplit(), [*RECORDS[:-1], record("19/2/other.png")]),
+    ]
+    assert len({split_digest(description) for description in found}) == 4
+    assert split_digest(found[0]) == split_digest(described(SessionSplit(), RECORDS[::-1]))
