@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,6 +37,7 @@ from facegeo.export.programs import (
     normals_program,
     program_bytes,
 )
+from facegeo.files.writing import whole_file
 from facegeo.landmarks.data import LFPWDataModule
 from facegeo.landmarks.graph import CascadeGraph
 from facegeo.landmarks.nets import Cascade
@@ -262,12 +262,7 @@ def _title(order: Order) -> str:
 
 @contextmanager
 def _on_trial(path: Path, file: bytes) -> Iterator[Path]:
-    """A file beside its place, which takes it if nothing is raised."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    trial = path.with_name(f".{path.name}.{os.getpid()}{path.suffix}")
-    try:
+    """Yield a file beside its place, which it takes if nothing is raised."""
+    with whole_file(path) as trial:
         trial.write_bytes(file)
         yield trial
-        trial.replace(path)
-    finally:
-        trial.unlink(missing_ok=True)

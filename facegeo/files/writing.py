@@ -1,33 +1,60 @@
 """Whole-file writes, folder locks, and folders that are built once and shared."""
 
-import fcntl
 import logging
 import os
+import platform
 import shutil
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, SoftFileLock, Timeout
 
 from facegeo.errors import UserError
 
+LEFTOVER = f".*.{'[0-9a-f]' * 32}.part"
+"""Files that a process was killed while writing."""
 
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file beside its place, then move it there; folders are made.
+
+def write_whole(path: Path, content: str | bytes, *, sync: bool = True) -> None:
+    """Write a file whole or not at all; folders are made.
+
+    Args:
+        path: The file.
+        content: Text (UTF-8) or bytes.
+        sync: As of ``whole_file``.
 
     Raises:
-        OSError: If it can not be written; what stood there before still does.
+        OSError: If it cannot be written; an earlier file is left as it was.
+    """
+    with whole_file(path, sync=sync) as partial:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def whole_file(path: Path, *, sync: bool = True) -> Iterator[Path]:
+    """Yield a name beside ``path`` to write to; the file moves to ``path`` if nothing is raised.
+
+    Args:
+        path: The file to be; its folder is made.
+        sync: Wait until it is on the disk before it moves, so that a power cut leaves the old file
+            or the new one. Takes some milliseconds: too long for each of thousands of pictures.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
-        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+        yield partial
+        if sync:
+            with partial.open("rb+") as file:
+                os.fsync(file.fileno())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
 LOCK = ".lock"
-"""The lock of a run's folder."""
+"""Name of a folder's lock file."""
 
 
 class TakenError(Exception):
@@ -36,26 +63,35 @@ class TakenError(Exception):
 
 @contextmanager
 def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
-    """Hold the lock ``path``, a file that is made and stays.
+    """Hold the lock file ``path``, which is created and stays; a process that ends releases it.
 
     Args:
-        path: The lock's file.
+        path: The lock file, in the folder that is shared: other machines see it too.
         wait: Wait until it is free.
 
     Raises:
         TakenError: If another process holds it and ``wait`` is false.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError as error:
-            file.seek(0)
-            raise TakenError(file.read().strip() or "another process") from error
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {os.uname().nodename}")
-        file.flush()
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=wait)
+    except Timeout as error:
+        raise TakenError(_holder(path)) from error
+    try:
+        if not isinstance(lock, SoftFileLock):  # which keeps notes of its own in the file
+            with suppress(OSError):  # Windows lets nobody write a locked file
+                path.write_text(f"process {os.getpid()} on {platform.node()}")
         yield
+    finally:
+        lock.release()
+
+
+def _holder(path: Path) -> str:
+    with suppress(OSError):
+        if text := path.read_text().strip():
+            return text
+    return "another process"
 
 
 log = logging.getLogger(__name__)
@@ -85,7 +121,7 @@ def build_once(
         Path of the complete folder.
 
     Raises:
-        UserError: If the cache folder can not be written or is too small.
+        UserError: If the cache folder cannot be written or is too small.
     """
     folder = cache_dir / name
     if complete(folder):
@@ -114,20 +150,20 @@ def _report(cache_dir: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(
-            f"the pixel cache {cache_dir} can not be written: {error.strerror or error}; "
+            f"the pixel cache {cache_dir} cannot be written: {error.strerror or error}; "
             "free some space there or set data.cache_dir to another folder"
         ) from error
 
 
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Hold the lock file; the system releases it when the process ends, however it ends."""
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.info("another process is building in %s; waiting for it", path.parent)
-            fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        with locked(path):
+            yield
+            return
+    except TakenError as error:
+        log.info("%s is building in %s; waiting for it", error, path.parent)
+    with locked(path, wait=True):
         yield
 
 

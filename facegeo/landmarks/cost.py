@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -178,6 +178,19 @@ def profile_cascade(cascade: Cascade) -> dict[str, object]:
         for name, (stage, layers) in nets.items()
     }
     return total | {"nets": each}
+
+
+def cascade_costs(cascade: Cascade) -> dict[str, dict[str, int]]:
+    """Parameters and multiplications of all nets up to each stage: ``stage1``, ``stage2``, ..."""
+    nets = cast("dict[str, dict[str, Any]]", profile_cascade(cascade)["nets"])
+    costs: dict[str, dict[str, int]] = {}
+    parameters = macs = 0
+    for number, stage in enumerate(cascade.stages, 1):
+        own = [net for net in nets.values() if net["stage"] == stage]
+        parameters += sum(net["parameters"] for net in own)
+        macs += sum(net["macs"] for net in own)
+        costs[f"stage{number}"] = {"parameters": parameters, "macs": macs}
+    return costs
 
 
 def profile_tables(

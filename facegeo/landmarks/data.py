@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from inspect import signature
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from lightning import LightningDataModule
 from lightning.fabric.utilities import move_data_to_device
-from torch import Tensor
+from rich.console import Console
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from facegeo.errors import UserError
@@ -32,11 +34,18 @@ from facegeo.training.stream import (
     twins,
     validation_split,
 )
+from facegeo.training.wing import Settings, WingData
 
 Anchors = Literal["pred", "gt"]
 
 
-class LFPWDataModule(LightningDataModule):
+def _stage_of(key: str) -> str | None:
+    """The stage that a dotted key is about, if it is about one."""
+    match = re.match(r"(?:model\.stages|procedure\.steps)\.(\w+)", key)
+    return match[1] if match else None
+
+
+class LFPWDataModule(LightningDataModule, WingData):
     """Crops of one CCNN stage from Sun et al.'s lists (MMLab CNN_FacePoint, "LFPW").
 
     Pixels are decoded once into a memory-mapped cache; a batch's crops are cut in torch on the
@@ -62,6 +71,8 @@ class LFPWDataModule(LightningDataModule):
         num_workers: Loader processes; the work is little, 0 is fastest.
         prepare: Called before the lists are read, to make generated data; see ``prepare_data``.
     """
+
+    finds = "points"
 
     def __init__(
         self,
@@ -133,6 +144,45 @@ class LFPWDataModule(LightningDataModule):
                     "or splits=[test]"
                 )
 
+    def prepare_for(
+        self, model: nn.Module, procedure: Mapping[str, Any], folder: Path, device: str
+    ) -> None:
+        """Generate the data if that is asked for, and say how long everything will take."""
+        from facegeo.landmarks.fit import announce
+
+        announce(model, self, procedure, folder, device)
+
+    def report(
+        self,
+        model: nn.Module,
+        folder: Path,
+        splits: Sequence[str],
+        *,
+        paper: Mapping[str, Any] | None = None,
+        device: torch.device | str = "cpu",
+        console: Console | None = None,
+        notes: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> dict[str, float]:
+        """Measure a cascade: see ``report_points``."""
+        from facegeo.landmarks.evaluate import report_points
+
+        return report_points(model, self, folder, splits, paper, device, console)
+
+    @staticmethod
+    def weight_parts(config: Mapping[str, Any], settings: Settings) -> dict[str, Settings]:
+        """Stages: their weights depend on their settings and on those of the stages before."""
+        names = list(config["model"]["stages"])[: config["model"].get("count")]
+        return {
+            name: {
+                key: value
+                for key, value in settings.items()
+                if _stage_of(key) in (None, *names[: number + 1])
+                and not (number == 0 and key == "data.anchors")  # it has none
+            }
+            for number, name in enumerate(names)
+        }
+
     def faces(self, split: str) -> Faces:
         """The faces of list "train" or "test", read and decoded when first asked for.
 
@@ -161,6 +211,10 @@ class LFPWDataModule(LightningDataModule):
     def content(self, split: str = "train") -> str:
         """Hex digits that change with any image, box or point of a list."""
         return self.faces(split).content
+
+    def tested_content(self) -> str:
+        """Hex digits that change with any image, box or point of the test list."""
+        return self.content("test")
 
     def keep_split(self, path: Path) -> None:
         """Save the split, or see that the one saved is this one.

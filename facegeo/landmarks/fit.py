@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from safetensors.torch import load_file, save
+from torch import nn
 
 from facegeo.errors import UserError
 from facegeo.files.writing import write_whole
@@ -21,6 +24,9 @@ from facegeo.landmarks.nets import Cascade, Stage
 from facegeo.training.callbacks import RandomState, StageProgress, WholeCheckpoints
 from facegeo.training.results import SharedWeights
 
+log = logging.getLogger(__name__)
+SHORT_S = 30.0
+"""A training shorter than this begins without a word on its length."""
 PROBE_BATCHES = 3
 """Batches that each stage is timed with, after one that is not timed."""
 BESIDE_NETS = 1.45
@@ -67,6 +73,43 @@ def cascade_time(
         steps[name] * _batch_seconds(stage, batch_size, device) for name, stage in stages.items()
     ]
     return ExpectedTime(BESIDE_NETS * sum(seconds))
+
+
+def announce(
+    model: nn.Module,
+    data: LFPWDataModule,
+    procedure: Mapping[str, Any],
+    folder: Path,
+    device: str,
+) -> None:
+    """Make the data where it is generated, and log how long that and the training will take.
+
+    Args:
+        model: To be trained; nothing is logged of anything but a cascade.
+        data: The faces.
+        procedure: ``steps`` by stage, ``max_steps``.
+        folder: The run's: stages whose weights are in it take no time.
+        device: Where the cascade will be trained.
+    """
+    lengths, longest = procedure.get("steps"), procedure.get("max_steps")
+    if not (isinstance(lengths, Mapping) and isinstance(model, Cascade)):
+        data.prepare_data()
+        return
+    steps = {
+        name: min(count, longest or count)
+        for name, count in lengths.items()
+        if not (folder / f"{name}.safetensors").is_file()
+    }
+    expected = cascade_time(model, steps, data.batch_size, device)
+    rendering: list[float] = []
+
+    def say(seconds: float) -> None:
+        rendering.append(seconds)
+        log.info(expected.text(seconds))
+
+    data.prepare_data(on_rate=say)
+    if not rendering and expected.training_s > SHORT_S:
+        log.info(expected.text())
 
 
 def _batch_seconds(stage: Stage, batch_size: int, device: str) -> float:

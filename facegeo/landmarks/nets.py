@@ -382,6 +382,12 @@ class Cascade(nn.Module):
         """The cascade of the first ``count`` stages, which are shared and not copied."""
         return Cascade(self.by_name(), count)
 
+    def costs(self) -> dict[str, dict[str, int]]:
+        """Parameters and multiplications for one face of the first stage, the first two, ..."""
+        from facegeo.landmarks.cost import cascade_costs
+
+        return cascade_costs(self)
+
     def forward(self, crop: Crop, canvas: Tensor) -> Tensor:
         """Find the points of a batch of faces.
 

@@ -91,6 +91,8 @@ class CARN(nn.Module):
 
     t = 0
 
+    finds = "normals"
+
     def __init__(self, scale: int = 1, width: int = 64) -> None:
         super().__init__()
         if scale not in (1, 2, 4):
@@ -121,6 +123,12 @@ class CARN(nn.Module):
         check_one_stage(image, t, self.stride)
         features = self.body(self.entry(self.shrink(image)))
         return (to_normals(self.exit(self.enlarge(features))),)
+
+    def costs(self) -> dict[str, dict[str, int]]:
+        """Parameters and multiplications for one image of 256x256, under ``t0``."""
+        from facegeo.normals.cost import other_costs
+
+        return other_costs(self)
 
 
 def _carn_doubling(width: int) -> nn.Sequential:
@@ -230,6 +238,8 @@ class Restormer(nn.Module):
     t = 0
     stride = 2 ** (LEVELS - 1)
 
+    finds = "normals"
+
     def __init__(
         self,
         dim: int = 48,
@@ -289,6 +299,12 @@ class Restormer(nn.Module):
         for up, fuse, decoder, skip in reversed(layers):
             x = decoder(fuse(torch.cat((up(x), skip), dim=1)))
         return (to_normals(self.exit(self.refinement(x))),)
+
+    def costs(self) -> dict[str, dict[str, int]]:
+        """Parameters and multiplications for one image of 256x256, under ``t0``."""
+        from facegeo.normals.cost import other_costs
+
+        return other_costs(self)
 
 
 def _check(widths: Sequence[int], blocks: Sequence[int], heads: Sequence[int]) -> None:

@@ -155,6 +155,12 @@ def profile_other(model: nn.Module) -> dict[str, object]:
     return _sizes(model) | macs
 
 
+def other_costs(model: nn.Module) -> dict[str, dict[str, int]]:
+    """Parameters and multiplications of any other generator, under ``t0``."""
+    counts = cast("dict[str, int]", profile_other(model))
+    return {"t0": {"parameters": counts["parameters"], "macs": counts["macs"]}}
+
+
 def other_tables(model: nn.Module) -> list[Table]:
     """Tabulate what any other generator costs, in the one row there is."""
     counts = cast("dict[str, int]", profile_other(model))

@@ -12,16 +12,23 @@ from typing import Any, NotRequired, TypedDict
 
 import torch
 from lightning import LightningDataModule
-from torch import Tensor
+from rich.console import Console
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from facegeo.errors import UserError
 from facegeo.files.faults import FaultsError, OnError
+from facegeo.files.torch_file import sha256
 from facegeo.geometry.normals import LIKE_A_FACE, bulge, decode, from_frame
 from facegeo.normals.augment import SHORTEST, NormalAugment, flip_faces, lengths, turn_faces
 from facegeo.normals.lists import NormalRecord, SessionSplit, describe_split, read_normal_lists
+from facegeo.normals.maps import trained_coding
 from facegeo.normals.store import NormalStore, open_store
+from facegeo.training.model_file import find_model, is_model
 from facegeo.training.stream import BatchStream, Draw, ResumableLoader, Rows, as_it_is
+from facegeo.training.wing import Costs, Settings, WingData, model_costs
+
+log = logging.getLogger(__name__)
 
 
 class NormalBatch(TypedDict):
@@ -52,7 +59,27 @@ class WholeBatches(Dataset[Any], ABC):
         """A batch of rows, or of draws of (epoch, row)."""
 
 
-class NormalDataModule(LightningDataModule, ABC):
+def warn_of_faces(notes: Mapping[str, Any], size: int, coding: str | None = None) -> None:
+    """Warn if a generator was trained on faces of another side or coding than these.
+
+    Args:
+        notes: The generator's.
+        size: Side of these faces, px.
+        coding: Their coding; None: unknown.
+    """
+    trained = notes.get("size", size)
+    if trained != size:
+        log.warning(
+            "trained on faces of %d px, these are %d px: set data.size=%d to show it what it knows",
+            trained,
+            size,
+            trained,
+        )
+    if len({trained_coding(notes), coding} - {None}) > 1:
+        log.warning("trained on linear or sRGB photos, these are of the other coding: expect worse")
+
+
+class NormalDataModule(LightningDataModule, WingData, ABC):
     """Faces with normals in the splits "train", "val" and "test".
 
     Loaders hand out whole batches as they are stored or drawn; ``on_after_batch_transfer`` turns
@@ -71,6 +98,7 @@ class NormalDataModule(LightningDataModule, ABC):
         steps: Training batches to serve.
     """
 
+    finds = "normals"
     size: int
     coding: str | None
     title: str
@@ -92,10 +120,6 @@ class NormalDataModule(LightningDataModule, ABC):
     @abstractmethod
     def content(self) -> str:
         """Hex digits that change with any face, normal or mask, and with the split."""
-
-    def tested_content(self) -> str:
-        """Hex digits that change with what is measured on."""
-        return self.content()
 
     @abstractmethod
     def keep_split(self, path: Path) -> None:
@@ -131,6 +155,53 @@ class NormalDataModule(LightningDataModule, ABC):
     @abstractmethod
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> NormalBatch:  # noqa: ANN401
         """Make the pictures of a batch, on its device."""
+
+    def report(
+        self,
+        model: nn.Module,
+        folder: Path,
+        splits: Sequence[str],
+        *,
+        paper: Mapping[str, Any] | None = None,
+        device: torch.device | str = "cpu",
+        console: Console | None = None,
+        notes: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> dict[str, float]:
+        """Measure a generator: see ``report_normals``."""
+        from facegeo.normals.evaluate import report_normals
+
+        return report_normals(
+            model, self, folder, splits, paper, device, console, **(options or {})
+        )
+
+    def check_model(self, model: nn.Module, options: Mapping[str, Any] | None = None) -> None:
+        """See that the generator can take pictures of this side."""
+        from facegeo.normals.fit import check_size
+
+        check_size(model, self)
+
+    def notes(self) -> dict[str, Any]:
+        """Side of the pictures and how they are coded."""
+        return {"size": self.size, "coding": self.coding}
+
+    def compare_notes(self, notes: Mapping[str, Any]) -> None:
+        """Warn if a generator was trained on faces of another side or coding."""
+        warn_of_faces(notes, self.size, self.coding)
+
+    def costs(self, model: nn.Module) -> Costs:
+        """Count also what a generator costs that does not say so itself."""
+        from facegeo.normals.cost import other_costs
+
+        return model_costs(model) or other_costs(model)
+
+    @staticmethod
+    def weight_parts(config: Mapping[str, Any], settings: Settings) -> dict[str, Settings]:
+        """The whole generator; a file of first weights counts by its content, not by its name."""
+        weights = Path(str(settings.get("procedure.weights")))
+        weights = find_model(weights) if is_model(weights) else weights
+        by_content = {"procedure.weights": sha256(weights)} if weights.is_file() else {}
+        return {"generator": {**settings, **by_content}}
 
     def views(self, split: str) -> Mapping[str, WholeBatches]:
         """More pictures of a split's faces to measure on, by name, such as other light."""
@@ -270,7 +341,6 @@ def develop(batch: StoredBatch, frame: str) -> NormalBatch:
     return {"sample": batch["sample"], "image": image, "normal": normal, "mask": mask}
 
 
-log = logging.getLogger(__name__)
 DOUBTED = 8
 """Faces that are looked at for their frame."""
 

@@ -269,6 +269,8 @@ class CasFNE(nn.Module):
         ValueError: If a value is none of those.
     """
 
+    finds = "normals"
+
     def __init__(
         self,
         t: int = 2,
@@ -309,6 +311,13 @@ class CasFNE(nn.Module):
         for _ in range(t):
             stages.append(cast(CascadedBlock, self.block)(stages[-1], structure))
         return tuple(stages)
+
+    def costs(self) -> dict[str, dict[str, int]]:
+        """Parameters and multiplications for one image of 256x256: ``t0``, ``t1``, ..."""
+        from facegeo.normals.cost import generator_costs
+
+        counted = generator_costs(self)
+        return {f"t{one.t}": {"parameters": one.parameters, "macs": one.macs} for one in counted}
 
 
 def _double(channels: int, out: int) -> nn.ConvTranspose2d:

@@ -1,12 +1,13 @@
 """Plain photos of faces without ground truth, cut out as the networks are used to."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
-from torch import Tensor
+from rich.console import Console
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from facegeo.checks import check_range
@@ -14,7 +15,9 @@ from facegeo.errors import UserError
 from facegeo.files.faults import WantedError
 from facegeo.files.images import ImageError, decode, image_size
 from facegeo.files.places import Places, Points, crop_square, points_beside, read_boxes, read_points
-from facegeo.normals.maps import Bytes, resize_face
+from facegeo.normals.data import warn_of_faces
+from facegeo.normals.maps import Bytes, resize_face, trained_coding
+from facegeo.training.wing import WingData
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
@@ -28,7 +31,7 @@ class Photo(TypedDict):
     """RGB in [0, 1], (3, S, S)."""
 
 
-class PhotoFolder(Dataset[Photo]):
+class PhotoFolder(Dataset[Photo], WingData):
     """Faces of any folder of images (300-W, CelebA, FFHQ), cut out by Photoface's crop rule.
 
     The rule (``crop_square``): a square of 1.2 times the longer side of the bounding box of the 68
@@ -57,6 +60,9 @@ class PhotoFolder(Dataset[Photo]):
         ValueError: If ``size`` or ``limit`` is below 1.
     """
 
+    finds = "normals"
+    has_truth = False
+
     def __init__(
         self,
         root: Path | str,
@@ -83,6 +89,33 @@ class PhotoFolder(Dataset[Photo]):
             count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
             lines = "".join(f"\n  {fault}" for fault in faults)
             raise UserError(f"{count} in the photos of {self.root}:{lines}\nMend or remove these.")
+
+    def report(
+        self,
+        model: nn.Module,
+        folder: Path,
+        splits: Sequence[str],
+        *,
+        paper: Mapping[str, Any] | None = None,
+        device: torch.device | str = "cpu",
+        console: Console | None = None,
+        notes: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> dict[str, float]:
+        """Draw what a generator finds: see ``show_photos``."""
+        from facegeo.normals.evaluate import show_photos
+
+        coding = trained_coding(notes or {})
+        return show_photos(
+            model, self, folder, device=device, console=console, coding=coding, **(options or {})
+        )
+
+    def check_model(self, model: nn.Module, options: Mapping[str, Any] | None = None) -> None:
+        """Take any generator."""
+
+    def compare_notes(self, notes: Mapping[str, Any]) -> None:
+        """Warn if a generator was trained on faces of another side."""
+        warn_of_faces(notes, self.size)
 
     def __len__(self) -> int:
         """Number of photos."""

@@ -3,7 +3,8 @@
 from pathlib import Path
 from shutil import rmtree
 
-from facegeo.rendering.manifest import LEFTOVER, UNFINISHED, mark_unfinished
+from facegeo.files.writing import LEFTOVER
+from facegeo.rendering.manifest import UNFINISHED, mark_unfinished
 from facegeo.rendering.order import SPLITS, tasks
 from facegeo.rendering.workers import LAYOUT_MAKERS
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,6 @@ from rich.console import Console
 from torch import nn
 
 from facegeo.errors import UserError
-from facegeo.landmarks.data import LFPWDataModule
-from facegeo.landmarks.evaluate import report_points
-from facegeo.landmarks.nets import Cascade
-from facegeo.normals.data import NormalDataModule
-from facegeo.normals.evaluate import report_normals, show_photos
-from facegeo.normals.maps import trained_coding
-from facegeo.normals.photos import PhotoFolder
 from facegeo.papers import paper_values
 from facegeo.runs.folder import claim, data_choice, eval_folder, plain
 from facegeo.runs.jobs import check_measured
@@ -28,28 +21,35 @@ from facegeo.runs.values import check_values
 from facegeo.runs.wandb import JobLogs
 from facegeo.training.model_file import load_model
 from facegeo.training.results import keep_metrics
+from facegeo.training.wing import WingData
 
-REPORTS: dict[type, Callable[..., dict[str, float]]] = {
-    LFPWDataModule: report_points,
-    NormalDataModule: report_normals,
-    PhotoFolder: show_photos,
-}
+FITTING = {"points": "lfpw or generated", "normals": "sessions, photoface or photos"}
+"""Choices of ``data`` for a model, by what it finds."""
 
 
-def report_for(data: object) -> Callable[..., dict[str, float]]:
-    """The function that measures a model on these data and draws what it finds.
+def check_fit(name: str, model: nn.Module, data: WingData, options: Mapping[str, Any]) -> None:
+    """See that a model finds what the data have and knows the options, before any face is read.
+
+    Args:
+        name: The model, for messages.
+        model: To be trained or measured.
+        data: The faces.
+        options: Keys of an evaluation that not every kind of model has.
 
     Raises:
-        UserError: If there is none.
+        UserError: If it does not.
     """
-    for kind, report in REPORTS.items():
-        if isinstance(data, kind):
-            return report
-    raise UserError(f"data is a {type(data).__name__}: there is no report for it")
+    finds = getattr(model, "finds", data.finds)
+    if finds != data.finds:
+        raise UserError(
+            f"{name} finds {finds}: wanted data={FITTING.get(finds, f'faces with {finds}')}, "
+            f"got data={data_choice()}"
+        )
+    data.check_model(model, options)
 
 
 def report_others(
-    model: nn.Module, others: Mapping[str, object], folder: Path, device: str, console: Console
+    model: nn.Module, others: Mapping[str, WingData], folder: Path, device: str, console: Console
 ) -> dict[str, float]:
     """Measure a trained model on other data too, each in a folder of its name.
 
@@ -66,7 +66,7 @@ def report_others(
     results: dict[str, float] = {}
     for name, data in others.items():
         (folder / name).mkdir(exist_ok=True)
-        found = report_for(data)(model, data, folder / name, ["test"], None, device, console)
+        found = data.report(model, folder / name, ["test"], device=device, console=console)
         results |= {f"{name}/{key.partition('/')[2]}": value for key, value in found.items()}
     if results:
         keep_metrics(folder, results, console)
@@ -100,56 +100,25 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     check_values(plain(cfg))
     check_measured(cfg)
     model, notes = load_model(cfg.checkpoint)
-    data = instantiate(cfg.data)
-    _check_kind(cfg, model, data)
-    paper, options = None, {"t": cfg.t, "panels": cfg.panels}
-    if isinstance(data, LFPWDataModule):
-        options = {}
-    else:
-        _warn_of_faces(notes, data)
-    if isinstance(data, PhotoFolder):
-        options["coding"] = trained_coding(notes)
-    if not isinstance(data, PhotoFolder):
+    data: WingData = instantiate(cfg.data)
+    options = {key: cfg[key] for key in ("t", "panels") if cfg[key] not in (None, False)}
+    check_fit(cfg.checkpoint, model, data, options)
+    data.compare_notes(notes)
+    if data.has_truth:
         _check_held_out(cfg, data, notes)
-        paper = paper_values(data.paper)
+    paper = paper_values(data.paper) if data.has_truth else None
     folder = eval_folder(cfg)
     claim(folder, plain(cfg))
     device = device_of(accelerator(cfg.accelerator))
-    results = report_for(data)(model, data, folder, cfg.splits, paper, device, **options)
+    results = data.report(
+        model, folder, cfg.splits, paper=paper, device=device, notes=notes, options=options
+    )
     if "logger" in cfg:
         logs = JobLogs(instantiate(cfg.logger), folder, plain(cfg))
         logs.begin({})
         logs.measured(results)
         logs.close(results, {}, "done")
     return results
-
-
-def _check_kind(cfg: DictConfig, model: object, data: object) -> None:
-    """See that the model finds what the data has, before any of it is read."""
-    points = isinstance(data, LFPWDataModule)
-    if isinstance(model, Cascade) != points:
-        finds, fitting = ("normals", "sessions, photoface or photos")
-        if isinstance(model, Cascade):
-            finds, fitting = ("points", "lfpw or generated")
-        raise UserError(
-            f"{cfg.checkpoint} finds {finds}: wanted data={fitting}, got data={data_choice()}"
-        )
-    if points and (cfg.t is not None or cfg.panels):
-        raise UserError("t and panels are for models of normals; leave them out with points")
-
-
-def _warn_of_faces(notes: Mapping[str, Any], data: NormalDataModule | PhotoFolder) -> None:
-    trained = notes.get("size", data.size)
-    if trained != data.size:
-        log.warning(
-            "trained on faces of %d px, these are %d px: set data.size=%d to show it what it knows",
-            trained,
-            data.size,
-            trained,
-        )
-    codings = {trained_coding(notes), getattr(data, "coding", None)} - {None}
-    if len(codings) > 1:
-        log.warning("trained on linear or sRGB photos, these are of the other coding: expect worse")
 
 
 def _check_names(cfg: DictConfig, now: Mapping[str, Any], trained: set[str]) -> None:
@@ -162,9 +131,7 @@ def _check_names(cfg: DictConfig, now: Mapping[str, Any], trained: set[str]) -> 
             )
 
 
-def _check_held_out(
-    cfg: DictConfig, data: LFPWDataModule | NormalDataModule, notes: Mapping[str, Any]
-) -> None:
+def _check_held_out(cfg: DictConfig, data: WingData, notes: Mapping[str, Any]) -> None:
     """Read the data; see that the faces to measure on were held out of the training."""
     data.prepare_data()
     data.check(cfg.splits)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import torch
 
 import facegeo
-from facegeo.training.model_file import find_model, is_model
+from facegeo.training.wing import Settings
 
 WITHOUT_EFFECT = (
     "study",
@@ -120,43 +119,25 @@ NO_WEIGHT = (  # what no weight depends on, or what the data's content stands fo
     "model.count",
     "procedure.max_steps",
 )
-SHAPING = ("callbacks", "data", "geometry", "losses", "models", "procedures", "tasks")
+SHAPING = ("files", "geometry", "landmarks", "normals", "training")
 """Parts of the package whose code may change a weight."""
 
 
-def stage_keys(config: Mapping[str, Any], content: str) -> dict[str, str]:
-    """A key for each stage of a cascade that the configuration trains.
+def weight_keys(
+    config: Mapping[str, Any], content: str, parts: Callable[..., Mapping[str, Settings]]
+) -> dict[str, str]:
+    """A key for each part of a model whose weights other runs may take.
 
     Args:
         config: Plain, resolved configuration of a run.
         content: What the training data are: hex digits.
+        parts: ``weight_parts`` of the data.
 
     Returns:
-        Keys by stage. A key changes with the stage, those before it, their lengths, the task,
-        the data, the seed and the code; not with stages behind it.
+        Keys by part. A key changes with the settings of its part, the data, torch and the code.
     """
-    settings = _settings(config)
-    names = list(config["model"]["stages"])[: config["model"].get("count")]
-    keys = {}
-    for number, name in enumerate(names):
-        shaping = {
-            key: value
-            for key, value in settings.items()
-            if _stage_of(key) in (None, *names[: number + 1])
-            and not (number == 0 and key == "data.anchors")  # it has none
-        }
-        keys[name] = _digest(shaping, content)
-    return keys
-
-
-def generator_key(config: Mapping[str, Any], content: str) -> dict[str, str]:
-    """The key of a generator of normals; arguments as of ``stage_keys``."""
-    settings = _settings(config)
-    first = Path(str(settings.get("procedure.weights")))
-    first = find_model(first) if is_model(first) else first
-    if first.is_file():
-        settings["procedure.weights"] = hashlib.sha256(first.read_bytes()).hexdigest()
-    return {"generator": _digest(settings, content)}
+    shaping = parts(config, _settings(config))
+    return {name: _digest(settings, content) for name, settings in shaping.items()}
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,12 +153,6 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
     if found.get("trainer.devices") in ("auto", -1, "-1"):  # a joint batch grows with the GPUs
         found["trainer.devices"] = max(1, torch.cuda.device_count())
     return found
-
-
-def _stage_of(key: str) -> str | None:
-    """The stage that a setting is of, if it is of one."""
-    match = re.match(r"(?:model\.stages|procedure\.steps)\.(\w+)", key)
-    return match[1] if match else None
 
 
 def _digest(settings: Mapping[str, Any], content: str) -> str:

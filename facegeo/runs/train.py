@@ -21,27 +21,19 @@ from rich.console import Console
 from facegeo.errors import UserError
 from facegeo.files.shipped import SHARED
 from facegeo.files.writing import LOCK, TakenError, locked
-from facegeo.landmarks.data import LFPWDataModule
-from facegeo.landmarks.fit import cascade_time
-from facegeo.landmarks.nets import Cascade
-from facegeo.normals.data import NormalDataModule
-from facegeo.normals.fit import check_size
-from facegeo.normals.photos import PhotoFolder
 from facegeo.papers import paper_values
-from facegeo.runs.cost import model_costs
-from facegeo.runs.evaluate import accelerator, device_of, report_for, report_others
-from facegeo.runs.folder import chosen, claim, in_sweep, overrides, plain, run_folder
+from facegeo.runs.evaluate import accelerator, check_fit, device_of, report_others
+from facegeo.runs.folder import chosen, claim, data_choice, in_sweep, overrides, plain, run_folder
 from facegeo.runs.jobs import check_measured
 from facegeo.runs.record import RunRecord
-from facegeo.runs.reuse import generator_key, stage_keys
+from facegeo.runs.reuse import weight_keys
 from facegeo.runs.values import check_values
 from facegeo.runs.wandb import JobLogs
 from facegeo.training.model_file import MODEL, save_model
 from facegeo.training.results import SharedWeights
+from facegeo.training.wing import WingData
 
 log = logging.getLogger(__name__)
-SHORT_S = 30.0
-"""A training shorter than this is begun without a word on its length."""
 
 
 def run(cfg: DictConfig, gpu: int | None = None) -> dict[str, float]:
@@ -82,18 +74,23 @@ def _train_and_measure(
 ) -> dict[str, float]:
     check_values(plain(cfg))
     seed_everything(cfg.seed, workers=True, verbose=False)
-    data, model = instantiate(cfg.data), instantiate(cfg.model)
-    if isinstance(data, PhotoFolder):
-        raise UserError("data=photos has no ground truth to train on; it is for facegeo-eval")
-    if isinstance(data, NormalDataModule):
-        check_size(model, data)
-    _prepare(cfg, data, model, folder)
+    data: WingData = instantiate(cfg.data)
+    model: torch.nn.Module = instantiate(cfg.model)
+    if not data.has_truth:
+        raise UserError(
+            f"data={data_choice()} has no ground truth to train on; it is for facegeo-eval"
+        )
+    check_fit("model", model, data, {})
+    kind = accelerator(cfg.trainer.accelerator)
+    if in_sweep() or getattr(rank_zero_only, "rank", 0) != 0:
+        data.prepare_data()
+    else:
+        data.prepare_for(model, plain(cfg)["procedure"], folder, device_of(kind))
     data.check(cfg.splits)
     data.keep_split(folder / "split.json")
-    others = _others(cfg, NormalDataModule if isinstance(data, NormalDataModule) else type(data))
-    kind = accelerator(cfg.trainer.accelerator)
+    others = _others(cfg, data)
     record.data = {"title": data.title, "kind": type(data).__name__, "hash": data.content()}
-    record.cost = model_costs(model)
+    record.cost = data.costs(model)
     record.device = torch.cuda.get_device_name() if device_of(kind) == "cuda" else "cpu"
     make_task, make_trainer = _telling(instantiate(cfg.task)), instantiate(cfg.trainer)
     paper = paper_values(data.paper)
@@ -119,40 +116,14 @@ def _train_and_measure(
         return {}
     record.shared |= shared.taken if shared else {}
     console = Console(quiet=in_sweep())  # a sweep ends in one table of all its runs
-    results = report_for(data)(model, data, folder, cfg.splits, paper, device_of(kind), console)
+    results = data.report(
+        model, folder, cfg.splits, paper=paper, device=device_of(kind), console=console
+    )
     results |= report_others(model, others, folder, device_of(kind), console)
     _record_tested(record, cfg, data, others)
-    about = {"seed": cfg.seed, "data": data.title, "split": data.split_settings}
-    if isinstance(data, NormalDataModule):
-        about |= {"size": data.size, "coding": data.coding}
+    about = {"seed": cfg.seed, "data": data.title, "split": data.split_settings} | data.notes()
     save_model(folder / MODEL, model, plain(cfg)["model"], {"results": results} | about | notes)
     return results
-
-
-def _prepare(cfg: DictConfig, data: Any, model: torch.nn.Module, folder: Path) -> None:  # noqa: ANN401
-    """Make the data where it is generated, and say how long everything will take."""
-    lengths, longest = (plain(cfg)["procedure"].get(key) for key in ("steps", "max_steps"))
-    is_known = isinstance(data, LFPWDataModule) and isinstance(lengths, Mapping)
-    first = not getattr(rank_zero_only, "rank", 0)
-    if in_sweep() or not (first and is_known and isinstance(model, Cascade)):
-        data.prepare_data()
-        return
-    steps = {
-        name: min(count, longest or count)
-        for name, count in lengths.items()
-        if not (folder / f"{name}.safetensors").is_file()
-    }
-    device = device_of(accelerator(cfg.trainer.accelerator))
-    expected = cascade_time(model, steps, data.batch_size, device)
-    rendering: list[float] = []
-
-    def say(seconds: float) -> None:
-        rendering.append(seconds)
-        log.info(expected.text(seconds))
-
-    data.prepare_data(on_rate=say)
-    if not rendering and expected.training_s > SHORT_S:
-        log.info(expected.text())
 
 
 def _telling(make_task: Any) -> Any:  # noqa: ANN401
@@ -180,35 +151,29 @@ def _check_trainer(cfg: DictConfig, options: Mapping[str, Any]) -> None:
 
 
 def _record_tested(
-    record: RunRecord,
-    cfg: DictConfig,
-    data: LFPWDataModule | NormalDataModule,
-    others: Mapping[str, Any],
+    record: RunRecord, cfg: DictConfig, data: WingData, others: Mapping[str, WingData]
 ) -> None:
     """Note what the model was tested on, so that reports see what does not compare."""
+    configs = plain(cfg)["also_on"]
     record.also_on = {
-        name: {"title": one.title, "hash": _tested(one), "config": plain(cfg)["also_on"][name]}
+        name: {"title": one.title, "hash": one.tested_content(), "config": configs[name]}
         for name, one in others.items()
     }
     if "test" in cfg.splits:
-        record.data["test_hash"] = _tested(data)
+        record.data["test_hash"] = data.tested_content()
 
 
-def _tested(data: LFPWDataModule | NormalDataModule) -> str:
-    """Hex digits that change with what is tested on."""
-    return data.content("test") if isinstance(data, LFPWDataModule) else data.tested_content()
-
-
-def _others(cfg: DictConfig, kind: type[Any]) -> dict[str, Any]:
+def _others(cfg: DictConfig, own: WingData) -> dict[str, WingData]:
     """The data that the model is to be measured on besides its own."""
-    others: dict[str, Any] = {}
+    others: dict[str, WingData] = {}
     for name, node in (cfg.also_on or {}).items():
         if not str(name).isidentifier() or name in ("train", "val", "test"):
             raise UserError(f"also_on.{name}: wanted a name that is no split's, such as strangers")
-        data: Any = instantiate(node)
-        if not isinstance(data, kind):  # told now, not after the training
+        data: WingData = instantiate(node)
+        if data.finds != own.finds or not data.has_truth:  # now, not after the training
             raise UserError(
-                f"also_on.{name} is a {type(data).__name__}: wanted a {kind.__name__}, as data is"
+                f"also_on.{name} is a {type(data).__name__}: wanted faces with {own.finds}, as "
+                "data has"
             )
         data.prepare_data()
         data.check(["test"])
@@ -259,14 +224,12 @@ def _recorded(
         logs.close(results, asdict(record), record.status)
 
 
-def _shared(cfg: DictConfig, data: LFPWDataModule | NormalDataModule) -> SharedWeights | None:
+def _shared(cfg: DictConfig, data: WingData) -> SharedWeights | None:
     """Weights that the runs of all studies in ``out`` have in common."""
     if cfg.study is None or not in_sweep():
         return None
-    if isinstance(data, LFPWDataModule) != ("stages" in cfg.model):
-        return None  # the procedure refuses them
-    make_keys = stage_keys if isinstance(data, LFPWDataModule) else generator_key
-    return SharedWeights(Path(cfg.out) / SHARED, make_keys(plain(cfg), data.content()))
+    keys = weight_keys(plain(cfg), data.content(), data.weight_parts)
+    return SharedWeights(Path(cfg.out) / SHARED, keys) if keys else None
 
 
 def _goes_on_alone() -> bool:

@@ -261,8 +261,8 @@ def run_costs(run: StudyRun) -> dict[str, dict[str, int]]:
         return dict(recorded)
     if run.folder is None:
         return {}
-    from facegeo.runs.cost import model_costs
     from facegeo.training.model_file import MODEL, load_model
+    from facegeo.training.wing import model_costs
 
     try:
         return model_costs(load_model(run.folder / MODEL)[0])

@@ -14,6 +14,7 @@ from rich.console import Console
 from torch import Tensor
 
 from facegeo.errors import UserError
+from facegeo.files.writing import LEFTOVER, whole_file
 
 log = logging.getLogger(__name__)
 
@@ -143,8 +144,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None
     ) -> None:
         """Write ``checkpoint`` to ``path``."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
-        torch.save(checkpoint, partial)
-        partial.replace(path)
+        for leftover in Path(path).parent.glob(LEFTOVER):  # of a process that was killed
+            leftover.unlink()
+        with whole_file(Path(path)) as partial, partial.open("wb") as file:
+            torch.save(checkpoint, file)

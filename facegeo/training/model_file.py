@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import importlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 
 from facegeo import __version__
 from facegeo.errors import UserError
+from facegeo.files.writing import write_whole
 
 FORMAT = "facegeo-model-2"
 OLD_FORMAT = "facegeo-model-1"
@@ -74,10 +74,7 @@ def save_model(
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state}
     if eight_bits:
         tensors = in_eight_bits(tensors)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_bytes(save(tensors, metadata))  # save_file would hide it from other users
-    partial.replace(path)
+    write_whole(path, save(tensors, metadata))  # save_file would hide it from other users
 
 
 def load_model(name: str | Path) -> tuple[nn.Module, dict[str, Any]]:

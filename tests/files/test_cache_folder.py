@@ -143,7 +143,7 @@ def test_damaged_cache_is_built_anew(
 
 def test_cache_folder_that_can_not_be_made(faces: LandmarkList, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    message = "file/cache can not be written: Not a directory; .* set data.cache_dir to another"
+    message = "file/cache cannot be written: Not a directory; .* set data.cache_dir to another"
     with pytest.raises(UserError, match=message):
         build_or_open(faces, tmp_path / "file" / "cache", progress=False)
 
@@ -172,7 +172,7 @@ def small_files() -> Iterator[None]:
 
 @pytest.mark.usefixtures("small_files")
 def test_disk_that_fills_up_while_writing(faces: LandmarkList, tmp_path: Path) -> None:
-    message = "cache can not be written: File too large; .* set data.cache_dir to another folder"
+    message = "cache cannot be written: File too large; .* set data.cache_dir to another folder"
     with pytest.raises(UserError, match=message):
         build_or_open(faces, tmp_path / "cache", progress=False)
     assert contents(tmp_path / "cache") == []

@@ -9,16 +9,18 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from facegeo.landmarks.data import LFPWDataModule
+from facegeo.normals.data import NormalDataModule
 from facegeo.normals.photoface import PhotofaceDataModule
 from facegeo.runs.folder import plain
-from facegeo.runs.reuse import generator_key, stage_keys
+from facegeo.runs.reuse import weight_keys
 
 Compose = Callable[..., DictConfig]
 NORMALS = ["experiment=casfne/short", "data=fixture_sessions", "procedure.steps=100"]
 
 
 def keys(config: Compose, *overrides: str, content: str = "a") -> dict[str, str]:
-    return stage_keys(plain(config(*overrides)), content)
+    return weight_keys(plain(config(*overrides)), content, LFPWDataModule.weight_parts)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +85,8 @@ def normals(plain_config: Compose) -> Callable[..., str]:
     """The key of a generator."""
 
     def key(*overrides: str, content: str = "a") -> str:
-        return generator_key(plain(plain_config(*NORMALS, *overrides)), content)["generator"]
+        config = plain(plain_config(*NORMALS, *overrides))
+        return weight_keys(config, content, NormalDataModule.weight_parts)["generator"]
 
     return key
 

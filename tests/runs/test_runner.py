@@ -15,7 +15,6 @@ from facegeo.geometry.light import to_linear
 from facegeo.normals.generator import CasFNE
 from facegeo.normals.photos import PhotoFolder
 from facegeo.papers import paper_values
-from facegeo.runs import train as runner
 from facegeo.runs.evaluate import evaluate
 from facegeo.runs.folder import config_hash, run_folder
 from facegeo.runs.train import run
@@ -62,7 +61,7 @@ def test_the_expected_time_is_said_before_the_training(
     config = tiny_config(SHORT, f"out={tmp_path}", "name=run", "splits=[val]")
     run(config)
     assert "this takes about" not in caplog.text  # shorter than SHORT_S
-    monkeypatch.setattr(runner, "SHORT_S", 0.0)
+    monkeypatch.setattr("facegeo.landmarks.fit.SHORT_S", 0.0)
     config.name = "another"
     run(config)
     assert "this takes about 0.5 minutes on this machine" in caplog.text
@@ -103,7 +102,9 @@ def test_other_data_have_names_of_their_own(
 
 def test_other_data_are_of_the_same_kind(tiny_config: Compose, tmp_path: Path) -> None:
     words = ["+data@also_on.others=fixture_sessions", f"also_on.others.root={SESSIONS}"]
-    with pytest.raises(UserError, match=r"also_on.others is a Photoface.*: wanted a LFPWDataM"):
+    with pytest.raises(
+        UserError, match=r"also_on.others is a Photoface.*: wanted faces with points"
+    ):
         run(tiny_config(SHORT, f"out={tmp_path}", "name=run", *words))
 
 

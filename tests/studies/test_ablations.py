@@ -11,8 +11,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from facegeo.files.shipped import conf_dir
+from facegeo.landmarks.data import LFPWDataModule
+from facegeo.normals.data import NormalDataModule
 from facegeo.runs.folder import config_hash, plain
-from facegeo.runs.reuse import generator_key, stage_keys
+from facegeo.runs.reuse import weight_keys
 from facegeo.studies.comparison import Comparison, compare
 from facegeo.studies.runs import StudyRun, make_study
 
@@ -165,10 +167,14 @@ def test_search_minimises_what_held_out_faces_say(name: str) -> None:
 
 def test_training_that_two_studies_have_is_done_once() -> None:
     def stages(name: str, *words: str) -> dict[str, str]:
-        return stage_keys(plain(job_config(name, ("seed=2", *words))), "faces")
+        return weight_keys(
+            plain(job_config(name, ("seed=2", *words))), "faces", LFPWDataModule.weight_parts
+        )
 
     def generator(name: str, *words: str) -> dict[str, str]:
-        return generator_key(plain(job_config(name, ("seed=2", *words))), "faces")
+        return weight_keys(
+            plain(job_config(name, ("seed=2", *words))), "faces", NormalDataModule.weight_parts
+        )
 
     without_shake = stages("ccnn/shake", "data.augment.shake_sigma=0.0")
     assert stages("ccnn/windows", "model.stages.stage1.label=window") == without_shake

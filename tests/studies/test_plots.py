@@ -8,7 +8,6 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from facegeo.runs.cost import model_costs
 from facegeo.studies.cascade_plots import cost_plot, depth_plot
 from facegeo.studies.comparison import Comparison, compare
 from facegeo.studies.parallel_plot import parallel_plot
@@ -17,6 +16,7 @@ from facegeo.studies.plot import MOST, Plot
 from facegeo.studies.plots import study_plots
 from facegeo.studies.point_plots import ced_plot, points_plot
 from facegeo.studies.runs import read_folder, read_run, run_costs
+from facegeo.training.wing import model_costs
 
 Keep = Callable[..., Path]
 

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import torch
@@ -15,14 +16,20 @@ def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
 
 
+def test_a_checkpoint_removes_the_half_one_of_a_killed_process(tmp_path: Path) -> None:
+    (tmp_path / f".last.ckpt.{'0' * 32}.part").write_bytes(b"half")
+    WholeCheckpoints().save_checkpoint({"step": 7}, tmp_path / "last.ckpt")
+    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
+
+
 def test_a_killed_write_leaves_the_checkpoint_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "last.ckpt"
     WholeCheckpoints().save_checkpoint({"step": 7}, path)
 
-    def killed(_checkpoint: object, file: Path) -> None:
-        file.write_bytes(b"half")
+    def killed(_checkpoint: object, file: BinaryIO) -> None:
+        file.write(b"half")
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

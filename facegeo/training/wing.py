@@ -1,0 +1,161 @@
+"""What a wing answers for itself: the only way in which runs know its models and data.
+
+A wing is one problem with its models and its data. A third one (depth, say) needs no change of
+``facegeo.runs``: its data module is a ``WingData``, and its models may have
+
+- ``finds``: what they find, one word, equal to ``finds`` of the data that fit;
+- ``costs()``: their ``Costs``, for a run's record and for plots of cost against error.
+
+``KINDS`` of ``facegeo.training.model_file`` names the models that a file can hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import nn
+
+from facegeo.errors import UserError
+
+Costs = dict[str, dict[str, int]]
+"""Parameters and multiplications ("macs") for one face, by entry of a model's metrics."""
+Settings = Mapping[str, Any]
+"""Plain values of a configuration by dotted key."""
+
+
+def model_costs(model: nn.Module) -> Costs:
+    """Return what a model says it costs; empty if it does not say."""
+    costs = getattr(model, "costs", None)
+    return dict(costs()) if callable(costs) else {}
+
+
+class WingData:
+    """Data that models are trained and measured on; a base of data modules.
+
+    Everything but ``finds``, ``title`` and ``report`` has an answer that suits simple data.
+
+    Attributes:
+        finds: What a fitting model finds, such as "points".
+        has_truth: Whether there is a truth to train on and to measure against.
+        title: The faces, for tables and pictures.
+        paper: Section of ``experiments/paper_values.yaml`` with the paper's figures, if any.
+    """
+
+    finds: str
+    has_truth: bool = True
+    title: str
+    paper: str | None = None
+
+    def report(
+        self,
+        model: nn.Module,
+        folder: Path,
+        splits: Sequence[str],
+        *,
+        paper: Mapping[str, Any] | None = None,
+        device: torch.device | str = "cpu",
+        console: Console | None = None,
+        notes: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> dict[str, float]:
+        """Measure a model; write numbers, tables and pictures into ``folder`` and show a table.
+
+        Args:
+            model: Trained.
+            folder: The run's; ``keep_metrics`` writes its ``metrics.json``.
+            splits: Of "val" and "test".
+            paper: The section ``paper`` of the paper's figures.
+            device: Where the model runs.
+            console: Shows the table; None: the terminal.
+            notes: The model's, of a model that was loaded.
+            options: Keys of an evaluation that are not None or false: ``t``, ``panels``.
+
+        Returns:
+            Metrics by name, ``split/entry/measure``.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define report")
+
+    def check_model(self, model: nn.Module, options: Mapping[str, Any] | None = None) -> None:
+        """See that a model that finds the right thing also fits, before any face is read.
+
+        Args:
+            model: To be trained or measured.
+            options: As of ``report``.
+
+        Raises:
+            UserError: If it does not, or has no such option.
+        """
+        if options:
+            keys = " and ".join(options)
+            raise UserError(f"{keys}: not for models that find {self.finds}; leave them out")
+
+    def check(self, splits: Sequence[str]) -> None:
+        """Read all that training and measuring ``splits`` needs: before a training, not after it.
+
+        Raises:
+            UserError: With every fault of the data.
+        """
+
+    def prepare_for(
+        self, model: nn.Module, procedure: Mapping[str, Any], folder: Path, device: str
+    ) -> None:
+        """Make generated data, and say how long making it and training will take, if known.
+
+        Args:
+            model: To be trained.
+            procedure: Configuration of the training: ``steps``, ``max_steps``.
+            folder: The run's: finished parts of a resumed training are in it.
+            device: Where the model will be trained.
+        """
+        self.prepare_data()
+
+    def prepare_data(self) -> None:
+        """Make generated data; as Lightning's data modules have it."""
+
+    def content(self) -> str:
+        """Hex digits that change with anything that is trained on."""
+        return ""
+
+    def tested_content(self) -> str:
+        """Hex digits that change with anything that is tested on."""
+        return self.content()
+
+    def keep_split(self, path: Path) -> None:
+        """Save which faces are held out, or compare with what was saved.
+
+        Raises:
+            UserError: If the saved split is of other data or settings.
+        """
+
+    @property
+    def split_settings(self) -> dict[str, Any]:
+        """What decides which faces were held out, and ``content`` of the data."""
+        return {"content": self.content()}
+
+    def notes(self) -> dict[str, Any]:
+        """What else a model that was trained on these data should know."""
+        return {}
+
+    def compare_notes(self, notes: Mapping[str, Any]) -> None:
+        """Warn if a model was trained on faces of another kind than these."""
+
+    def costs(self, model: nn.Module) -> Costs:
+        """Return what a model for these data costs."""
+        return model_costs(model)
+
+    @staticmethod
+    def weight_parts(config: Mapping[str, Any], settings: Settings) -> dict[str, Settings]:
+        """Return the settings that shape each part of the model that runs of a study may share.
+
+        Args:
+            config: Plain configuration of a run.
+            settings: Those of its settings that can change any weight.
+
+        Returns:
+            Settings by part, the parts that the procedure reserves; empty: nothing is shared.
+        """
+        return {}
