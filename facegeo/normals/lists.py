@@ -13,6 +13,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,6 @@ import numpy as np
 
 from facegeo.errors import UserError
 from facegeo.files.faults import Fault
-from facegeo.files.writing import write_whole
 from facegeo.training.stream import Rows, validation_split
 
 FACE, NORMAL, MASK = "face", "normal", "mask"
@@ -322,7 +322,10 @@ def keep_description(path: Path, description: Mapping[str, Any]) -> None:
             named.
     """
     if not path.exists():
-        write_whole(path, json.dumps(description, indent=1) + "\n")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+        unfinished.write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+        unfinished.replace(path)
         return
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))

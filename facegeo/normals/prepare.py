@@ -6,7 +6,7 @@ import json
 import logging
 import multiprocessing
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
@@ -17,6 +17,8 @@ from typing import Any, Literal, TypeVar
 import cv2
 import numpy as np
 import torch
+from rich.console import Console
+from rich.progress import track
 from torch import Tensor
 
 from facegeo import __version__
@@ -24,14 +26,13 @@ from facegeo.errors import UserError
 from facegeo.files.faults import WantedError
 from facegeo.files.images import ImageError
 from facegeo.files.places import crop_square, outline_mask
-from facegeo.files.progress import track
-from facegeo.files.writing import write_whole
 from facegeo.geometry.light import directional_shading
 from facegeo.geometry.normals import angle_map, bulge, encode, from_frame, to_frame
 from facegeo.normals.lists import SESSION_MASK, SESSION_NORMAL
 from facegeo.normals.maps import Bytes, read_mask, read_normals
 from facegeo.normals.photometric_stereo import DARK, Surface, colour_albedo, least_squares, robust
 from facegeo.normals.sessions import RawSession, SessionFault, load_photos
+from facegeo.rendering.manifest import write_atomically
 from facegeo.rendering.order import check_processes
 from facegeo.rendering.photo import png_bytes
 
@@ -160,8 +161,8 @@ def _write(
         shown.round().to(torch.uint8).permute(1, 2, 0).numpy(),
     ]
     for name, picture in zip(record.files(), pictures, strict=True):
-        write_whole(folder / name, png_bytes(picture), sync=False)
-    write_whole(folder / RECORD, json.dumps(asdict(record), indent=1), sync=False)
+        write_atomically(folder / name, png_bytes(picture))
+    write_atomically(folder / RECORD, json.dumps(asdict(record), indent=1).encode())
 
 
 def _largest(mask: Tensor) -> Tensor:
@@ -258,7 +259,7 @@ def survey(
     sessions: list[RawSession] = []
     faults: list[SessionFault] = []
     with ThreadPoolExecutor() as pool:
-        for result in track(pool.map(read, names), "Checking sessions", len(names)):
+        for result in progress(pool.map(read, names), "Checking sessions", len(names)):
             if isinstance(result, RawSession):
                 sessions.append(result)
             else:
@@ -306,6 +307,19 @@ def share(
             ) from error
         finally:  # after Ctrl-C, do not finish what is waiting
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def progress(items: Iterable[Item], title: str, total: int) -> Iterator[Item]:
+    """Yield items under a progress bar, where there is a terminal."""
+    console = Console(stderr=True)
+    yield from track(
+        items,
+        description=title,
+        total=total,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
 
 
 def _count(number: int, thing: str) -> str:
@@ -370,7 +384,7 @@ def is_finished(out: Path, session: RawSession) -> bool:
 def write_list(out: Path, records: Sequence[Prepared]) -> None:
     """Write ``faces.csv``, one column ``face``."""
     faces = [f"{record.name}/{face}" for record in records for face in record.faces()]
-    write_whole(out / LIST, "".join(f"{line}\n" for line in ["face", *faces]))
+    write_atomically(out / LIST, "".join(f"{line}\n" for line in ["face", *faces]).encode())
 
 
 def write_manifest(
@@ -401,4 +415,4 @@ def write_manifest(
             **{name: version(name) for name in ("torch", "numpy")},
         },
     }
-    write_whole(out / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+    write_atomically(out / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())

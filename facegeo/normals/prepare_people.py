@@ -23,9 +23,7 @@ from torch.nn.functional import avg_pool2d, max_pool2d
 from facegeo.errors import UserError
 from facegeo.files.images import ImageError
 from facegeo.files.places import Points, outline_mask
-from facegeo.files.progress import track
 from facegeo.files.tables import Cell, Table
-from facegeo.files.writing import write_whole
 from facegeo.geometry.light import to_srgb
 from facegeo.geometry.normals import angle_map, bulge, normalise
 from facegeo.normals.maps import Bytes
@@ -52,8 +50,9 @@ from facegeo.normals.photometric_stereo import (
     lamp_strengths,
     robust,
 )
-from facegeo.normals.prepare import claim, share, stop_or_warn, survey, write_manifest
+from facegeo.normals.prepare import claim, progress, share, stop_or_warn, survey, write_manifest
 from facegeo.normals.sessions import RawSession, SessionFault
+from facegeo.rendering.manifest import write_atomically
 from facegeo.rendering.order import check_processes
 from facegeo.rendering.photo import png_bytes
 
@@ -187,12 +186,10 @@ def _write(folder: Path, person: Person, photos: Bytes, surface: Surface, mask: 
     white = max(float(np.quantile(surface.albedo[mask[0]].numpy(), ALBEDO_WHITE)), 1e-6)
     albedo = (surface.albedo / white).clamp(0, 1) * 255
     normals = surface.normals.permute(1, 2, 0).to(torch.float16)
-    write_whole(folder / PHOTOS, _npy(photos), sync=False)
-    write_whole(folder / NORMALS, _npy(normals.numpy()), sync=False)
-    write_whole(
-        folder / MASK, png_bytes(mask[0].to(torch.uint8).numpy() * np.uint8(255)), sync=False
-    )
-    write_whole(folder / ALBEDO, png_bytes(albedo.round().to(torch.uint8).numpy()), sync=False)
+    write_atomically(folder / PHOTOS, _npy(photos))
+    write_atomically(folder / NORMALS, _npy(normals.numpy()))
+    write_atomically(folder / MASK, png_bytes(mask[0].to(torch.uint8).numpy() * np.uint8(255)))
+    write_atomically(folder / ALBEDO, png_bytes(albedo.round().to(torch.uint8).numpy()))
     person.write(folder)
 
 
@@ -308,7 +305,7 @@ def prepare_people(preparation: PeoplePreparation, find_face: FindFace) -> Peopl
         strengths = _strengths(out / LAMPS, source, sessions, preparation)
         work = partial(_work, preparation, find_face, strengths, source)
         written = share(work, todo, preparation.processes)
-        late = [f for f in track(written, "Preparing", len(todo)) if f is not None]
+        late = [f for f in progress(written, "Preparing", len(todo)) if f is not None]
         stop_or_warn(late, root, preparation.on_error)
         faulty |= {fault.session for fault in late}
     people = [Person.read(out / s.name) for s in sessions if s.name not in faulty]
@@ -355,7 +352,7 @@ def _strengths(
     names = sorted({name for session in sessions for name in light_names(session.photos)})
     place = {name: lamp for lamp, name in enumerate(names)}
     faces = []
-    for session in track(sessions, "Reading lamps", len(sessions)):
+    for session in progress(sessions, "Reading lamps", len(sessions)):
         fitted = preparation.fitted(session)
         photos, usable = load_linear(session)
         thin = (fitted, slice(None, None, THINNED), slice(None, None, THINNED))
@@ -365,7 +362,7 @@ def _strengths(
     found = lamp_strengths(faces, flash_directions(*angles.T))
     strengths = dict(zip(names, found.tolist(), strict=True))
     text = json.dumps({"source": source, "strengths": strengths}, indent=1)
-    write_whole(path, text)
+    write_atomically(path, text.encode())
     return strengths
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from facegeo.errors import UserError
-from facegeo.files.progress import track
 from facegeo.files.tables import Table
 from facegeo.geometry.normals import FRAMES, LIKE_A_FACE
 from facegeo.normals.prepare import (
@@ -19,6 +18,7 @@ from facegeo.normals.prepare import (
     claim,
     is_finished,
     prepare_session,
+    progress,
     share,
     stop_or_warn,
     survey,
@@ -173,7 +173,7 @@ def prepare(preparation: Preparation) -> Report:
     if todo:
         write_manifest(out, preparation.options(), *_contents(preparation, 0), complete=False)
     work = partial(prepare_session, out, preparation.frame, preparation.source_frame)
-    results = list(track(share(work, todo, preparation.processes), "Preparing", len(todo)))
+    results = list(progress(share(work, todo, preparation.processes), "Preparing", len(todo)))
     late = [result for result in results if isinstance(result, SessionFault)]
     stop_or_warn(late, preparation.root, preparation.on_error)
     lost = {fault.session for fault in late}

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from rich.console import Console
+from rich.progress import track
 from torch import Tensor
 
 from facegeo.files.images import decode, in_threads
-from facegeo.files.progress import track
 from facegeo.files.tables import Table
 from facegeo.geometry.crops import FaceCrops
 from facegeo.geometry.windows import point_errors, view_frames
@@ -274,12 +274,13 @@ def _grid(
 ) -> Grid:
     """Mean error after each stage, (T,), by shift and scale."""
     rows = torch.arange(len(faces.boxes))
+    console = Console(stderr=True)
     return {
         cell: errors_in(cascade, faces, rows, moved(faces.boxes, *cell, seed=0), device, looks)
         .double()
         .mean(dim=0)
         .numpy()
-        for cell in track(cells, "Moving boxes", len(cells))
+        for cell in track(cells, "Moving boxes", console=console, disable=not console.is_terminal)
     }
 
 

@@ -1,15 +1,25 @@
 """The work of facegeo-predict: every file, its results, its progress."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
 from facegeo.errors import UserError
-from facegeo.files.progress import Bar, bars
 from facegeo.files.tables import Table
 from facegeo.predict.drawing import Sheet
 from facegeo.predict.face import Boxes, Face, Image
@@ -21,6 +31,31 @@ from facegeo.predict.predictor import Predictor
 from facegeo.predict.results import LIST, Looks, keep_photo, list_csv, rows_of
 from facegeo.predict.sources import Source, find_sources, shown
 from facegeo.predict.video import Watched, watch
+
+Bar = Callable[[str, int, int], None]
+"""Told what is worked on, how much of it is done, and how much there is (0: not known)."""
+
+
+@contextmanager
+def bars() -> Iterator[Bar]:
+    """Yield what moves the bars; they vanish at the end, and are not drawn into files or pipes."""
+    console, known = Console(stderr=True), dict[str, TaskID]()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    hidden = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
+
+        def move(title: str, done: int, total: int) -> None:
+            if title not in known:
+                known[title] = progress.add_task(title)
+            progress.update(known[title], completed=done, total=total or None)
+
+        yield move
+
 
 SHEET = "sheet.jpg"
 COUNTED = ("photos", "faces", "videos", "frames", "faces in them", "no face", "failed")

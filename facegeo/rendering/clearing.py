@@ -3,8 +3,7 @@
 from pathlib import Path
 from shutil import rmtree
 
-from facegeo.files.writing import LEFTOVER
-from facegeo.rendering.manifest import UNFINISHED, mark_unfinished
+from facegeo.rendering.manifest import LEFTOVER, UNFINISHED, mark_unfinished
 from facegeo.rendering.order import SPLITS, tasks
 from facegeo.rendering.workers import LAYOUT_MAKERS
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from facegeo.files.writing import whole_file
 from facegeo.rendering.head_model import Floats, Head, Ints, Paint, Surface
 
 
@@ -143,8 +142,11 @@ def save_linear_head(model: LinearHeadModel, path: Path) -> None:
         "nose": np.array(marks.nose),
         "mouth": marks.mouth,
     }
-    with whole_file(path) as partial, partial.open("wb") as file:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{np.random.default_rng().integers(1 << 40)}.part")
+    with part.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
+    part.replace(path)
 
 
 def read_linear_head(path: Path) -> LinearHeadModel:

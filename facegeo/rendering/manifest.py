@@ -3,6 +3,7 @@
 import hashlib
 import json
 import platform
+import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -11,7 +12,6 @@ from typing import Any
 
 from facegeo import __version__
 from facegeo.errors import UserError
-from facegeo.files.writing import LOCK, write_whole
 from facegeo.rendering.ict_files import files_key, find_ict
 from facegeo.rendering.light_files import contents_key, light_files
 from facegeo.rendering.order import Order
@@ -23,6 +23,8 @@ ELSEWHERE = (
 )
 PACKAGES = ("anny", "warp-lang", "numpy", "opencv-python-headless", "opencv-python")
 """What the pixels depend on, as far as it is installed."""
+LEFTOVER = f".*.{'[0-9a-f]' * 32}.part"
+"""Files that a process was killed while writing."""
 LOOKS = 3
 """Rises with each change of the code that changes what an order gives."""
 SINCE: dict[str, Any] = {
@@ -124,7 +126,18 @@ def write_manifest(root: Path, order: Order, *, complete: bool, notes: Mapping[s
 
 
 def _write(root: Path, manifest: Mapping[str, Any]) -> None:
-    write_whole(root / FILE, json.dumps(manifest, indent=2) + "\n")
+    write_atomically(root / FILE, (json.dumps(manifest, indent=2) + "\n").encode())
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file under another name and rename it, so that no half file is ever seen."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _read(root: Path) -> dict[str, Any] | None:
@@ -146,7 +159,7 @@ def _refuse_strange_folder(root: Path) -> None:
         return
     if not root.is_dir():
         raise UserError(f"{root} must be a folder, found a file; {ELSEWHERE}")
-    strange = sorted(path.name for path in root.iterdir() if path.name != LOCK)
+    strange = sorted(path.name for path in root.iterdir())
     if strange:
         raise UserError(
             f"{root} must be new, empty or made by facegeo, but it holds "

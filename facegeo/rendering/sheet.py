@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from facegeo.errors import UserError
-from facegeo.files.writing import write_whole
+from facegeo.rendering.manifest import write_atomically
 from facegeo.rendering.order import Order, Purpose, tasks
 from facegeo.rendering.photo import Bytes, jpeg_bytes, normal_colours, png_bytes
 from facegeo.rendering.sample import Sample
@@ -38,7 +38,9 @@ def write_sheet(path: Path, order: Order, rows: int, columns: int, *, maps: bool
     ]
     strips = [np.hstack(tiles[row * columns : (row + 1) * columns]) for row in range(rows)]
     sheet = np.vstack(strips)
-    write_whole(path, jpeg_bytes(sheet, QUALITY) if path.suffix == ".jpg" else png_bytes(sheet))
+    write_atomically(
+        path, jpeg_bytes(sheet, QUALITY) if path.suffix == ".jpg" else png_bytes(sheet)
+    )
 
 
 def _tile(sample: Sample, *, maps: bool) -> Bytes:

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from facegeo.errors import UserError
-from facegeo.files.writing import write_whole
 from facegeo.rendering.landmark_folder import LandmarkFolder
-from facegeo.rendering.manifest import UNFINISHED
+from facegeo.rendering.manifest import UNFINISHED, write_atomically
 from facegeo.rendering.order import Layout, Order, Task
 from facegeo.rendering.photoface_folder import PhotofaceFolder
 from facegeo.rendering.portrait_folder import PortraitFolder
@@ -47,8 +46,8 @@ class Worker:
         """Make a task's files, then its record; return the number of pictures."""
         made = self.layout.make(self.studio, self.order, task)
         for path, data in made.files.items():
-            write_whole(self.root / path, data, sync=False)
-        write_whole(self.root / UNFINISHED / task.name, made.record, sync=False)
+            write_atomically(self.root / path, data)
+        write_atomically(self.root / UNFINISHED / task.name, made.record.encode())
         return made.pictures
 
 

@@ -1,14 +1,24 @@
 """Fill a folder with generated faces: begin, resume, or find it done."""
 
+import fcntl
+import hashlib
+import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
 
-from facegeo.files.progress import track
-from facegeo.files.writing import LEFTOVER, LOCK, locked, write_whole
-from facegeo.rendering.manifest import UNFINISHED, holds_others, is_complete, write_manifest
+from facegeo.rendering.manifest import (
+    LEFTOVER,
+    UNFINISHED,
+    holds_others,
+    is_complete,
+    write_atomically,
+    write_manifest,
+)
 from facegeo.rendering.order import SPLITS, Order, Task, as_path, check_processes, tasks
 
 OnRate = Callable[[float], object] | None
@@ -171,13 +181,14 @@ def fill(
     start = time.perf_counter()
     if not overwrite and is_complete(root, order):
         return Report(0, 0, time.perf_counter() - start, count)
-    with locked(root / LOCK, wait=True):
+    with _alone(root):
         if overwrite and holds_others(root, order):
             from facegeo.rendering.clearing import remove_faces
 
             remove_faces(root)
         elif is_complete(root, order):  # another process was faster
             return Report(0, 0, time.perf_counter() - start, count)
+        root.mkdir(parents=True, exist_ok=True)
         made, pictures = _make_missing(root, order, count, on_rate)
     return Report(made, pictures, time.perf_counter() - start, count)
 
@@ -191,15 +202,17 @@ def _make_missing(
     write_manifest(root, order, complete=False, notes=layout.notes(order))
     everything = tasks(order.train, order.test)
     todo = [task for task in everything if not _record(root, task).is_file()]
-    counts = _timed(do_tasks(root, order, todo, processes), len(todo), on_rate)
-    done = len(everything) - len(todo)
-    pictures = sum(track(counts, "rendering faces", len(everything), done=done))
+    pictures = 0
+    with _progress(len(everything), len(everything) - len(todo)) as advance:
+        for count in _timed(do_tasks(root, order, todo, processes), len(todo), on_rate):
+            pictures += count
+            advance()
     records = {
         split: [_record(root, t).read_text() for t in everything if t.split == split]
         for split in SPLITS
     }
     for name, data in layout.lists(records).items():
-        write_whole(root / name, data)
+        write_atomically(root / name, data)
     write_manifest(root, order, complete=True, notes=layout.notes(order))
     rmtree(root / UNFINISHED)
     for leftover in root.rglob(LEFTOVER):  # of a process that was killed while writing
@@ -222,3 +235,22 @@ def _timed(counts: Iterator[int], total: int, on_rate: OnRate) -> Iterator[int]:
 
 def _record(root: Path, task: Task) -> Path:
     return root / UNFINISHED / task.name
+
+
+@contextmanager
+def _progress(total: int, done: int) -> Iterator[Callable[[], None]]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = ("rendering faces", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns) as progress:
+        bar = progress.add_task("", total=total, completed=done)
+        yield lambda: progress.advance(bar)
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Let one process at a time write to a folder; the others wait."""
+    name = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
+    with (Path(tempfile.gettempdir()) / f"facegeo-{os.getuid()}-{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

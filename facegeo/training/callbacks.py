@@ -14,7 +14,7 @@ from rich.console import Console
 from torch import Tensor
 
 from facegeo.errors import UserError
-from facegeo.files.writing import LEFTOVER, whole_file
+from facegeo.files.writing import whole_file
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +144,8 @@ class WholeCheckpoints(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None
     ) -> None:
         """Write ``checkpoint`` to ``path``."""
-        for leftover in Path(path).parent.glob(LEFTOVER):  # of a process that was killed
+        path = Path(path)
+        for leftover in path.parent.glob(f".*.{path.name}"):  # of a process that was killed
             leftover.unlink()
-        with whole_file(Path(path)) as partial, partial.open("wb") as file:
+        with whole_file(path) as partial, partial.open("wb") as file:
             torch.save(checkpoint, file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from math import ceil
@@ -16,7 +17,6 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from facegeo.errors import UserError
-from facegeo.files.writing import write_whole
 
 Draw = tuple[int, int]
 """(epoch, row): which sample, and in which of its augmentations."""
@@ -172,7 +172,10 @@ def save_split(
         "content": _content(names, digests),
         "val": sorted(names[int(row)] for row in val),
     }
-    write_whole(path, json.dumps(split, indent=1) + "\n")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+    unfinished.write_text(json.dumps(split, indent=1) + "\n", encoding="utf-8")
+    unfinished.replace(path)
 
 
 def load_split(

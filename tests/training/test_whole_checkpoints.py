@@ -17,7 +17,7 @@ def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_removes_the_half_one_of_a_killed_process(tmp_path: Path) -> None:
-    (tmp_path / f".last.ckpt.{'0' * 32}.part").write_bytes(b"half")
+    (tmp_path / ".1.last.ckpt").write_bytes(b"half")
     WholeCheckpoints().save_checkpoint({"step": 7}, tmp_path / "last.ckpt")
     assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
 
