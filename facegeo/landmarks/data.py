@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from lightning import LightningDataModule
 from lightning.fabric.utilities import move_data_to_device
-from rich.console import Console
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -158,16 +157,13 @@ class LFPWDataModule(LightningDataModule, WingData):
         folder: Path,
         splits: Sequence[str],
         *,
-        paper: Mapping[str, Any] | None = None,
-        device: torch.device | str = "cpu",
-        console: Console | None = None,
         notes: Mapping[str, Any] | None = None,
-        options: Mapping[str, Any] | None = None,
+        **how: Any,
     ) -> dict[str, float]:
         """Measure a cascade: see ``report_points``."""
         from facegeo.landmarks.evaluate import report_points
 
-        return report_points(model, self, folder, splits, paper, device, console)
+        return report_points(model, self, folder, splits, **how)
 
     @staticmethod
     def weight_parts(config: Mapping[str, Any], settings: Settings) -> dict[str, Settings]:

@@ -12,7 +12,6 @@ from typing import Any, NotRequired, TypedDict
 
 import torch
 from lightning import LightningDataModule
-from rich.console import Console
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -22,13 +21,11 @@ from facegeo.files.torch_file import sha256
 from facegeo.geometry.normals import LIKE_A_FACE, bulge, decode, from_frame
 from facegeo.normals.augment import SHORTEST, NormalAugment, flip_faces, lengths, turn_faces
 from facegeo.normals.lists import NormalRecord, SessionSplit, describe_split, read_normal_lists
-from facegeo.normals.maps import trained_coding
+from facegeo.normals.maps import warn_of_faces
 from facegeo.normals.store import NormalStore, open_store
 from facegeo.training.model_file import find_model, is_model
 from facegeo.training.stream import BatchStream, Draw, ResumableLoader, Rows, as_it_is
 from facegeo.training.wing import Costs, Settings, WingData, model_costs
-
-log = logging.getLogger(__name__)
 
 
 class NormalBatch(TypedDict):
@@ -57,26 +54,6 @@ class WholeBatches(Dataset[Any], ABC):
     @abstractmethod
     def __getitems__(self, draws: Sequence[Any]) -> Any:  # noqa: ANN401
         """A batch of rows, or of draws of (epoch, row)."""
-
-
-def warn_of_faces(notes: Mapping[str, Any], size: int, coding: str | None = None) -> None:
-    """Warn if a generator was trained on faces of another side or coding than these.
-
-    Args:
-        notes: The generator's.
-        size: Side of these faces, px.
-        coding: Their coding; None: unknown.
-    """
-    trained = notes.get("size", size)
-    if trained != size:
-        log.warning(
-            "trained on faces of %d px, these are %d px: set data.size=%d to show it what it knows",
-            trained,
-            size,
-            trained,
-        )
-    if len({trained_coding(notes), coding} - {None}) > 1:
-        log.warning("trained on linear or sRGB photos, these are of the other coding: expect worse")
 
 
 class NormalDataModule(LightningDataModule, WingData, ABC):
@@ -121,6 +98,10 @@ class NormalDataModule(LightningDataModule, WingData, ABC):
     def content(self) -> str:
         """Hex digits that change with any face, normal or mask, and with the split."""
 
+    def tested_content(self) -> str:
+        """Hex digits that change with what is measured on."""
+        return self.content()
+
     @abstractmethod
     def keep_split(self, path: Path) -> None:
         """Save the split, or compare it with the one that was saved.
@@ -162,18 +143,13 @@ class NormalDataModule(LightningDataModule, WingData, ABC):
         folder: Path,
         splits: Sequence[str],
         *,
-        paper: Mapping[str, Any] | None = None,
-        device: torch.device | str = "cpu",
-        console: Console | None = None,
         notes: Mapping[str, Any] | None = None,
-        options: Mapping[str, Any] | None = None,
+        **how: Any,
     ) -> dict[str, float]:
         """Measure a generator: see ``report_normals``."""
         from facegeo.normals.evaluate import report_normals
 
-        return report_normals(
-            model, self, folder, splits, paper, device, console, **(options or {})
-        )
+        return report_normals(model, self, folder, splits, **how)
 
     def check_model(self, model: nn.Module, options: Mapping[str, Any] | None = None) -> None:
         """See that the generator can take pictures of this side."""
@@ -341,6 +317,7 @@ def develop(batch: StoredBatch, frame: str) -> NormalBatch:
     return {"sample": batch["sample"], "image": image, "normal": normal, "mask": mask}
 
 
+log = logging.getLogger(__name__)
 DOUBTED = 8
 """Faces that are looked at for their frame."""
 

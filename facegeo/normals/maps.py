@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
@@ -15,6 +16,7 @@ from facegeo.files.faults import WantedError
 from facegeo.files.images import ImageError, decode, image_size
 from facegeo.geometry.light import to_linear
 
+log = logging.getLogger(__name__)
 CODINGS: Final = ("linear", "srgb")
 GENERATED: Final = "generated sessions"
 """In the title of data that were linear in light before notes told codings."""
@@ -29,6 +31,26 @@ def trained_coding(notes: Mapping[str, Any]) -> str | None:
     older = "linear" if GENERATED in str(notes.get("data")) else None
     coding: str | None = notes.get("coding", older)
     return coding
+
+
+def warn_of_faces(notes: Mapping[str, Any], size: int, coding: str | None = None) -> None:
+    """Warn if a generator was trained on faces of another side or coding than these.
+
+    Args:
+        notes: The generator's.
+        size: Side of these faces, px.
+        coding: Their coding; None: unknown.
+    """
+    trained = notes.get("size", size)
+    if trained != size:
+        log.warning(
+            "trained on faces of %d px, these are %d px: set data.size=%d to show it what it knows",
+            trained,
+            size,
+            trained,
+        )
+    if len({trained_coding(notes), coding} - {None}) > 1:
+        log.warning("trained on linear or sRGB photos, these are of the other coding: expect worse")
 
 
 def as_trained(photos: Tensor, coding: str | None) -> Tensor:

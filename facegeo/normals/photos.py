@@ -6,7 +6,6 @@ from typing import Any, TypedDict
 
 import numpy as np
 import torch
-from rich.console import Console
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -15,8 +14,7 @@ from facegeo.errors import UserError
 from facegeo.files.faults import WantedError
 from facegeo.files.images import ImageError, decode, image_size
 from facegeo.files.places import Places, Points, crop_square, points_beside, read_boxes, read_points
-from facegeo.normals.data import warn_of_faces
-from facegeo.normals.maps import Bytes, resize_face, trained_coding
+from facegeo.normals.maps import Bytes, resize_face, trained_coding, warn_of_faces
 from facegeo.training.wing import WingData
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -96,19 +94,13 @@ class PhotoFolder(Dataset[Photo], WingData):
         folder: Path,
         splits: Sequence[str],
         *,
-        paper: Mapping[str, Any] | None = None,
-        device: torch.device | str = "cpu",
-        console: Console | None = None,
         notes: Mapping[str, Any] | None = None,
-        options: Mapping[str, Any] | None = None,
+        **how: Any,
     ) -> dict[str, float]:
         """Draw what a generator finds: see ``show_photos``."""
         from facegeo.normals.evaluate import show_photos
 
-        coding = trained_coding(notes or {})
-        return show_photos(
-            model, self, folder, device=device, console=console, coding=coding, **(options or {})
-        )
+        return show_photos(model, self, folder, coding=trained_coding(notes or {}), **how)
 
     def check_model(self, model: nn.Module, options: Mapping[str, Any] | None = None) -> None:
         """Take any generator."""

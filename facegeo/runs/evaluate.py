@@ -16,8 +16,7 @@ from torch import nn
 from facegeo.errors import UserError
 from facegeo.papers import paper_values
 from facegeo.runs.folder import claim, data_choice, eval_folder, plain
-from facegeo.runs.jobs import check_measured
-from facegeo.runs.values import check_values
+from facegeo.runs.jobs import check_measured, check_values
 from facegeo.runs.wandb import JobLogs
 from facegeo.training.model_file import load_model
 from facegeo.training.results import keep_metrics
@@ -111,7 +110,7 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     claim(folder, plain(cfg))
     device = device_of(accelerator(cfg.accelerator))
     results = data.report(
-        model, folder, cfg.splits, paper=paper, device=device, notes=notes, options=options
+        model, folder, cfg.splits, paper=paper, device=device, notes=notes, **options
     )
     if "logger" in cfg:
         logs = JobLogs(instantiate(cfg.logger), folder, plain(cfg))

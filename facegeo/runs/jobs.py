@@ -1,20 +1,38 @@
-"""Jobs of a sweep: checks before anything is begun, and what became of each."""
+"""Jobs: checks of their configuration before anything is begun, and what became of each."""
 
 from __future__ import annotations
 
+import inspect
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import NoneType
+from typing import Any, get_args
 
+from hydra.utils import get_object
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.errors import PydanticUserError
+from pydantic_core import SchemaError
 
 from facegeo.errors import UserError
 from facegeo.runs.about import about_faults
 
 JOBS = "jobs"
+"""In a sweep's folder: the outcomes of its jobs."""
 
 
 @dataclass
 class Outcome:
-    """What became of a job: "done", "done before", "elsewhere", "failed", or a dry run's state."""
+    """What became of a job.
+
+    Attributes:
+        folder: The job's.
+        overrides: What the command and the sweep chose.
+        status: "done", "done before", "elsewhere" (in another process), "stopped", "failed", or the
+            state that a dry run found.
+        error: Why it failed.
+    """
 
     folder: str
     overrides: list[str]
@@ -23,13 +41,13 @@ class Outcome:
 
 
 def check_job(cfg: DictConfig) -> None:
-    """See that a training's seed, study, splits and objective are what such things can be.
+    """Check a training's seed, study, splits and objective.
 
     Args:
         cfg: Composed from ``conf/train.yaml``.
 
     Raises:
-        UserError: If one is not.
+        UserError: If one cannot be used.
     """
     if type(cfg.seed) is not int or not 0 <= cfg.seed < 2**32:
         raise UserError(f"seed must be a whole number from 0 to 2^32 - 1, got {cfg.seed!r}")
@@ -47,14 +65,15 @@ def check_job(cfg: DictConfig) -> None:
             "test faces; wanted a metric such as val/stage2/error_pct, and splits=[val]"
         )
     if cfg.dry_run:
-        raise UserError("a search chooses each run by those before: there is no list to show")
+        raise UserError("a search chooses each run by those before; leave out dry_run")
 
 
 def check_measured(cfg: DictConfig) -> None:
-    """See that a run or an evaluation says what to measure, and that it is something.
+    """Check what a run or an evaluation is to measure.
 
     Raises:
-        UserError: If ``splits`` is no list of words, ``also_on`` no data by name, or both empty.
+        UserError: If ``splits`` is not a list of words, ``also_on`` not data by name, or both are
+            empty.
     """
     splits, others = cfg.splits, cfg.get("also_on") or DictConfig({})
     if not isinstance(splits, ListConfig) or not all(isinstance(one, str) for one in splits):
@@ -66,3 +85,82 @@ def check_measured(cfg: DictConfig) -> None:
         )
     if not (splits or others):
         raise UserError("splits=[] measures nothing: name val, test or both, such as splits=[val]")
+
+
+OBJECT = "needs_python_object"
+"""Pydantic's name for what JSON cannot say: whether a value is of some class."""
+WORDS = {
+    OBJECT: "an object",
+    "bool_type": "true or false",
+    "dict_type": "{KEY: VALUE}",
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "list_type": "a list",
+    "string_type": "text",
+    "tuple_type": "a list",
+}
+OWN_OBJECTS = ConfigDict(arbitrary_types_allowed=True)
+
+
+def check_values(config: Mapping[str, Any]) -> None:
+    """Check the arguments of every object to build against their annotated types.
+
+    Hydra passes on whatever was typed: ``data.batch_size=abc`` would fail deep in some code, and an
+    optimizer's mistake in the middle of a training. Arguments without an annotation, and objects
+    to build, are left to the object.
+
+    Args:
+        config: Plain and resolved, with objects as ``_target_``.
+
+    Raises:
+        UserError: With all mistakes, key and value.
+    """
+    mistakes = list(_mistakes(config, ""))
+    if mistakes:
+        raise UserError("; ".join(mistakes))
+
+
+def _mistakes(node: object, key: str) -> Iterator[str]:
+    if isinstance(node, list):
+        for number, value in enumerate(node):
+            yield from _mistakes(value, f"{key}[{number}]")
+    if not isinstance(node, Mapping):
+        return
+    hints = _hints(node["_target_"]) if "_target_" in node else {}
+    for name, value in node.items():
+        inner = f"{key}.{name}" if key else str(name)
+        if name in hints and (wanted := _wanted(value, hints[name])):
+            yield f"{inner} must be {wanted}, got {value!r}"
+        yield from _mistakes(value, inner)
+
+
+def _hints(target: object) -> dict[str, Any]:
+    """Types of the named arguments of an object to build, as far as they are known."""
+    try:
+        parameters = inspect.signature(get_object(str(target)), eval_str=True).parameters.values()
+        return {
+            one.name: one.annotation if one.default is not None else one.annotation | None
+            for one in parameters
+            if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
+            and one.annotation is not one.empty
+        }
+    except Exception:  # Hydra will report the object, or its annotations are odd
+        return {}
+
+
+def _wanted(value: object, hint: Any) -> str:  # noqa: ANN401
+    """The type that a value should have had, in words; empty if it fits."""
+    text = json.dumps(value)
+    if "_target_" in text:
+        return ""
+    try:
+        TypeAdapter(hint, config=OWN_OBJECTS).validate_json(text, strict=True)
+    except (PydanticUserError, SchemaError):  # a type that pydantic does not know
+        return WORDS[OBJECT] if value is None and NoneType not in get_args(hint) else ""
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+        if isinstance(value, str | Mapping) and all(fault["type"] == OBJECT for fault in faults):
+            return ""  # words and keys may stand for an object, as "cuda" does for a device
+        told = (WORDS.get(f["type"], f["msg"].removeprefix("Input should be ")) for f in faults)
+        return " or ".join(dict.fromkeys(told))
+    return ""

@@ -1,10 +1,9 @@
-"""What is known of a run beside its numbers: who made it, from what, on what, at what cost."""
+"""The record of a run besides its numbers: overrides, data, device, time, memory, versions."""
 
 from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -32,15 +31,15 @@ class RunRecord:
         study: Name of the study, if the run belongs to one.
         experiment: The choice of ``experiment``.
         seed: Of the run.
-        overrides: What the command line or the sweep chose.
+        overrides: Choices of the command line or the sweep.
         status: "running", "stopped", "failed" or "done".
         error: Why it failed.
-        data: Title, kind (class) and hash of the data; ``test_hash`` of what was tested on.
+        data: Title, kind (class) and hash of the data; ``test_hash`` of the test faces.
         also_on: Other data that the model was measured on, by name: title, hash, configuration.
-        device: What computed, by name.
+        device: Name of the GPU, or cpu.
         threads: Threads that torch had.
         wall_s: Seconds, all sessions that ended by themselves together.
-        sessions: How often the run was begun or gone on with.
+        sessions: How often the run was started or resumed.
         peak_memory_mb: Most memory that the process held so far, MiB; a sweep without launcher
             runs all its jobs in one.
         peak_gpu_memory_mb: Most memory of the GPU that torch held, MiB; None without one.
@@ -78,7 +77,7 @@ class RunRecord:
     packages: dict[str, str] = field(default_factory=dict)
 
     def begin(self, folder: Path) -> None:
-        """Note the start of a session; what earlier sessions took is added up."""
+        """Write the start of a session; times of earlier sessions are added up."""
         before = read_record(folder)
         self.started = str(before.get("started") or _now())
         self.sessions = int(before.get("sessions", 0)) + 1
@@ -94,11 +93,10 @@ class RunRecord:
         self._write(folder)
 
     def end(self, folder: Path, status: str, error: str | None = None) -> None:
-        """Note how a session ended."""
+        """Write how a session ended."""
         self.status, self.error, self.ended = status, error, _now()
         self.wall_s += time.monotonic() - self._begun
-        unit = 2**20 if sys.platform == "darwin" else 2**10
-        self.peak_memory_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)
+        self.peak_memory_mb = _peak_memory_mb()
         if torch.cuda.is_available():
             self.peak_gpu_memory_mb = round(torch.cuda.max_memory_allocated() / 2**20, 1)
         self._write(folder)
@@ -108,7 +106,7 @@ class RunRecord:
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """The record of a run's folder; empty if there is none or it can not be read."""
+    """The record of a run's folder; empty if it is missing or cannot be read."""
     try:
         found = json.loads((folder / RECORD).read_text())
     except (OSError, ValueError):
@@ -117,10 +115,20 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def keep_overrides(folder: Path, overrides: list[str]) -> None:
-    """Let a finished run's record say how the last command asked for it."""
+    """Replace the overrides in a finished run's record by those of the last command."""
     record = read_record(folder)
     if record.get("overrides") != overrides:
         write_whole(folder / RECORD, json.dumps(record | {"overrides": overrides}, indent=2))
+
+
+def _peak_memory_mb() -> float:
+    """Most memory that this process held, MiB; 0 on Windows, which does not say."""
+    try:
+        import resource
+    except ImportError:
+        return 0.0
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)
 
 
 def _now() -> str:
@@ -131,7 +139,7 @@ def _packages() -> dict[str, str]:
     found = {
         "facegeo": facegeo.__version__,
         "python": sys.version.split()[0],
-        "torch": str(torch.__version__),  # its build too, which the package's version may not tell
+        "torch": str(torch.__version__),  # with its build, as +cu126
     }
     for name in PACKAGES:
         try:
@@ -161,6 +169,6 @@ def _ask_git(root: Path, words: Sequence[str]) -> str:
         text=True,
         check=True,
         timeout=10,
-        env=os.environ | {"GIT_OPTIONAL_LOCKS": "0"},  # looking must not write
+        env=os.environ | {"GIT_OPTIONAL_LOCKS": "0"},  # status must not write
     )
     return done.stdout.strip()

@@ -1,4 +1,4 @@
-"""One job of ``facegeo-train``: alone, or among the others of a sweep that may die and go on."""
+"""One job of ``facegeo-train``: a single run, or one of a sweep that may be killed and resumed."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from facegeo.files.writing import LOCK, TakenError, locked, write_whole
 from facegeo.runs.folder import CONFIG, chosen, claim, in_sweep, overrides, plain, run_folder
 from facegeo.runs.jobs import JOBS, Outcome, check_job
 from facegeo.runs.record import keep_overrides, read_record
-from facegeo.runs.train import run
+from facegeo.runs.train import run, run_in
 from facegeo.training.results import METRICS
 
 log = logging.getLogger(__name__)
 
 
 def job(cfg: DictConfig) -> float | None:
-    """Do one job; in a sweep leave out what is done, and let no failure stop the others.
+    """Do one job; in a sweep skip what is done, and let no failure stop the other jobs.
 
     Args:
         cfg: Composed from ``conf/train.yaml``.
@@ -35,12 +35,12 @@ def job(cfg: DictConfig) -> float | None:
         The metric that ``cfg.objective`` names, or None.
 
     Raises:
-        UserError: For every mistake in configuration or data, but in a sweep without an
-            objective: there the sweep's end tells it.
+        UserError: For every mistake in configuration or data; in a sweep without an objective
+            it is reported at the sweep's end instead.
     """
     _check(cfg)
     if cfg.dry_run:
-        _tell(Outcome(str(run_folder(cfg)), overrides(), _state(cfg, run_folder(cfg))))
+        _report(Outcome(str(run_folder(cfg)), overrides(), _state(cfg, run_folder(cfg))))
         return None
     if not in_sweep():
         return _objective(cfg, run(cfg))
@@ -48,10 +48,10 @@ def job(cfg: DictConfig) -> float | None:
     outcome = Outcome(str(folder), overrides(), "stopped")
     try:
         with locked(folder / LOCK):
-            results = _left_out(cfg, folder)
-        status = "done" if results is None else "done before"
-        if results is None:
-            results = run(cfg, _share_machine(cfg))
+            results = _skipped(cfg, folder)
+            status = "done" if results is None else "done before"
+            if results is None:
+                results = run_in(folder, cfg, _share_machine(cfg))
         outcome.status = status
         print(f"{status}: {folder}")
         return _objective(cfg, results)
@@ -65,20 +65,20 @@ def job(cfg: DictConfig) -> float | None:
             raise
         log.error("failed: %s", outcome.error)
     finally:
-        _tell(outcome)
+        _report(outcome)
     return None
 
 
 def _check(cfg: DictConfig) -> None:
-    """See that this is what the user means, before hours of training."""
+    """Check for mistakes before hours of training."""
     study = chosen("ablation")
     if study is not None and not in_sweep():
         raise UserError(f"ablation={study} is a study of several runs; add -m to run them all")
     check_job(cfg)
 
 
-def _left_out(cfg: DictConfig, folder: Path) -> dict[str, float] | None:
-    """Metrics of a finished run, which now is as the last command asked for it."""
+def _skipped(cfg: DictConfig, folder: Path) -> dict[str, float] | None:
+    """Metrics of a finished run, None if there is none; its record gets the new overrides."""
     results = _finished(cfg, folder)
     if results is not None:
         claim(folder, plain(cfg))
@@ -104,7 +104,7 @@ def _finished(cfg: DictConfig, folder: Path) -> dict[str, float] | None:
 
 
 def _state(cfg: DictConfig, folder: Path) -> str:
-    """What a sweep would find, and so do."""
+    """The state in which a sweep would find a run's folder."""
     if _finished(cfg, folder) is not None:
         return "done before"
     status = read_record(folder).get("status", "to do")
@@ -118,13 +118,13 @@ def _objective(cfg: DictConfig, results: dict[str, float]) -> float | None:
     if cfg.objective not in results:
         nearest = difflib.get_close_matches(str(cfg.objective), results, cutoff=0)
         raise UserError(
-            f"objective={cfg.objective} is no metric of this run; nearest: {', '.join(nearest)}"
+            f"objective={cfg.objective} is not a metric of this run; nearest: {', '.join(nearest)}"
         )
     return results[cfg.objective]
 
 
 def _share_machine(cfg: DictConfig) -> int | None:
-    """Take this job's share of the processors; return its GPU where there are several.
+    """Limit this job to its share of the processors; return its GPU where there are several.
 
     Launchers that run n jobs at a time on one machine say so in ``hydra.launcher.n_jobs``.
     """
@@ -156,8 +156,8 @@ def _reason(error: Exception, folder: Path) -> str:
     return f"{type(error).__name__}: {error} (traceback: {file})"
 
 
-def _tell(outcome: Outcome) -> None:
-    """Leave word for the sweep's end, which may be in another process."""
+def _report(outcome: Outcome) -> None:
+    """Write the outcome for the sweep's end, which may be in another process."""
     if not in_sweep():
         print(f"{outcome.status}: {outcome.folder}")
         return

@@ -24,10 +24,9 @@ from facegeo.files.writing import LOCK, TakenError, locked
 from facegeo.papers import paper_values
 from facegeo.runs.evaluate import accelerator, check_fit, device_of, report_others
 from facegeo.runs.folder import chosen, claim, data_choice, in_sweep, overrides, plain, run_folder
-from facegeo.runs.jobs import check_measured
+from facegeo.runs.jobs import check_measured, check_values
 from facegeo.runs.record import RunRecord
 from facegeo.runs.reuse import weight_keys
-from facegeo.runs.values import check_values
 from facegeo.runs.wandb import JobLogs
 from facegeo.training.model_file import MODEL, save_model
 from facegeo.training.results import SharedWeights
@@ -36,33 +35,48 @@ from facegeo.training.wing import WingData
 log = logging.getLogger(__name__)
 
 
-def run(cfg: DictConfig, gpu: int | None = None) -> dict[str, float]:
-    """Train and measure what ``cfg`` describes, or go on with it where it was killed.
+def run(cfg: DictConfig) -> dict[str, float]:
+    """Train and measure what ``cfg`` describes, or resume it where it was killed.
 
     Args:
         cfg: Composed from ``conf/train.yaml``.
-        gpu: Which GPU to use where there are several; None leaves it to the trainer.
 
     Returns:
         Metrics by name, such as ``test/stage3/error_pct``.
 
     Raises:
         UserError: For every mistake in configuration or data.
-        TakenError: In a sweep, if another process is at work in the run's folder.
     """
     check_measured(cfg)
     folder = run_folder(cfg)
-    if not in_sweep():  # there the job's record tells it
-        check_values(plain(cfg))
-    record = RunRecord(cfg.study, chosen("experiment"), cfg.seed, overrides())
+    check_values(plain(cfg))
     if getattr(rank_zero_only, "rank", 0):  # a process of DDP that the first one started
-        return _train_and_measure(cfg, folder, record, _logs(cfg, folder), gpu)
-    with _alone(folder):
-        claim(folder, plain(cfg))
-        logs, results = _logs(cfg, folder), dict[str, float]()
-        with _recorded(record, folder, logs, results):
-            results |= _train_and_measure(cfg, folder, record, logs, gpu)
+        return _train_and_measure(cfg, folder, _record(cfg), _logs(cfg, folder), None)
+    try:
+        with locked(folder / LOCK):
+            return run_in(folder, cfg)
+    except TakenError as error:
+        raise UserError(f"{error} is at work in {folder}; wait for it, or choose name=") from error
+
+
+def run_in(folder: Path, cfg: DictConfig, gpu: int | None = None) -> dict[str, float]:
+    """Train and measure in a folder whose lock the caller holds; see ``run``.
+
+    Args:
+        folder: The run's.
+        cfg: Its configuration.
+        gpu: The GPU to use where there are several; None leaves it to the trainer.
+    """
+    claim(folder, plain(cfg))
+    record, logs, results = _record(cfg), _logs(cfg, folder), dict[str, float]()
+    with _recorded(record, folder, logs, results):
+        check_values(plain(cfg))
+        results |= _train_and_measure(cfg, folder, record, logs, gpu)
     return results
+
+
+def _record(cfg: DictConfig) -> RunRecord:
+    return RunRecord(cfg.study, chosen("experiment"), cfg.seed, overrides())
 
 
 def _logs(cfg: DictConfig, folder: Path) -> JobLogs:
@@ -72,7 +86,6 @@ def _logs(cfg: DictConfig, folder: Path) -> JobLogs:
 def _train_and_measure(
     cfg: DictConfig, folder: Path, record: RunRecord, logs: JobLogs, gpu: int | None
 ) -> dict[str, float]:
-    check_values(plain(cfg))
     seed_everything(cfg.seed, workers=True, verbose=False)
     data: WingData = instantiate(cfg.data)
     model: torch.nn.Module = instantiate(cfg.model)
@@ -188,18 +201,6 @@ def _in_a_sweep(cfg: DictConfig, gpu: int | None) -> dict[str, Any]:
     if in_sweep() and strategy.startswith("ddp") and "spawn" not in strategy:
         changed["strategy"] = strategy.replace("ddp", "ddp_spawn", 1)
     return changed
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a run's folder."""
-    try:
-        with locked(folder / LOCK):
-            yield
-    except TakenError as error:
-        if in_sweep():
-            raise
-        raise UserError(f"{error} is at work in {folder}; wait for it, or choose name=") from error
 
 
 @contextmanager

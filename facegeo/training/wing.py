@@ -15,8 +15,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from rich.console import Console
 from torch import nn
 
 from facegeo.errors import UserError
@@ -56,11 +54,8 @@ class WingData:
         folder: Path,
         splits: Sequence[str],
         *,
-        paper: Mapping[str, Any] | None = None,
-        device: torch.device | str = "cpu",
-        console: Console | None = None,
         notes: Mapping[str, Any] | None = None,
-        options: Mapping[str, Any] | None = None,
+        **how: Any,
     ) -> dict[str, float]:
         """Measure a model; write numbers, tables and pictures into ``folder`` and show a table.
 
@@ -68,11 +63,10 @@ class WingData:
             model: Trained.
             folder: The run's; ``keep_metrics`` writes its ``metrics.json``.
             splits: Of "val" and "test".
-            paper: The section ``paper`` of the paper's figures.
-            device: Where the model runs.
-            console: Shows the table; None: the terminal.
-            notes: The model's, of a model that was loaded.
-            options: Keys of an evaluation that are not None or false: ``t``, ``panels``.
+            notes: The model's, if it was loaded from a file.
+            **how: ``device`` where the model runs; ``console`` that shows the table; ``paper``,
+                the section of the paper's figures or None; and what ``check_model`` accepted of
+                the options of an evaluation.
 
         Returns:
             Metrics by name, ``split/entry/measure``.
@@ -84,7 +78,7 @@ class WingData:
 
         Args:
             model: To be trained or measured.
-            options: As of ``report``.
+            options: Keys of an evaluation that are not null or false: ``t``, ``panels``.
 
         Raises:
             UserError: If it does not, or has no such option.

@@ -16,7 +16,7 @@ from torch import nn
 from facegeo.errors import UserError
 from facegeo.files.shipped import conf_dir
 from facegeo.runs.folder import plain
-from facegeo.runs.values import check_values
+from facegeo.runs.jobs import check_values
 
 if TYPE_CHECKING:
     from facegeo.landmarks.views import StageBatch as Something
