@@ -25,7 +25,7 @@ defaults:
   - override /task: depth
   - override /procedure: depth
 trainer: {accelerator: cpu, enable_progress_bar: false}
-about: {question: Does a larger kernel help?, rows: [depth], measure: rmse}
+about: {question: "Does a larger kernel help?", rows: [depth], measure: rmse}
 """,
 }
 
