@@ -1,4 +1,4 @@
-"""What a study's configuration says of it under ``about``: the keys, and what they may hold."""
+"""The ``about`` section of a study's configuration: its keys and their values."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ WANTED: dict[str, tuple[Callable[[object], bool], str]] = {
 
 
 def about_faults(about: object) -> dict[str, str]:
-    """What is wrong, by key; of an ``about`` that is no mapping, one fault without a key."""
+    """Mistakes by key; one without a key if ``about`` is not a mapping."""
     if about is None:
         return {}
     if not isinstance(about, Mapping):
@@ -56,7 +56,7 @@ def about_faults(about: object) -> dict[str, str]:
 
 
 def sound(about: object) -> tuple[dict[str, Any], list[str]]:
-    """An ``about`` without what is wrong in it, and a note for each such thing."""
+    """An ``about`` without its mistakes, and a note on each of them."""
     faults = about_faults(about)
     kept = about if isinstance(about, Mapping) else {}
     return {str(k): v for k, v in kept.items() if str(k) not in faults}, list(faults.values())

@@ -1,4 +1,4 @@
-"""Measure a trained model; what measures which data."""
+"""Measure a trained model on the data of its wing."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def report_others(
 
     Args:
         model: Trained.
-        others: Data modules by name, prepared and checked.
-        folder: The run's; its numbers are added to.
+        others: Data by name, prepared and checked.
+        folder: The run's; the numbers are added to its ``metrics.json``.
         device: Where the model runs.
         console: Shows the tables.
 
@@ -73,14 +73,14 @@ def report_others(
 
 
 def accelerator(name: str) -> str:
-    """CUDA where there is one, else the CPU: Apple's GPU has no float64, as the metrics need."""
+    """Resolve "auto": the GPU with CUDA, else the CPU (Apple's GPU lacks float64)."""
     if name != "auto":
         return name
     return "gpu" if torch.cuda.is_available() else "cpu"
 
 
 def device_of(accelerator: str) -> str:
-    """Where a model is measured that was trained with this accelerator."""
+    """Return the torch device on which a model of this accelerator is measured."""
     return "cuda" if accelerator in ("gpu", "cuda") else "cpu"
 
 
@@ -121,7 +121,7 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
 
 
 def _check_names(cfg: DictConfig, now: Mapping[str, Any], trained: set[str]) -> None:
-    """See that nobody who was trained on is measured on, where splits list people by name."""
+    """Raise if a person of the training is measured on, where splits list people by name."""
     for split in {*cfg.splits} - {"train"} if now.get("split_by") == "person" else ():
         if seen := sorted(trained & {*now[split]}):
             raise UserError(
@@ -131,7 +131,7 @@ def _check_names(cfg: DictConfig, now: Mapping[str, Any], trained: set[str]) -> 
 
 
 def _check_held_out(cfg: DictConfig, data: WingData, notes: Mapping[str, Any]) -> None:
-    """Read the data; see that the faces to measure on were held out of the training."""
+    """Read the data; raise if faces to measure on were not held out of the training."""
     data.prepare_data()
     data.check(cfg.splits)
     now = data.split_settings
@@ -140,7 +140,7 @@ def _check_held_out(cfg: DictConfig, data: WingData, notes: Mapping[str, Any]) -
     same_data = trained["content"] == now.get("content")
     by_name = now.get("split_by") == "person" and bool(trained.get("train"))
     if not (same_data or by_name) and "val" in cfg.splits:
-        log.warning("trained on other data: which of these faces it has seen is not known")
+        log.warning("trained on other data: it is not known which of these faces it has seen")
     # With a test list, only the faces to validate on are drawn; listed people are chosen.
     chosen = now.get("test_fraction") is not None or now.get("split_by") == "person"
     drawn = {"val", "test"} if chosen else {"val"}

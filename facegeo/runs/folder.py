@@ -1,4 +1,4 @@
-"""Which folder a run has, and that no other run has it."""
+"""The folder of a run: its name, and the one configuration that may use it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run_folder(cfg: DictConfig) -> Path:
     """Folder of this run: named by the user, or by study, experiment, seed and config's hash.
 
     Raises:
-        UserError: If the study or the name is none.
+        UserError: If the study or the name cannot be a folder's.
     """
     folder = study_folder(cfg.out, cfg.study)
     if cfg.name is not None:
@@ -35,7 +35,7 @@ def run_folder(cfg: DictConfig) -> Path:
 
 
 def _named(folder: Path, name: str) -> Path:
-    """The folder ``name`` in another, if it is in there and not what sweeps have."""
+    """The folder ``name`` in another; raise if it is elsewhere or reserved for sweeps."""
     parts = Path(name).parts
     if not parts or ".." in parts or Path(name).is_absolute() or parts[0] in (SHARED, SWEEPS):
         raise UserError(
@@ -57,14 +57,14 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
 
 
 def claim(folder: Path, config: Mapping[str, Any]) -> None:
-    """Make the folder this configuration's, or see that it is.
+    """Write the configuration into a run's folder, or compare it with the one there.
 
     Raises:
-        UserError: If another configuration has it.
+        UserError: If another configuration uses the folder.
     """
     record, text = folder / CONFIG, json.dumps(config, indent=2)
     if record.is_file():
-        before, now = (with_effect(json.loads(told)) for told in (record.read_text(), text))
+        before, now = (with_effect(json.loads(one)) for one in (record.read_text(), text))
         changed = [
             f"{key}: {before.get(key, 'none')} there, {now.get(key, 'none')} now"
             for key in sorted(before.keys() | now.keys())
@@ -80,7 +80,7 @@ def claim(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def chosen(group: str) -> str | None:
-    """What was chosen for a group of configs, such as ``experiment``."""
+    """The choice of a config group such as ``experiment``; None if there is none."""
     if not HydraConfig.initialized():
         return None
     choice: str | None = HydraConfig.get().runtime.choices.get(group)
@@ -88,7 +88,7 @@ def chosen(group: str) -> str | None:
 
 
 def data_choice() -> str:
-    """What the user chose for ``data``."""
+    """The choice of ``data``, for messages."""
     return chosen("data") or "data"
 
 
@@ -98,7 +98,7 @@ def in_sweep() -> bool:
 
 
 def overrides() -> list[str]:
-    """What the command line and the sweep chose for this run, without Hydra's own keys."""
+    """Overrides of the command line and the sweep for this run, without Hydra's own keys."""
     return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
 
 

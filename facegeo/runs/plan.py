@@ -1,4 +1,4 @@
-"""What the commands of a study ask for: jobs known by what they compute, not by how it was said."""
+"""The plan of a study: the jobs of its commands, identified by settings and not by their words."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ AND = " && "
 
 @dataclass(frozen=True)
 class Job:
-    """A run to be.
+    """A planned run.
 
     Attributes:
-        words: Overrides, as the command and its axes choose them.
-        seed: Its seed, if it is known.
-        key: Changes with everything that can change its numbers; empty: only the words are known.
-        variant: Changes with the same, but for the seed.
+        words: Overrides from the command and its axes.
+        seed: Its seed, if known.
+        key: Hash of all settings that can change its numbers; empty: only the words are known.
+        variant: The same without the seed.
     """
 
     words: tuple[str, ...]
@@ -28,13 +28,13 @@ class Job:
     variant: str = ""
 
     @classmethod
-    def of(cls, told: Mapping[str, Any] | Sequence[str] | Job) -> Job:
-        """A job as a plan keeps it; of words alone the seed is read."""
-        if isinstance(told, Job):
-            return told
-        if isinstance(told, Mapping):
-            return cls(**{**told, "words": tuple(map(str, told["words"]))})
-        words = tuple(map(str, told))
+    def of(cls, kept: Mapping[str, Any] | Sequence[str] | Job) -> Job:
+        """A job from a plan's JSON, or from its overrides only."""
+        if isinstance(kept, Job):
+            return kept
+        if isinstance(kept, Mapping):
+            return cls(**{**kept, "words": tuple(map(str, kept["words"]))})
+        words = tuple(map(str, kept))
         return cls(words, job_seed(words))
 
     @property
@@ -45,15 +45,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Part:
-    """What commands ask for that differ in axes and seeds alone.
+    """Jobs of commands that differ in axes and seeds only.
 
     Attributes:
-        base: Changes with all other settings; empty for studies without axes of their own.
-        told: The words that make these settings, for people.
-        command: What runs all of it.
-        about: What the study's configuration says of it; None: as the runs' do.
-        jobs: To be done.
-        trials: Of a search: how many runs it is to have, 0 once all were made.
+        base: Hash of all other settings; empty for studies without axes of their own.
+        told: The overrides of these settings, for readers.
+        command: The command that runs all of it.
+        about: The study's ``about``; None: as in the runs' configurations.
+        jobs: All of them, done or not.
+        trials: Of a search: planned runs, 0 once all were made.
     """
 
     base: str = ""
@@ -65,7 +65,7 @@ class Part:
 
 
 def read_parts(values: Mapping[str, Any]) -> tuple[Part, ...]:
-    """The parts of a plan that was read, the last command's first; none of a torn one."""
+    """The parts of a plan's JSON, the last command's first; empty if it is damaged."""
     try:
         return tuple(
             replace(Part(**part), jobs=tuple(map(Job.of, part["jobs"]))) for part in values["parts"]
@@ -75,19 +75,19 @@ def read_parts(values: Mapping[str, Any]) -> tuple[Part, ...]:
 
 
 def write_parts(study: str, parts: Sequence[Part]) -> dict[str, Any]:
-    """A plan as plain values."""
+    """A plan as plain values for JSON."""
     return {"study": study, "parts": [asdict(part) for part in parts]}
 
 
 def united(before: Sequence[Part], part: Part) -> tuple[Part, ...]:
-    """Add what a command asks for to a plan: no job is forgotten, and none stands there twice."""
+    """Add a command's jobs to a plan; each job is listed once, and none is dropped."""
     same = [one for one in before if one.base == part.base]
     others = tuple(one for one in before if one.base != part.base)
     return (_with(same[0], part) if same else part, *others)
 
 
 def _with(old: Part, new: Part) -> Part:
-    """Jobs in the order they were first asked for; and the commands that start them all."""
+    """Jobs in the order of their first command, with the commands that start them all."""
     latest = {job.identity: job for job in new.jobs}
     now, then = set(latest), {job.identity for job in old.jobs}
     jobs = new.jobs
@@ -102,6 +102,6 @@ def _with(old: Part, new: Part) -> Part:
 
 
 def job_seed(words: Sequence[str]) -> int | None:
-    """The seed that a job's words choose."""
+    """The seed in a job's words, if there is one."""
     texts = [word.split("=", 1)[1] for word in words if word.startswith("seed=")]
     return int(texts[-1]) if texts and texts[-1].lstrip("-").isdigit() else None

@@ -1,4 +1,4 @@
-"""Which settings change the numbers of a run, and the keys made of them."""
+"""Settings that change the numbers of a run, and the keys made of them."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ WITHOUT_EFFECT = (
     "data.coding",
     "data.num_workers",
 )
-"""Keys that change no weight but for rounding: a run may go on with others."""
+"""Keys that change weights by rounding at most: a run may be resumed with others."""
 
 
 def effective(overrides: Iterable[str]) -> list[str]:
-    """Those words ``key=value`` of a command whose key can change a number.
+    """Keep the words ``key=value`` of a command whose key can change a number.
 
     >>> effective(["seed=1", "out=runs", "trainer.enable_progress_bar=False"])
     ['seed=1']
@@ -55,7 +55,7 @@ def _is_without_effect(key: str) -> bool:
 
 
 def with_effect(config: object, prefix: str = "") -> dict[str, Any]:
-    """Dotted keys and values of a plain configuration, less those ``WITHOUT_EFFECT``."""
+    """Dotted keys and values of a plain configuration, without those ``WITHOUT_EFFECT``."""
     if prefix == "procedure.callbacks":
         return _callbacks(config)
     if not isinstance(config, Mapping) or not config:
@@ -80,11 +80,11 @@ def variant_key(config: object, words: Iterable[str]) -> str:
 
 
 def but_for_the_seed(config: object, words: Iterable[str]) -> dict[str, Any]:
-    """Settings that matter, less the seed, which also stands where it is pointed to.
+    """Settings with effect, without the seed and the keys that copy it (``data.seed``).
 
     Args:
         config: Plain.
-        words: Overrides; what they choose is no copy of the seed.
+        words: Overrides; a seed that they set is not a copy.
     """
     chosen = {word.split("=")[0].lstrip("+") for word in words}
     return {
@@ -100,14 +100,14 @@ def _hash(settings: Mapping[str, Any]) -> str:
 
 
 def _callbacks(config: object) -> dict[str, Any]:
-    """Callbacks but for the package's own, which look on; others may change a weight."""
+    """Callbacks that may change a weight: all but the package's own."""
     listed = config if isinstance(config, Sequence) else []
     own = "facegeo."
     others = [one for one in listed if not str(one.get("_target_", "")).startswith(own)]
     return {"procedure.callbacks": others} if others else {}
 
 
-NO_WEIGHT = (  # what no weight depends on, or what the data's content stands for
+NO_WEIGHT = (  # no weight depends on them, or the hash of the data's content covers them
     "data.root",
     "data.train_list",
     "data.test_list",
@@ -141,7 +141,7 @@ def weight_keys(
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """All that has an effect on weights, lengths as they are limited."""
+    """Settings that can change a weight; steps are cut at ``procedure.max_steps``."""
     limit = config["procedure"].get("max_steps")
     found = {}
     for key, value in with_effect(config).items():

@@ -1,4 +1,4 @@
-"""Runs a composed configuration: folder, seed, training, measuring. Knows Hydra."""
+"""Run a composed configuration: folder, seed, training, measuring."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _train_and_measure(
     record.data = {"title": data.title, "kind": type(data).__name__, "hash": data.content()}
     record.cost = data.costs(model)
     record.device = torch.cuda.get_device_name() if device_of(kind) == "cuda" else "cpu"
-    make_task, make_trainer = _telling(instantiate(cfg.task)), instantiate(cfg.trainer)
+    make_task, make_trainer = _named_errors(instantiate(cfg.task)), instantiate(cfg.trainer)
     paper = paper_values(data.paper)
     where = {"default_root_dir": folder, "accelerator": kind} | _in_a_sweep(cfg, gpu)
 
@@ -122,10 +122,10 @@ def _train_and_measure(
         notes = instantiate(cfg.procedure)(model, data, make_task, trainer, folder, shared=shared)
     except MisconfigurationException as error:
         raise UserError(
-            f"the trainer refuses: {error}; gradients are clipped by task.clip_norm, and "
+            f"the trainer refused: {error}; gradients are clipped by task.clip_norm, and "
             "data.batch_size takes the place of accumulation"
         ) from error
-    if not _goes_on_alone():
+    if not _is_first_process():
         return {}
     record.shared |= shared.taken if shared else {}
     console = Console(quiet=in_sweep())  # a sweep ends in one table of all its runs
@@ -139,8 +139,8 @@ def _train_and_measure(
     return results
 
 
-def _telling(make_task: Any) -> Any:  # noqa: ANN401
-    """The task's maker, whose own makers, such as the optimizer's, tell what they refuse."""
+def _named_errors(make_task: Any) -> Any:  # noqa: ANN401
+    """The task's maker; errors of its own makers, such as the optimizer's, name their key."""
     makers = getattr(make_task, "keywords", {}).items()
     own = {key: partial(_made, key, make) for key, make in makers if isinstance(make, partial)}
     return partial(make_task, **own) if own else make_task
@@ -154,7 +154,7 @@ def _made(key: str, make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 
 def _check_trainer(cfg: DictConfig, options: Mapping[str, Any]) -> None:
-    """See that the user sets nothing of the trainer that the training itself sets."""
+    """Raise if the user sets an option of the trainer that the training itself sets."""
     ours = {*options, "default_root_dir", "logger"} & {*cfg.trainer}
     if ours:
         raise UserError(
@@ -166,7 +166,7 @@ def _check_trainer(cfg: DictConfig, options: Mapping[str, Any]) -> None:
 def _record_tested(
     record: RunRecord, cfg: DictConfig, data: WingData, others: Mapping[str, WingData]
 ) -> None:
-    """Note what the model was tested on, so that reports see what does not compare."""
+    """Record the data that the model was tested on, so that reports can compare them."""
     configs = plain(cfg)["also_on"]
     record.also_on = {
         name: {"title": one.title, "hash": one.tested_content(), "config": configs[name]}
@@ -177,11 +177,11 @@ def _record_tested(
 
 
 def _others(cfg: DictConfig, own: WingData) -> dict[str, WingData]:
-    """The data that the model is to be measured on besides its own."""
+    """The other data that the model will be measured on."""
     others: dict[str, WingData] = {}
     for name, node in (cfg.also_on or {}).items():
         if not str(name).isidentifier() or name in ("train", "val", "test"):
-            raise UserError(f"also_on.{name}: wanted a name that is no split's, such as strangers")
+            raise UserError(f"also_on.{name}: wanted a name that no split has, such as strangers")
         data: WingData = instantiate(node)
         if data.finds != own.finds or not data.has_truth:  # now, not after the training
             raise UserError(
@@ -195,7 +195,7 @@ def _others(cfg: DictConfig, own: WingData) -> dict[str, WingData]:
 
 
 def _in_a_sweep(cfg: DictConfig, gpu: int | None) -> dict[str, Any]:
-    """What a trainer needs among others: its own GPU; DDP that does not start the sweep again."""
+    """Trainer options of a sweep's job: its own GPU; DDP that does not start the sweep again."""
     changed: dict[str, Any] = {} if gpu is None else {"devices": [gpu]}
     strategy = str(cfg.trainer.get("strategy", ""))
     if in_sweep() and strategy.startswith("ddp") and "spawn" not in strategy:
@@ -207,7 +207,7 @@ def _in_a_sweep(cfg: DictConfig, gpu: int | None) -> dict[str, Any]:
 def _recorded(
     record: RunRecord, folder: Path, logs: JobLogs, results: dict[str, float]
 ) -> Iterator[None]:
-    """Write the run's record, and tell its logs, when it begins and however it ends but killed."""
+    """Write the run's record and logs when it begins and when it ends in any way but SIGKILL."""
     record.begin(folder)
     logs.begin(asdict(record))
     try:
@@ -215,7 +215,7 @@ def _recorded(
     except BaseException as error:
         reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         stopped = isinstance(error, KeyboardInterrupt | SystemExit)
-        with suppress(OSError):  # the disk may be full, which is then what to tell
+        with suppress(OSError):  # the disk may be full, which is then the error to report
             record.end(folder, "stopped" if stopped else "failed", reason)
         raise
     else:
@@ -226,15 +226,15 @@ def _recorded(
 
 
 def _shared(cfg: DictConfig, data: WingData) -> SharedWeights | None:
-    """Weights that the runs of all studies in ``out`` have in common."""
+    """Weights that runs of all studies in ``out`` share; None outside a study."""
     if cfg.study is None or not in_sweep():
         return None
     keys = weight_keys(plain(cfg), data.content(), data.weight_parts)
     return SharedWeights(Path(cfg.out) / SHARED, keys) if keys else None
 
 
-def _goes_on_alone() -> bool:
-    """End a training by several processes; whether this is the one that measures and writes."""
+def _is_first_process() -> bool:
+    """End a training by several processes; return whether this one measures and writes."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return True
     rank = torch.distributed.get_rank()

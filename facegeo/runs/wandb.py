@@ -1,4 +1,4 @@
-"""W&B: names, values and logs of runs."""
+"""Logging to W&B: configs, summaries, names and curves of runs."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from wandb import Run
 
 AS_JSON = "as_json"
-"""Key of a W&B config whose value is all the others as JSON text."""
+"""Key of a W&B config that holds all others as JSON text."""
 VARIANT = "variant"
-"""Key of what a run's study varies there, but for the seed, as text: to group runs by."""
+"""Key of the settings that a run's study varies, without the seed, as text: to group runs by."""
 VARIED = "varied"
-"""Key of the same, setting by setting, for the axes of plots."""
+"""Key of the same settings one by one, for the axes of plots."""
 
 
 def to_config(values: Mapping[str, Any], differs: Sequence[str] = ()) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def to_config(values: Mapping[str, Any], differs: Sequence[str] = ()) -> dict[st
 
     Args:
         values: Settings, with the job's record under ``record``.
-        differs: What the job overrides and not all jobs of its study do, as ``key=value``.
+        differs: Overrides of the job that not all jobs of its study have, as ``key=value``.
     """
     text = json.dumps(values)
     varied = dict(word.split("=", 1) for word in differs if not word.startswith("seed="))
@@ -54,7 +54,7 @@ def from_config(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def to_summary(metrics: Mapping[str, float]) -> dict[str, float | str]:
-    """Metrics as a W&B summary, which loses numbers that JSON does not have but by name."""
+    """Metrics as a W&B summary; NaN and infinity, which JSON lacks, as their names."""
     names = {math.inf: "Infinity", -math.inf: "-Infinity"}
     return {
         name: value if math.isfinite(value) else names.get(value, "NaN")
@@ -63,7 +63,7 @@ def to_summary(metrics: Mapping[str, float]) -> dict[str, float | str]:
 
 
 def in_one_word(key: str) -> str:
-    """A dotted key that W&B does not take apart."""
+    """A dotted key in a form that W&B does not split."""
     return key.lstrip("+").replace(".", "/")
 
 
@@ -93,7 +93,7 @@ def what_differs(job: Sequence[str], jobs: Sequence[Sequence[str]]) -> list[str]
 
 
 def set_apart(folder: Path, config: Mapping[str, Any]) -> list[str]:
-    """Overrides that set a job apart in its study, by the plan that stands beside its folder.
+    """Overrides that distinguish a job in its study, by the plan beside its folder.
 
     Args:
         folder: The job's folder.
@@ -108,7 +108,7 @@ def set_apart(folder: Path, config: Mapping[str, Any]) -> list[str]:
 
 
 def title(folder: Path, config: Mapping[str, Any]) -> str:
-    """What sets the job apart, else its folder's name."""
+    """The overrides that distinguish the job, else its folder's name."""
     return (" ".join(set_apart(folder, config)) or folder.name)[:LONGEST_NAME]
 
 
@@ -124,31 +124,31 @@ Mode = Literal["offline", "online", "disabled"]
 MODES = ("offline", "online", "disabled")
 INIT_TIMEOUT_S = 30.0
 FINISH_TIMEOUT_S = 120.0
-"""After these W&B gives up; what it has not sent is on disk, for ``wandb sync``."""
+"""After these W&B stops waiting; data that were not sent are on disk, for ``wandb sync``."""
 
 
 class WandbRun(Logger):
-    """Curves, pictures, settings and results of one job, whatever number of trainers it builds.
+    """Curves, pictures, settings and results of one job, however many trainers it builds.
 
-    The run is opened by what is logged first. Its group is the study, its job type the
-    experiment, its tags what ``about.source`` names, its name what sets it apart there. A job
-    that goes on after it was killed goes on with the same run, whose id stands in ``wandb/id``.
-    Curves stay out of its summary, which holds the final metrics alone.
+    The first thing that is logged opens the run. Its group is the study, its job type the
+    experiment, its tags come from ``about.source``, its name from the overrides that distinguish
+    it. A job that is resumed after it was killed resumes the same run, whose id is in
+    ``wandb/id``. Its summary holds the final metrics only, no curves.
 
-    No fault of W&B or of the network reaches the job: the first is told as a warning.
+    Errors of W&B or of the network do not stop the job: the first one is logged as a warning.
 
     Args:
         save_dir: The job's folder; W&B's files go to ``wandb`` in it.
         project: W&B project.
         entity: W&B user or team; None: who is logged in.
-        mode: "offline" writes files alone, "online" sends them too, "disabled" does nothing.
+        mode: "offline" only writes files, "online" sends them too, "disabled" does nothing.
 
     Attributes:
-        part: What is being trained, such as "stage1": first part of the curves' names, with a
-            count of batches of its own.
+        part: The part that is being trained, such as "stage1": first part of the curves' names,
+            with its own count of batches.
 
     Raises:
-        UserError: If there is no such mode.
+        UserError: If the mode is unknown.
     """
 
     def __init__(
@@ -173,7 +173,7 @@ class WandbRun(Logger):
         self._parts: set[str] = set()
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a process that Lightning spawns gets: it opens the run for itself."""
+        """State for a process that Lightning spawns, which opens the run for itself."""
         return self.__dict__ | {"_run": None, "_parts": set(), "_copied": True}
 
     @property
@@ -189,7 +189,7 @@ class WandbRun(Logger):
 
     @property
     def address(self) -> str | None:
-        """Page of the run, which this opens, or the id of one kept offline."""
+        """Address of the run's page (opens the run), or the id of an offline run."""
         if not self._silent:
             with self._harmless():
                 self._open()
@@ -201,7 +201,7 @@ class WandbRun(Logger):
     def log_hyperparams(
         self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any
     ) -> None:
-        """Keep what becomes the run's config; ``record`` in it is the job's record."""
+        """Keep the run's config; ``record`` in it is the job's record."""
         self._config |= dict(params if isinstance(params, Mapping) else vars(params))
 
     @rank_zero_only
@@ -232,7 +232,7 @@ class WandbRun(Logger):
 
     @rank_zero_only
     def close(self, metrics: Mapping[str, float], record: Mapping[str, Any], status: str) -> None:
-        """Write what the job ended with, and end the run.
+        """Write the job's results and end the run.
 
         Args:
             metrics: Final metrics by name; empty if the job failed.
@@ -269,7 +269,7 @@ class WandbRun(Logger):
             yield
         except Exception as error:
             if not self._failed:
-                log.warning("W&B failed (%r); the job goes on without it", error)
+                log.warning("W&B failed (%r); the job continues without it", error)
             self._failed = True
 
     def _open(self) -> Run:
@@ -297,7 +297,7 @@ class WandbRun(Logger):
             reason = str(error).partition("\n")[0]
             wandb.teardown()  # else the id stays in use by the attempt
         kept = self._folder / "wandb"
-        log.warning("W&B is not reached (%s): run kept in %s for `wandb sync`", reason, kept)
+        log.warning("W&B cannot be reached (%s): run kept in %s for `wandb sync`", reason, kept)
         return self._start("offline")
 
     def _start(self, mode: Mode) -> Run:
@@ -308,11 +308,11 @@ class WandbRun(Logger):
             init_timeout=INIT_TIMEOUT_S,
             finish_timeout=FINISH_TIMEOUT_S,
             finish_timeout_raises=True,
-            reinit="create_new",  # whatever another run in this process did not close
+            reinit="create_new",  # another run in this process may still be open
             console="off",
             disable_git=True,  # the record has it
             disable_code=True,
-            silent=True,  # what matters is said here
+            silent=True,  # what matters is logged here
         )
         return wandb.init(
             project=self._project,
@@ -329,14 +329,14 @@ class WandbRun(Logger):
         )
 
     def _id(self) -> str:
-        """Drawn once for a folder: W&B takes no id again whose run was deleted there."""
+        """Drawn once for a folder: W&B refuses the id of a run that was deleted there."""
         if self.version is None:
             write_whole(self._folder / "wandb" / "id", secrets.token_hex(4))
         return str(self.version)
 
 
 class JobLogs:
-    """Builds a job's loggers, and ends them with what the job has measured.
+    """Builds a job's loggers, and ends them with the job's results.
 
     Args:
         makers: Each builds a logger from ``save_dir``.
@@ -356,11 +356,11 @@ class JobLogs:
 
     @property
     def address(self) -> str | None:
-        """Where the W&B run is to be seen, if there is one."""
+        """Address of the W&B run, if there is one."""
         return self._wandb.address if self._wandb else None
 
     def begin(self, record: Mapping[str, Any]) -> None:
-        """Tell W&B what the job is, before anything is logged."""
+        """Give W&B the job's config, before anything is logged."""
         if self._wandb:
             self._wandb.log_hyperparams(self._config | {"record": dict(record)})
 
@@ -375,7 +375,7 @@ class JobLogs:
         return loggers
 
     def measured(self, metrics: Mapping[str, float]) -> None:
-        """Hand the numbers of an evaluation, which has no trainer, to all loggers but W&B's."""
+        """Log the numbers of an evaluation, which has no trainer, to all loggers but W&B's."""
         for make in self._makers.values():
             logger = make(save_dir=self._folder)
             logger.log_metrics(dict(metrics))

@@ -1,1 +1,1 @@
-"""What both wings train with: callbacks, resumable streams, schedules, results, model files."""
+"""What wings train with: callbacks, resumable streams, schedules, results, model files, answers."""

@@ -31,14 +31,14 @@ class StageProgress(RichProgressBar):
         self.title = title
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say where a resumed training goes on."""
+        """Log where a resumed training continues."""
         super().on_train_start(trainer, pl_module)
         done = trainer.fit_loop.batch_idx + 1
         if done and trainer.is_global_zero:
-            log.info("%s goes on from its checkpoint after %d batches", self.title, done)
+            log.info("%s continues from its checkpoint after %d batches", self.title, done)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say in a log file what the bar shows on a terminal."""
+        """Log the bar's numbers where there is no terminal."""
         super().on_validation_end(trainer, pl_module)
         terminal = Console(stderr=True).is_terminal or Console().is_terminal
         if trainer.is_global_zero and not terminal:
@@ -50,7 +50,7 @@ class StageProgress(RichProgressBar):
     def get_metrics(
         self, trainer: Trainer, pl_module: LightningModule
     ) -> dict[str, int | str | float | dict[str, float]]:
-        """Show what the task logs for the bar and nothing else."""
+        """Show only what the task logs for the bar."""
         shown: dict[str, Any] = super().get_metrics(trainer, pl_module)
         return {name: value for name, value in shown.items() if name != "v_num"}
 
@@ -59,7 +59,7 @@ class StageProgress(RichProgressBar):
 
 
 class RandomState(Callback):
-    """Keeps torch's generators in every checkpoint, for dropout; Lightning does not."""
+    """Keeps the states of torch's generators (dropout) in checkpoints; Lightning does not."""
 
     def __init__(self) -> None:
         self._restored: dict[str, Tensor] = {}
@@ -72,11 +72,11 @@ class RandomState(Callback):
         return states
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Keep the states until training starts: setting up draws numbers too."""
+        """Keep the states until training starts: the setup draws numbers too."""
         self._restored = dict(state_dict)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Put the generators where the checkpoint left them."""
+        """Restore the generators' states."""
         if "cpu" in self._restored:
             torch.set_rng_state(self._restored["cpu"].cpu())
         if "cuda" in self._restored and torch.cuda.is_available():
@@ -106,10 +106,10 @@ class BatchCheckpoints(Callback):
         batch: object,
         batch_idx: int,
     ) -> None:
-        """Write it when it is time.
+        """Write a checkpoint every so many batches and after the last.
 
         Raises:
-            UserError: If the loss or a weight is no finite number: the checkpoint before is kept.
+            UserError: If the loss or a weight is not finite: the last checkpoint is kept.
         """
         done = batch_idx + 1
         if done % self.every and done < trainer.num_training_batches:
@@ -126,7 +126,7 @@ class BatchCheckpoints(Callback):
 
 
 def _fault(loss: Tensor, module: LightningModule) -> str | None:
-    """What is no finite number; weights may be lost by a step whose loss still was one."""
+    """Name what is not finite; a step with a finite loss can still break weights."""
     if not torch.isfinite(loss):
         return f"{LOSS} is {loss.item()}"
     lost = (name for name, value in module.state_dict().items() if not value.isfinite().all())
@@ -134,9 +134,9 @@ def _fault(loss: Tensor, module: LightningModule) -> str | None:
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Writes beside the checkpoint, then renames.
+    """Writes checkpoints whole or not at all.
 
-    Lightning writes into the system's temporary folder. If that is another disk, the file is
+    Lightning writes into the system's temporary folder; if that is on another disk, the file is
     copied from there, and a kill during the copy leaves half a checkpoint.
     """
 

@@ -1,4 +1,4 @@
-"""What becomes of the memory that tensors free: kept for the next ones, or given back."""
+"""Memory that tensors free: kept for the next ones, or returned to the system."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ OWN_CHOICE = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLE
 def keep_freed_memory() -> bool:
     """Let the C library keep what tensors free for the next ones.
 
-    As it comes, glibc gives large blocks back to the system, which clears every page again when
-    the next operation asks for them. Changes no number; a process keeps the most it ever held.
+    By default glibc returns large blocks to the system, which clears every page again when the
+    next operation asks for them. Changes no number; a process keeps the most it ever held.
 
     Returns:
-        Whether it was done: not where the environment chooses for itself, nor without glibc.
+        Whether it was done: not if the environment sets the allocator, nor without glibc.
     """
     choose = _function("mallopt")
     if choose is None or any(os.environ.get(name) for name in OWN_CHOICE):
@@ -27,14 +27,14 @@ def keep_freed_memory() -> bool:
 
 
 def give_freed_memory_back() -> None:
-    """Give the system what is kept now, where the C library is glibc."""
+    """Return unused memory to the system, where the C library is glibc."""
     trim = _function("malloc_trim")
     if trim is not None:
         trim(0)
 
 
 def _function(name: str) -> Callable[..., int] | None:
-    """One of glibc's own; None where it is not: Windows, macOS, musl."""
+    """A function of glibc; None on Windows, macOS and musl."""
     try:
         found: Callable[..., int] = getattr(ctypes.CDLL(None), name)
     except (TypeError, AttributeError):

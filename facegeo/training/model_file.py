@@ -61,7 +61,7 @@ def save_model(
         model: Trained network.
         config: Plain, resolved configuration that builds ``model``: its networks as ``_target_``,
             as Hydra's configurations name them, or as ``kind``.
-        notes: What else a user should know: data, seed, results. Plain JSON values.
+        notes: Data, seed, results and so on. Plain JSON values.
         eight_bits: Store tensors of two and more dimensions in 8 bits: a quarter of the size.
     """
     metadata = {
@@ -88,7 +88,7 @@ def load_model(name: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         The network in eval mode, and its notes.
 
     Raises:
-        UserError: If there is no such file, or it is not one of ours.
+        UserError: If there is no such file, or it is not a model file of facegeo.
     """
     path = find_model(name)
     try:
@@ -129,7 +129,7 @@ def find_model(name: str | Path) -> Path:
     """Path of a model file given as such, as a run folder, or as a released name.
 
     Raises:
-        UserError: If there is none; says where it was looked for and what is released.
+        UserError: If there is none; names the places that were searched and the released models.
     """
     path = Path(name).expanduser()
     for candidate in (path, path / MODEL, RELEASED / f"{name}.safetensors"):
@@ -138,7 +138,7 @@ def find_model(name: str | Path) -> Path:
     if (path / "config.json").is_file():
         raise UserError(
             f"the training in {path} has not finished: it has no {MODEL} yet; the command that "
-            "began it goes on with it"
+            "began it resumes it"
         )
     released = sorted(file.stem for file in RELEASED.glob("*.safetensors"))
     raise UserError(
@@ -218,7 +218,7 @@ def _build(path: Path, config: object) -> nn.Module:
         model = _made(config)
     except UserError as error:
         raise UserError(f"{path} holds {error}") from error
-    except Exception as error:  # whatever a constructor finds wrong with values from a file
+    except Exception as error:  # a constructor may raise anything on values from a file
         raise UserError(
             f"facegeo {__version__} cannot build the model in {path}: {error}"
         ) from error

@@ -11,18 +11,18 @@ from torch import Tensor, nn
 Outputs = Tensor | tuple[Tensor, ...]
 
 WARM_UP = 3
-"""Calls before the recording, in which libraries choose their kernels and memory is found."""
+"""Calls before the recording, in which libraries choose their kernels and allocate memory."""
 
 
 class Recorded(nn.Module):
     """A network whose calls are recorded: one recording for each shape of the inputs.
 
     Outputs are copies, so that a later call does not overwrite them. Inputs and weights must be on
-    one CUDA device; weights changed in place later are seen, replaced ones are not.
+    one CUDA device; later in-place changes of weights take effect, replaced weights do not.
 
     Args:
-        network: What maps tensors to a tensor or a tuple of tensors, without waiting for the
-            device and without a choice that depends on values.
+        network: Maps tensors to a tensor or a tuple of tensors, without waiting for the device and
+            without branches that depend on values.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -31,7 +31,7 @@ class Recorded(nn.Module):
         self._calls: dict[tuple[object, ...], _Call] = {}
 
     def forward(self, *inputs: Tensor) -> Outputs:
-        """What ``network(*inputs)`` gives.
+        """Return ``network(*inputs)``.
 
         Raises:
             ValueError: If an input is not on a CUDA device.

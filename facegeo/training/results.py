@@ -1,4 +1,4 @@
-"""What a run leaves: numbers, tables, weights that runs share."""
+"""Results of a run: numbers, tables, and weights that runs share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def keep_table(folder: Path, name: str, table: Table, console: Console) -> None:
 
 
 def keep_metrics(folder: Path, results: Mapping[str, float], console: Console) -> None:
-    """Write all numbers, also those of other splits measured before; say where everything lies."""
+    """Add numbers to ``metrics.json`` and print the folder."""
     file = folder / METRICS
     before = json.loads(file.read_text()) if file.is_file() else {}
     write_whole(file, json.dumps(before | dict(results), indent=2))
@@ -35,10 +35,10 @@ log = logging.getLogger(__name__)
 
 
 class SharedWeights:
-    """Weights of parts (stages, a generator) by a key that changes with all that shapes them.
+    """Weights of parts (stages, a generator), by a key of everything that shapes them.
 
     Args:
-        folder: Where they are kept.
+        folder: Holds them.
         keys: Key of each part.
     """
 
@@ -48,9 +48,10 @@ class SharedWeights:
 
     @contextmanager
     def reserved(self, part: str, own: Path) -> Iterator[None]:
-        """Have a part to oneself; ``own`` is filled if others have trained it.
+        """Reserve a part; ``own`` is filled if another run has trained it.
 
-        Waits while another run trains the same part. What is trained meanwhile is kept for others.
+        Waits while another run trains the same part. Weights that are trained inside the block are
+        kept for others.
 
         Args:
             part: Its name.

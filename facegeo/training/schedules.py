@@ -20,10 +20,10 @@ def exponential(optimizer: Optimizer, *, steps: int, rate: float, every: int) ->
     """Multiply the rate by ``rate ** (step / every)``: CCNN, Sec. 3.3 (0.9 every 100).
 
     Args:
-        optimizer: Whose rates are set.
-        steps: Not used; the printed decay does not depend on the length.
+        optimizer: Its learning rates are scheduled.
+        steps: Not used; the paper's decay does not depend on the length.
         rate: Factor.
-        every: Steps after which the factor is reached once more.
+        every: Steps for one such factor.
     """
     return LambdaLR(optimizer, lambda step: rate ** (step / every))
 
@@ -32,7 +32,7 @@ def cosine(optimizer: Optimizer, *, steps: int, warmup: int = 200, final: float 
     """Rise over ``warmup`` steps, then fall along half a cosine to ``final`` of the rate.
 
     Args:
-        optimizer: Whose rates are set.
+        optimizer: Its learning rates are scheduled.
         steps: Length of the training.
         warmup: Steps of the linear rise.
         final: Share of the rate that is left at the end.

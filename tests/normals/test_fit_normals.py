@@ -376,7 +376,7 @@ def test_a_resumed_training_says_where_it_goes_on(
     caplog.clear()
     train("run", progress=True, trainer={"enable_progress_bar": True})
     first, *rest = (record.message for record in caplog.records if "facegeo" in record.name)
-    assert first == "normals goes on from its checkpoint after 4 batches"
+    assert first == "normals continues from its checkpoint after 4 batches"
     assert [line.split(":")[0] for line in rest] == [
         f"normals after {done} batches" for done in (6, 9)
     ]

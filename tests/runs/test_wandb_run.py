@@ -259,7 +259,7 @@ def test_a_server_that_never_answers_holds_no_job_up(
         wandb.teardown()  # what this process has read of the environment before
         whole_job(begun(tmp_path, CONFIG | {"study": None}, mode="online"))
         wandb.teardown()
-    assert "W&B is not reached" in caplog.text
+    assert "W&B cannot be reached" in caplog.text
     assert "W&B failed" in caplog.text  # there is no picture a.png
     (kept,) = tmp_path.rglob("offline-run-*/run-*.wandb")
     assert kept.stat().st_size
