@@ -1,65 +1,96 @@
-"""Whole-file writes, folder locks, and folders that are built once and shared."""
+"""Whole-file writes, locks, and folders that are built once and shared."""
 
-import fcntl
 import logging
 import os
+import platform
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from facegeo.errors import UserError
 
+LOCK = ".lock"
+"""Name of the lock of a folder that one process may write to."""
+UNFINISHED = "unfinished-"
 
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file beside its place, then move it there; folders are made.
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a path beside ``path`` to write to, with the same ending; folders are made.
+
+    What was written is moved to ``path`` when the block ends without an error, so that no reader
+    and no killed process ever sees half a file.
 
     Raises:
-        OSError: If it can not be written; what stood there before still does.
+        OSError: If it cannot be written; an older ``path`` is left as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial = path.with_name(f".{os.getpid()}.{path.name}")
     try:
-        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+        yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
-LOCK = ".lock"
-"""The lock of a run's folder."""
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file as ``whole_file`` does.
+
+    Raises:
+        OSError: If it cannot be written; an older ``path`` is left as it was.
+    """
+    with whole_file(path) as partial:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 class TakenError(Exception):
-    """Another process holds the lock; the message says which, if it is known."""
+    """Another process holds the lock; the message names it where known."""
 
 
 @contextmanager
 def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
-    """Hold the lock ``path``, a file that is made and stays.
+    """Hold the lock file ``path``, which is created and stays.
+
+    It lies in the folder that it protects, so that it also holds between machines that share that
+    folder. The system releases it when its process ends, however it ends.
 
     Args:
-        path: The lock's file.
+        path: The lock file.
         wait: Wait until it is free.
 
     Raises:
         TakenError: If another process holds it and ``wait`` is false.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError as error:
-            file.seek(0)
-            raise TakenError(file.read().strip() or "another process") from error
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {os.uname().nodename}")
-        file.flush()
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        holder = _holder(path)
+        if not wait:
+            raise TakenError(holder) from error
+        log.info("waiting for %s, which holds %s", holder, path)
+        lock.acquire()
+    try:
+        with suppress(OSError):  # Windows lets nobody write to a locked file
+            path.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
         yield
+    finally:
+        lock.release()
 
 
-log = logging.getLogger(__name__)
-UNFINISHED = "unfinished-"
+def _holder(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip() or "another process"
+    except OSError:
+        return "another process"
 
 
 def build_once(
@@ -69,74 +100,58 @@ def build_once(
     complete: Callable[[Path], bool],
     size_bytes: int,
 ) -> Path:
-    """Return the folder ``name`` of the cache; build it first if it is not there.
+    """Return the folder ``name`` of the cache, built first if it is missing.
 
     The folder is filled under another name and renamed when done, so a killed build leaves
-    nothing that looks complete. One process builds at a time; the lock goes with its process.
+    nothing that looks complete. One process builds at a time.
 
     Args:
-        cache_dir: Folder of the cache, made if need be.
+        cache_dir: Folder of the cache, created if missing.
         name: Name of the wanted folder, different for different content.
         build: Fills the empty folder that it is given.
-        complete: Whether a finished folder is still whole; a damaged one is built anew.
+        complete: Whether a finished folder is still whole; a damaged one is rebuilt.
         size_bytes: Space that the build needs at most.
 
     Returns:
         Path of the complete folder.
 
     Raises:
-        UserError: If the cache folder can not be written or is too small.
+        UserError: If the cache folder cannot be written or is too small.
     """
     folder = cache_dir / name
     if complete(folder):
         return folder
-    with _report(cache_dir):
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        with _lock(cache_dir / ".lock"):
-            if complete(folder):  # another process built it while this one waited
-                return folder
-            _sweep(cache_dir, folder)
-            _check_space(cache_dir, size_bytes)
-            log.info("building the cache of decoded pixels, once: %s", folder)
-            unfinished = cache_dir / f"{UNFINISHED}{name}"
-            unfinished.mkdir()
-            try:
-                build(unfinished)
-                unfinished.rename(folder)
-            finally:
-                shutil.rmtree(unfinished, ignore_errors=True)
+    try:
+        with locked(cache_dir / LOCK, wait=True):
+            if not complete(folder):  # else another process built it while this one waited
+                _remove_leftovers(cache_dir, folder)
+                _check_space(cache_dir, size_bytes)
+                _build(folder, build)
+    except OSError as error:
+        raise UserError(
+            f"the cache folder {cache_dir} cannot be written: {error.strerror or error}; "
+            "free some space there or set data.cache_dir to another folder"
+        ) from error
     return folder
 
 
-@contextmanager
-def _report(cache_dir: Path) -> Iterator[None]:
+def _build(folder: Path, build: Callable[[Path], None]) -> None:
+    log.info("building the cache of decoded pixels, once: %s", folder)
+    unfinished = folder.with_name(f"{UNFINISHED}{folder.name}")
+    unfinished.mkdir()
     try:
-        yield
-    except OSError as error:
-        raise UserError(
-            f"the pixel cache {cache_dir} can not be written: {error.strerror or error}; "
-            "free some space there or set data.cache_dir to another folder"
-        ) from error
+        build(unfinished)
+        unfinished.rename(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold the lock file; the system releases it when the process ends, however it ends."""
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.info("another process is building in %s; waiting for it", path.parent)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _sweep(cache_dir: Path, folder: Path) -> None:
-    """Remove what killed builds left, and ``folder`` itself if it is damaged."""
+def _remove_leftovers(cache_dir: Path, folder: Path) -> None:
+    """Remove unfinished folders of killed builds, and ``folder`` itself if it is damaged."""
     for leftover in cache_dir.glob(f"{UNFINISHED}*"):
         shutil.rmtree(leftover)
     if folder.exists():
-        log.warning("%s is damaged and is built anew", folder)
+        log.warning("%s is damaged and is rebuilt", folder)
         doomed = cache_dir / f"{UNFINISHED}{folder.name}"
         folder.rename(doomed)
         shutil.rmtree(doomed)
@@ -146,7 +161,6 @@ def _check_space(cache_dir: Path, size_bytes: int) -> None:
     free = shutil.disk_usage(cache_dir).free
     if free < size_bytes:
         raise UserError(
-            f"the pixel cache {cache_dir} needs {size_bytes / 1e6:,.0f} MB, wanted that much free "
-            f"disk space, got {free / 1e6:,.0f} MB; free some or set data.cache_dir to another "
-            "folder"
+            f"the cache folder {cache_dir} needs {size_bytes / 1e6:,.0f} MB of free disk space, "
+            f"got {free / 1e6:,.0f} MB; free some or set data.cache_dir to another folder"
         )

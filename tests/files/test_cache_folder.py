@@ -1,4 +1,4 @@
-import fcntl
+import os
 import resource
 import shutil
 import signal
@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from facegeo.errors import UserError
+from facegeo.files.writing import LOCK, TakenError, locked, whole_file, write_whole
 from facegeo.landmarks.lists import LandmarkList, read_list
 from facegeo.landmarks.pixels import build_or_open
 
 Writer = Callable[..., Path]
-# Opens the pixels of a list and prints which file it got; told to, it hangs at the fifth face.
+# Opens the pixels of a list and prints their sum; with "hang" it stops at the fifth face.
 CHILD = """
 import logging, sys, time
 from pathlib import Path
@@ -52,7 +53,7 @@ def start(root: Path, cache: Path, mode: str = "run") -> subprocess.Popen[str]:
 
 
 def read_until(child: subprocess.Popen[str], text: str) -> str:
-    """What the child logs up to the line that holds ``text``."""
+    """Log of the child up to the line that holds ``text``."""
     seen = ""
     assert child.stderr is not None
     for line in child.stderr:
@@ -68,18 +69,16 @@ def faces(face_folder: Writer) -> LandmarkList:
 
 
 def contents(cache: Path) -> list[str]:
-    """Kinds of things in the cache, the lock apart."""
+    """Kinds of entries in the cache, without the lock."""
     return sorted(path.name.split("-")[0] for path in cache.iterdir() if path.name != ".lock")
 
 
 def test_two_processes_build_once(faces: LandmarkList, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    cache.mkdir()
-    with (cache / ".lock").open("w") as lock:  # holds both back until both have found no cache
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(cache / LOCK):  # holds both back until both have found no cache
         children = [start(faces.root, cache) for _ in range(2)]
         for child in children:
-            read_until(child, "waiting for it")
+            read_until(child, f"waiting for process {os.getpid()} on")
     answers = [child.communicate(timeout=60) for child in children]
     assert [child.returncode for child in children] == [0, 0], answers
     assert sum(log.count("building the cache") for _, log in answers) == 1
@@ -129,7 +128,7 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
-def test_damaged_cache_is_built_anew(
+def test_damaged_cache_is_rebuilt(
     faces: LandmarkList, tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
     cache = tmp_path / "cache"
@@ -141,9 +140,9 @@ def test_damaged_cache_is_built_anew(
     assert contents(cache) == ["pixels"]
 
 
-def test_cache_folder_that_can_not_be_made(faces: LandmarkList, tmp_path: Path) -> None:
+def test_cache_folder_that_cannot_be_made(faces: LandmarkList, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    message = "file/cache can not be written: Not a directory; .* set data.cache_dir to another"
+    message = "file/cache cannot be written: Not a directory; .*data.cache_dir"
     with pytest.raises(UserError, match=message):
         build_or_open(faces, tmp_path / "file" / "cache", progress=False)
 
@@ -156,7 +155,7 @@ def test_too_little_space_is_seen_before_writing(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=needed))
     build_or_open(faces, tmp_path / "cache", progress=False)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=needed - 1))
-    with pytest.raises(UserError, match=r"wanted that much free disk space.*data.cache_dir"):
+    with pytest.raises(UserError, match=r"MB of free disk space.*data.cache_dir"):
         build_or_open(faces, tmp_path / "other", progress=False)
     assert contents(tmp_path / "other") == []
 
@@ -172,7 +171,29 @@ def small_files() -> Iterator[None]:
 
 @pytest.mark.usefixtures("small_files")
 def test_disk_that_fills_up_while_writing(faces: LandmarkList, tmp_path: Path) -> None:
-    message = "cache can not be written: File too large; .* set data.cache_dir to another folder"
+    message = "cache cannot be written: File too large; .*data.cache_dir"
     with pytest.raises(UserError, match=message):
         build_or_open(faces, tmp_path / "cache", progress=False)
     assert contents(tmp_path / "cache") == []
+
+
+def test_write_whole_replaces_or_leaves_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.json"
+    write_whole(path, "old")
+    write_whole(path, "new")
+    assert path.read_text() == "new"
+    with pytest.raises(FileNotFoundError), whole_file(path) as partial:
+        partial.with_name("gone").read_text()
+    assert path.read_text() == "new"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_lock_names_its_holder_and_is_free_afterwards(tmp_path: Path) -> None:
+    with (
+        locked(tmp_path / "a" / LOCK),
+        pytest.raises(TakenError, match=f"process {os.getpid()} on"),
+        locked(tmp_path / "a" / LOCK),
+    ):
+        pass
+    with locked(tmp_path / "a" / LOCK):
+        pass

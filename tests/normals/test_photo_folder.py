@@ -168,8 +168,8 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
         "left_out.png: wanted its place, as other photos have, got none",
         "off.png: wanted a face in the image's 200 x 160 pixels, "
         "got one from (300, 50) to (350, 90)",
-        "torn.png: wanted a readable image, got a file that stops in the middle",
-        "text.jpg: wanted a readable image, got 12 bytes that are no image",
+        "torn.png: wanted a readable image, got a damaged image",
+        "text.jpg: wanted a readable image, got 12 bytes that are not an image",
     }
     assert {fault.strip() for fault in told} == wanted
 
