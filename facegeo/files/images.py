@@ -98,9 +98,9 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
     except UnidentifiedImageError as error:
         raise ImageError(f"{len(data)} bytes that are not an image") from error
     except Image.DecompressionBombError as error:
-        raise ImageError(f"too large an image ({error})") from error
+        raise ImageError("an image of too many pixels") from error
     except (OSError, SyntaxError, EOFError, IndexError, struct.error, zlib.error) as error:
-        raise ImageError(f"a damaged image ({error})") from error
+        raise ImageError("a file that is damaged or cut short") from error
 
 
 def in_threads(
