@@ -1,14 +1,20 @@
-"""Guards at the edge of a public function: shapes that belong together, numbers in range."""
+"""Guards at the edge of a public function: shapes that belong together, values as annotated."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ConfigDict, validate_call
 from torch import Tensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+checked = validate_call(config=ConfigDict(arbitrary_types_allowed=True))
+"""Decorator of functions with configured arguments: raises ``pydantic.ValidationError``, a
+``ValueError`` that names all arguments that are not as annotated. Commands check the same
+annotations for all objects of a configuration before they build any (``facegeo.runs.values``)."""
 
 
 def check_shape(

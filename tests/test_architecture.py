@@ -44,7 +44,7 @@ OWNERS = {
     "onnxscript": {"export"},
     "dlib": {"bench"},
     "facenet_pytorch": {"bench"},
-    "PIL": {"surfaces", "predict"},
+    "PIL": {"files", "surfaces", "predict"},
 }
 SLOW = {"torch", "torchmetrics", "cv2"} | set(OWNERS) - {"hydra", "omegaconf"}
 MAX_LINES = 500

@@ -17,10 +17,10 @@ from facegeo.bench.onnx_session import Run, cascade_file, has_onnx, session
 from facegeo.bench.peers import Boxes, Find, peers
 from facegeo.bench.pictures import decode, jpeg, picture
 from facegeo.bench.timing import Candidate
+from facegeo.files.images import Bytes
 from facegeo.geometry.crops import FaceCrops
 from facegeo.landmarks.graph import CascadeGraph, StoredCascade
 from facegeo.landmarks.nets import POINTS, Cascade, NetBank, Stage, grey, standardise
-from facegeo.landmarks.pixels import Bytes
 from facegeo.predict.points import CascadePoints
 from facegeo.training.recorded import Recorded
 

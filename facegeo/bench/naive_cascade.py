@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812  torch's own habit
 from torch import Tensor, nn
 
+from facegeo.files.images import Bytes
 from facegeo.geometry.windows import POINT_NAMES
 from facegeo.landmarks.nets import Cascade, NetBank, Stage, grey, standardise
-from facegeo.landmarks.pixels import Bytes, pyramid, source_region
-from facegeo.predict.points import LEVELS, MARGIN
+from facegeo.landmarks.pixels import LEVELS, pyramid, source_region
 
 
 class NaiveCascade:
@@ -30,7 +30,7 @@ class NaiveCascade:
 
     def _find(self, image: Bytes, box: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
         height, width = image.shape[:2]
-        x0, x1, y0, y1 = source_region(box, MARGIN, height, width)
+        x0, x1, y0, y1 = source_region(box, height, width)
         levels = [_unpacked(level) for level in pyramid(image[y0:y1, x0:x1], LEVELS)]
         low, side = torch.tensor(box[0::2]).float(), torch.tensor(box[1::2] - box[0::2]).float()
         size = torch.tensor([width, height])

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facegeo.landmarks.pixels import Bytes
+from facegeo.files.images import Bytes
 
 Boxes = npt.NDArray[np.float64]
 Find = Callable[[Bytes, Boxes], object]

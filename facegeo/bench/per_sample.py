@@ -13,9 +13,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from facegeo.bench.pictures import BOX_PX, decode, picture
 from facegeo.bench.training_data import PLACES
+from facegeo.files.images import Bytes
 from facegeo.geometry.windows import shift
 from facegeo.landmarks.nets import Stage
-from facegeo.landmarks.pixels import Bytes
 from facegeo.landmarks.views import StageBatch
 from facegeo.normals.data import NormalBatch
 

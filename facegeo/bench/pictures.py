@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facegeo.landmarks.pixels import Bytes
+from facegeo.files.images import Bytes
 
 CELL_PX = 250
 """Side of a picture of one face, as in LFW."""

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from facegeo.bench.pictures import BOX_PX, jpeg, picture
-from facegeo.landmarks.pixels import Bytes
+from facegeo.files.images import Bytes
 
 PLACES = np.array([[0.27, 0.26], [0.74, 0.25], [0.5, 0.54], [0.31, 0.77], [0.71, 0.76]])
 """Points in box sides, about where they are in faces."""

@@ -19,7 +19,7 @@ class Fault:
     Attributes:
         list_name: File name of the list.
         line: Line number in the list, from 1.
-        image: Image path as the list has it, empty if the line shows none.
+        image: Image path as written in the list, empty if the line has none.
         wanted: What the line or image should hold.
         got: What it holds.
     """
@@ -38,7 +38,12 @@ class Fault:
 
 
 class WantedError(ValueError):
-    """A file, or a part of one, that can not be used: what was wanted and what came."""
+    """A file, or a part of one, that cannot be used.
+
+    Attributes:
+        wanted: What was wanted.
+        got: What came.
+    """
 
     def __init__(self, wanted: str, got: str) -> None:
         super().__init__(wanted, got)
@@ -64,11 +69,11 @@ class FaultsError(UserError):
 
 
 def read_all(readers: Iterable[Callable[[], object]]) -> None:
-    """Call all readers, so that the faults of every list are told together.
+    """Call all readers, so that the faults of every list are reported together.
 
     Raises:
-        FaultsError: With the faults of all, if any has some.
-        UserError: As soon as a reader finds something else.
+        FaultsError: With the faults of all readers, if there are any.
+        UserError: As soon as a reader raises another one.
     """
     errors = []
     for reader in readers:

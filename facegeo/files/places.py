@@ -4,7 +4,6 @@ The crop rule of the preprocessed Photoface, after Abrevaya et al. (2020): a squ
 the longer side of the bounding box of the 68 points; the mask is their convex hull.
 """
 
-import csv
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +16,7 @@ import numpy.typing as npt
 
 from facegeo.errors import UserError
 from facegeo.files.faults import WantedError
+from facegeo.files.lists import is_number, numbered_rows
 
 Points = npt.NDArray[np.float64]
 MARGIN = 1.2
@@ -265,29 +265,20 @@ def _read(path: Path, key: str, outline: Callable[[Sequence[str]], Points]) -> P
 
 
 def _rows(path: Path, key: str) -> Iterator[tuple[int, list[str]]]:
-    """Line number and fields of the lines that are neither blank nor a header."""
+    """Line number and fields of the rows below a header, if there is one."""
     try:
-        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+        rows = list(numbered_rows(path))
     except OSError as error:
         raise UserError(
             f"{path}: wanted a CSV file with the {key} of each photo, got "
             f"{error.strerror or error}; set {key} to such a file"
         ) from error
-    for line, text_line in enumerate(text.splitlines(), start=1):
-        row = [field.strip() for field in next(csv.reader([text_line]), [])]
-        header = line == 1 and len(row) > 1 and not any(map(_is_number, row[1:]))
-        if any(row) and not header:
+    for line, row in rows:
+        if line > 1 or len(row) == 1 or any(map(is_number, row[1:])):
             yield line, [row[0].replace("\\", "/").removeprefix("./"), *row[1:]]
 
 
 def _number(field: str) -> float:
-    if not _is_number(field):
+    if not is_number(field):
         raise WantedError("finite numbers", repr(field))
     return float(field)
-
-
-def _is_number(field: str) -> bool:
-    try:
-        return math.isfinite(float(field))
-    except ValueError:
-        return False

@@ -12,12 +12,14 @@ pooling without the gain, the bias and the second tanh that the paper has behind
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F  # noqa: N812  torch's own habit
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
+from facegeo.checks import checked
 from facegeo.landmarks.nets import SideBySide
 from facegeo.training.resnet import CHANNELS, ResNet
 
@@ -26,14 +28,14 @@ class PartedConv(nn.Module):
     """Convolution without padding whose weights differ from part to part of its output map.
 
     Args:
-        channels: That come in.
-        out: That go out.
+        channels: Channels of the input.
+        out: Channels of the output.
         kernel: Side of the kernel.
         parts: Rows and columns of equal parts, each with weights of its own.
-        size: Rows and columns of the map that comes in.
+        size: Rows and columns of the input map.
 
     Raises:
-        ValueError: If the map that goes out can not be cut so.
+        ValueError: If the parts do not divide the output map.
     """
 
     def __init__(
@@ -180,12 +182,17 @@ class ResNetPoints(SideBySide):
         depth: 18 or 34.
 
     Raises:
-        ValueError: If the side is no multiple of 32, or the depth another.
+        ValueError: If the side is not a multiple of 32, or ``depth`` is not 18 or 34.
     """
 
-    def __init__(self, outputs: Sequence[int], *, input_size: int, depth: int) -> None:
-        if input_size < 32 or input_size % 32:
-            raise ValueError(f"input_size must be a multiple of 32 px, got {input_size}")
+    @checked
+    def __init__(
+        self,
+        outputs: Sequence[int],
+        *,
+        input_size: Annotated[PositiveInt, Field(multiple_of=32)],
+        depth: Literal[18, 34],
+    ) -> None:
         super().__init__([_Regressor(depth, out) for out in outputs], input_size)
 
 

@@ -7,17 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from inspect import signature
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import numpy as np
 import torch
 from lightning import LightningDataModule
 from lightning.fabric.utilities import move_data_to_device
+from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from facegeo.checks import checked
 from facegeo.errors import UserError
-from facegeo.files.faults import log_skipped, read_all
+from facegeo.files.faults import OnError, log_skipped, read_all
 from facegeo.geometry.crops import FaceCrops
 from facegeo.geometry.windows import shift
 from facegeo.landmarks.lists import read_list
@@ -29,13 +31,12 @@ from facegeo.training.stream import (
     ResumableLoader,
     Rows,
     as_it_is,
-    saved_split,
+    content_digest,
+    keep_split_file,
     twins,
     validation_split,
 )
 from facegeo.training.wing import Settings, WingData
-
-Anchors = Literal["pred", "gt"]
 
 
 def _stage_of(key: str) -> str | None:
@@ -55,17 +56,18 @@ class LFPWDataModule(LightningDataModule, WingData):
         train_list: Name of the training list.
         test_list: Name of the test list.
         cache_dir: Where decoded pixels are kept.
-        augment: What happens to training faces.
+        augment: Random changes of training faces.
         batch_size: Training faces of a step in one process.
         eval_batch_size: Faces of a validation or test batch.
         val_fraction: Share of the training list held out for every choice.
-        fit_val: Train on the held-out faces too, once all is chosen.
+        fit_val: Train on the held-out faces too, for a final model.
         split_seed: Seed of the validation split; not the run's, so that runs compare.
-        title: What the faces are, for tables and pictures.
+        title: Name of the faces in tables and pictures.
         paper: Section of ``experiments/paper_values.yaml`` with the paper's averages by stage on
             these faces.
         seed: Seed of order and augmentation.
-        anchors: Training windows stand on the previous stage's "pred"ictions or the "gt", truth.
+        anchors: Centres of training windows: the previous stage's "pred"ictions or the true
+            points, "gt".
         on_error: "raise" or "skip" faulty lines.
         num_workers: Loader processes; the work is little, 0 is fastest.
         prepare: Called before the lists are read, to make generated data; see ``prepare_data``.
@@ -73,6 +75,7 @@ class LFPWDataModule(LightningDataModule, WingData):
 
     finds = "points"
 
+    @checked
     def __init__(
         self,
         root: str,
@@ -81,26 +84,20 @@ class LFPWDataModule(LightningDataModule, WingData):
         *,
         train_list: str = "trainImageList.txt",
         test_list: str = "testImageList.txt",
-        batch_size: int = 64,
-        eval_batch_size: int = 256,
-        val_fraction: float = 0.1,
+        batch_size: PositiveInt = 64,
+        eval_batch_size: PositiveInt = 256,
+        val_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1,
         fit_val: bool = False,
         split_seed: int = 0,
         title: str = "LFPW (Sun et al.)",
         paper: str | None = None,
         seed: int = 0,
-        anchors: Anchors = "pred",
-        on_error: Literal["raise", "skip"] = "raise",
-        num_workers: int = 0,
+        anchors: Literal["pred", "gt"] = "pred",
+        on_error: OnError = "raise",
+        num_workers: NonNegativeInt = 0,
         prepare: Callable[..., object] | None = None,
     ) -> None:
         super().__init__()
-        if anchors not in ("pred", "gt"):
-            raise UserError(f"data.anchors must be pred or gt, got {anchors}")
-        if on_error not in ("raise", "skip"):
-            raise UserError(f"data.on_error must be raise or skip, got {on_error}")
-        if min(sizes := (batch_size, eval_batch_size)) < 1:
-            raise UserError(f"data.batch_size, eval_batch_size must be 1 or more, got {sizes}")
         self.root, self.cache_dir = Path(root).expanduser(), Path(cache_dir).expanduser()
         self.lists = {"train": train_list, "test": test_list}
         self.augment, self.batch_size, self.eval_batch_size = augment, batch_size, eval_batch_size
@@ -115,7 +112,7 @@ class LFPWDataModule(LightningDataModule, WingData):
         self.steps = 1
 
     def prepare_data(self, on_rate: Callable[[float], object] | None = None) -> None:
-        """Generate the data if that is asked for.
+        """Generate the data if they are generated.
 
         Args:
             on_rate: Called with the seconds that generating will take, once they are known, if
@@ -127,10 +124,10 @@ class LFPWDataModule(LightningDataModule, WingData):
         self.prepare = None  # Lightning calls this for every stage
 
     def check(self, splits: Sequence[str]) -> None:
-        """Read and decode what measuring ``splits`` needs: before a training, not after it.
+        """Read and decode the faces that measuring ``splits`` needs, before a training starts.
 
         Raises:
-            UserError: All faults of all lists needed; or there is no such split or face in it.
+            UserError: All faults of all lists needed; or a split is unknown or empty.
         """
         unknown = set(splits) - {"train", "val", "test"}
         if unknown:
@@ -180,13 +177,13 @@ class LFPWDataModule(LightningDataModule, WingData):
         }
 
     def faces(self, split: str) -> Faces:
-        """The faces of list "train" or "test", read and decoded when first asked for.
+        """The faces of list "train" or "test", read and decoded on first use.
 
         Raises:
             UserError: Every fault of the list at once, unless ``on_error`` is "skip".
         """
         if split not in self._faces:
-            # Faults of the lines wait for those of the images, so that all are told at once.
+            # Faults of the lines wait for those of the images, so that all are reported at once.
             listed = read_list(self.root, self.lists[split], "skip")
             store, kept = build_or_open(listed, self.cache_dir, on_error=self.on_error)
             log_skipped(kept.list_name, len(kept), kept.skipped)
@@ -200,7 +197,7 @@ class LFPWDataModule(LightningDataModule, WingData):
 
     @property
     def split_settings(self) -> dict[str, float | str]:
-        """What decides which faces were held out."""
+        """All that decides which faces are held out."""
         names = ("val_fraction", "split_seed", "fit_val")
         return {name: getattr(self, name) for name in names} | {"content": self.content()}
 
@@ -213,14 +210,20 @@ class LFPWDataModule(LightningDataModule, WingData):
         return self.content("test")
 
     def keep_split(self, path: Path) -> None:
-        """Save the split, or see that the one saved is this one.
+        """Save the split, or check that the saved one is the same.
 
         Raises:
             UserError: If the saved split is of other images or settings.
         """
         faces = self.faces("train")
-        digests = faces.store.digest
-        saved_split(path, faces.names, digests, self.val_fraction, self.split_seed)
+        split = {
+            "fraction": self.val_fraction,
+            "seed": self.split_seed,
+            "images": len(faces.names),
+            "content": content_digest(faces.names, faces.store.digest),
+            "val": sorted(faces.names[row] for row in self.split()[1]),
+        }
+        keep_split_file(path, split)
 
     def twins(self) -> list[tuple[str, str]]:
         """Byte-identical images in the training and the test list, as pairs of names."""
@@ -285,7 +288,7 @@ class LFPWDataModule(LightningDataModule, WingData):
         return FaceCrops(store, batch["face"], batch["frame"])
 
     def on_after_batch_transfer(self, batch: FaceBatch, dataloader_idx: int) -> StageBatch:
-        """Cut the stage's crops: windows stand on the anchors, shaken in training."""
+        """Cut the stage's crops: windows about the anchors, shaken in training."""
         if self.stage is None or self.trainer is None:
             raise RuntimeError("call for_stage(...) and attach a trainer before asking for crops")
         crop = self.crops(batch, "train")

@@ -14,9 +14,11 @@ from typing import Any
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from pydantic import PositiveInt
 from safetensors.torch import load_file, save
 from torch import nn
 
+from facegeo.checks import checked
 from facegeo.errors import UserError
 from facegeo.files.writing import write_whole
 from facegeo.landmarks.data import LFPWDataModule
@@ -136,6 +138,7 @@ MakeTask = Callable[..., LightningModule]
 MakeTrainer = Callable[..., Trainer]
 
 
+@checked
 def fit_cascade(
     cascade: Cascade,
     data: LFPWDataModule,
@@ -143,15 +146,15 @@ def fit_cascade(
     make_trainer: MakeTrainer,
     folder: Path,
     *,
-    steps: Mapping[str, int],
-    checkpoint_every: int,
-    validate_every: int,
+    steps: Mapping[str, PositiveInt],
+    checkpoint_every: PositiveInt,
+    validate_every: PositiveInt,
     seed: int,
-    max_steps: int | None = None,
+    max_steps: PositiveInt | None = None,
     progress: bool = True,
     shared: SharedWeights | None = None,
 ) -> dict[str, object]:
-    """Train the stages in order; a stage whose weights stand in ``folder`` is taken from there.
+    """Train the stages in order; a stage with weights in ``folder`` is loaded from there.
 
     Args:
         cascade: Trained in place.
@@ -161,19 +164,21 @@ def fit_cascade(
         folder: The run's folder.
         steps: Batches of each stage.
         checkpoint_every: Batches between two checkpoints.
-        validate_every: Batches between two looks at the held-out faces.
+        validate_every: Batches between two validations on the held-out faces.
         seed: Seed of dropout.
         max_steps: No stage takes more batches than this.
         progress: Show a progress bar.
-        shared: Stages that other runs train alike.
+        shared: Stages that runs of a study have in common.
 
     Returns:
-        What else the run should record: nothing.
+        Further entries of the run's record: none.
 
     Raises:
-        UserError: If a stage has no number of steps, a number is below 1, or a stage diverges.
+        UserError: If a stage has no number of steps, or diverges.
+        ValueError: If a number of batches is below 1.
     """
-    _check_lengths(cascade, steps, checkpoint_every, validate_every, max_steps)
+    if missing := sorted(set(cascade.stages) - set(steps)):
+        raise UserError(f"procedure.steps has no entry for {missing}: add one, in batches")
     for number, (name, stage) in enumerate(cascade.by_name().items()):
         done = folder / f"{name}.safetensors"
         with shared.reserved(name, done) if shared else nullcontext():
@@ -204,30 +209,11 @@ def fit_cascade(
             stage.cpu().eval()
             if not all(value.isfinite().all() for value in stage.state_dict().values()):
                 raise UserError(
-                    f"{name} diverged: its weights are no finite numbers; lower task.optimizer.lr"
+                    f"{name} diverged: its weights are not finite; lower task.optimizer.lr"
                 )
             if trainer.is_global_zero:
                 write_whole(done, save(stage.state_dict()))
     return {}
-
-
-def _check_lengths(
-    cascade: Cascade,
-    steps: Mapping[str, int],
-    checkpoint_every: int,
-    validate_every: int,
-    max_steps: int | None,
-) -> None:
-    missing = set(cascade.stages) - set(steps)
-    if missing:
-        raise UserError(f"procedure.steps has no entry for {sorted(missing)}: add one, in batches")
-    lengths = {f"steps.{name}": steps[name] for name in cascade.stages}
-    lengths |= {"checkpoint_every": checkpoint_every, "validate_every": validate_every}
-    if max_steps is not None:
-        lengths["max_steps"] = max_steps
-    for name, batches in lengths.items():
-        if not isinstance(batches, int) or batches < 1:
-            raise UserError(f"procedure.{name} must be at least 1 batch, got {batches}")
 
 
 def _callbacks(folder: Path, every: int, title: str | None) -> list[Callback]:

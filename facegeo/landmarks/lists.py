@@ -4,19 +4,16 @@ A line is ``path left right top bottom x1 y1 .. x5 y5``: pixels, 0-based, separa
 path is relative to the folder of the list and may use ``\`` or ``/`` and hold spaces.
 """
 
-import codecs
-import math
-import re
-import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from facegeo.errors import UserError
-from facegeo.files.faults import Fault, FaultsError, OnError
+from facegeo.files.faults import Fault, FaultsError, OnError, WantedError
+from facegeo.files.lists import check_file, is_number, numbered_lines, relative_path
 
 BOX_FIELDS = ("left", "right", "top", "bottom")
 POINT_FIELDS = tuple(f"{axis}{number}" for number in range(1, 6) for axis in "xy")
@@ -63,7 +60,7 @@ class LandmarkList:
         return Fault(self.list_name, self.lines[row], self.names[row], wanted, got)
 
     def select(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> "LandmarkList":
-        """Return the faces ``rows`` in that order; ``skipped`` stays."""
+        """Return the faces ``rows`` in that order, with the same ``skipped``."""
         index = np.asarray(rows, dtype=np.int64)
         return replace(
             self,
@@ -74,15 +71,15 @@ class LandmarkList:
         )
 
     def settle(self, on_error: OnError) -> "LandmarkList":
-        """Return self, or stop if faults were found and ``on_error`` asks for it.
+        """Return self, or raise the faults found if ``on_error`` is ``"raise"`` or no face is left.
 
         Raises:
             UserError: If ``skipped`` is not empty and ``on_error`` is ``"raise"``, or if no face is
                 left.
         """
-        remedy = f"mend the list or the images in {self.root}"
+        remedy = f"fix the list or the images in {self.root}"
         if self.skipped and (on_error == "raise" or not self.names):
-            skip = ", or set data.on_error=skip to go on without these faces"
+            skip = ", or set data.on_error=skip to leave these faces out"
             raise FaultsError(self.skipped, remedy + (skip if self.names else ""))
         if not self.names:
             raise UserError(
@@ -93,16 +90,8 @@ class LandmarkList:
         return self
 
 
-class _LineError(ValueError):
-    """A line that can not be used: what was wanted and what came."""
-
-    def __init__(self, wanted: str, got: str, image: str = "") -> None:
-        super().__init__(wanted, got)
-        self.wanted, self.got, self.image = wanted, got, image
-
-
 def read_list(root: Path, list_name: str, on_error: OnError = "raise") -> LandmarkList:
-    """Read a list and check every line and that its image is there; images are not decoded.
+    """Read a list and check every line and that its image exists; images are not decoded.
 
     Args:
         root: Folder of the list and the images.
@@ -114,7 +103,7 @@ def read_list(root: Path, list_name: str, on_error: OnError = "raise") -> Landma
         The faces.
 
     Raises:
-        UserError: If the list can not be read, holds no face, or, with ``"raise"``, has faults.
+        UserError: If the list cannot be read, holds no face, or, with ``"raise"``, has faults.
     """
     root = Path(root)
     parser = _Parser(root)
@@ -123,10 +112,11 @@ def read_list(root: Path, list_name: str, on_error: OnError = "raise") -> Landma
     lines: list[int] = []
     faults: list[Fault] = []
     for number, line in _lines(root / list_name):
+        fields = line.rsplit(maxsplit=len(NUMBERS))  # from the right: a path may hold spaces
         try:
-            name, values = parser.face(line, number)
-        except _LineError as error:
-            faults.append(Fault(list_name, number, error.image, error.wanted, error.got))
+            name, values = parser.face(fields, number)
+        except WantedError as error:
+            faults.append(Fault(list_name, number, fields[0], error.wanted, error.got))
         else:
             names.append(name)
             numbers.append(values)
@@ -143,93 +133,52 @@ def read_list(root: Path, list_name: str, on_error: OnError = "raise") -> Landma
     ).settle(on_error)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Number and text of the lines that are not blank."""
+def _lines(path: Path) -> list[tuple[int, str]]:
     try:
-        data = path.read_bytes()
+        return list(numbered_lines(path))
     except OSError as error:
         raise UserError(
             f"{path}: wanted a list of faces, got {error.strerror or error}; "
             "set data.root to the folder that holds the original lists beside their images"
         ) from error
-    utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    encoding, errors = ("utf-16", "replace") if utf16 else ("utf-8-sig", "surrogateescape")
-    for number, line in enumerate(data.decode(encoding, errors).split("\n"), start=1):
-        if line.strip():
-            yield number, line.strip()
 
 
 class _Parser:
-    """Reads lines one by one and remembers which images it has seen."""
+    """Checks lines one by one and remembers which images it has seen."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
-        self.folder = root.resolve()
+        self.root, self.resolved = root, root.resolve()
         self.seen: dict[str, int] = {}
 
-    def face(self, line: str, number: int) -> tuple[str, list[float]]:
-        """Name and 14 numbers of one line, all checked."""
-        fields = line.rsplit(maxsplit=len(NUMBERS))  # from the right: a path may hold spaces
+    def face(self, fields: Sequence[str], number: int) -> tuple[str, list[float]]:
+        """Name and 14 numbers of line ``number``."""
         if len(fields) != FIELDS:
-            raise _LineError(LAYOUT, f"{len(fields)}", image=fields[0])
-        image = fields[0]
+            raise WantedError(LAYOUT, f"{len(fields)}")
+        name = relative_path(fields[0])
         try:
-            name = _relative(image)
-            self._check_file(name)
-            values = [_number(key, text) for key, text in zip(NUMBERS, fields[1:], strict=True)]
-            _check_box(values)
-            self._check_new(name, number)
-        except _LineError as error:
-            error.image = image
+            check_file(self.root, self.resolved, name, "an image")
+        except WantedError as error:
+            if is_number(name.rpartition(" ")[2]):  # the path swallowed a number
+                raise WantedError(LAYOUT, f"{FIELDS + 1} or more") from error
             raise
-        return name, values
-
-    def _check_new(self, name: str, number: int) -> None:
+        values = [_number(key, text) for key, text in zip(NUMBERS, fields[1:], strict=True)]
+        _check_box(values)
         first = self.seen.setdefault(name, number)
         if first != number:
-            raise _LineError("each image once", f"the image of line {first} again")
-
-    def _check_file(self, name: str) -> None:
-        path = self.root / name
-        try:
-            status = path.stat()
-            inside = path.resolve().is_relative_to(self.folder)
-        except (OSError, ValueError) as error:
-            if _is_number(name.rpartition(" ")[2]):  # the path swallowed a number
-                raise _LineError(LAYOUT, f"{FIELDS + 1} or more") from error
-            reason = getattr(error, "strerror", None) or error
-            raise _LineError(f"an image in {self.root}", f"{reason}") from error
-        if not inside:
-            raise _LineError(f"an image inside {self.root}", f"a link to {path.resolve()}")
-        if not stat.S_ISREG(status.st_mode):
-            raise _LineError("an image file", "a folder" if path.is_dir() else "no regular file")
-        if status.st_size == 0:
-            raise _LineError("an image file", "an empty file (0 bytes)")
-
-
-def _is_number(text: str) -> bool:
-    return re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", text, re.ASCII) is not None
+            raise WantedError("each image once", f"the image of line {first} again")
+        return name, values
 
 
 def _number(key: str, text: str) -> float:
-    if not _is_number(text) or not math.isfinite(float(text)):
-        raise _LineError(f"a finite number for {key}", repr(text))
+    if not is_number(text):
+        raise WantedError(f"a finite number for {key}", repr(text))
     return float(text)
-
-
-def _relative(image: str) -> str:
-    """Path with ``/``, refused if it can leave the folder."""
-    text = image.replace("\\", "/")
-    path = PurePosixPath(text)
-    if path.is_absolute() or ".." in path.parts or re.match(r"[A-Za-z]:", text):
-        raise _LineError("a path inside the folder of the list", repr(image))
-    return str(path)
 
 
 def _check_box(values: Sequence[float]) -> None:
     left, right, top, bottom = values[:4]
     if right <= left or bottom <= top:
-        raise _LineError(
+        raise WantedError(
             "a box with left < right and top < bottom",
             f"left {left:g}, right {right:g}, top {top:g}, bottom {bottom:g}",
         )
@@ -237,7 +186,7 @@ def _check_box(values: Sequence[float]) -> None:
     for number in range(5):
         x, y = values[4 + 2 * number : 6 + 2 * number]
         if not (left - slack_x <= x <= right + slack_x and top - slack_y <= y <= bottom + slack_y):
-            raise _LineError(
+            raise WantedError(
                 f"point {number + 1} at most {POINT_SLACK:g} box sides outside the box "
                 f"(left {left:g}, right {right:g}, top {top:g}, bottom {bottom:g})",
                 f"({x:g}, {y:g})",

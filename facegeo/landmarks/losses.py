@@ -1,17 +1,19 @@
 r"""Losses of one CCNN stage, on votes.
 
-A vote is what one net says of one point it sees, in *window units*: the crop runs from 0 to 1
+A vote is one net's estimate of one point it sees, in *window units*: the crop runs from 0 to 1
 along x and along y (CCNN, formula 9). A stage's nets lie side by side along V: 5 + 3 + 3 = 11
 votes in stage 1, 10 x 1 in the others. Every loss is a **sum over votes** and a mean over the
 batch, so a net's gradient does not depend on which nets are trained beside it.
 """
 
 import math
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
-from facegeo.checks import check_range, check_shape
+from facegeo.checks import check_shape, checked
 
 
 def half_squared_error(pred: Tensor, target: Tensor) -> Tensor:
@@ -109,9 +111,9 @@ class EuclideanError(nn.Module):
         ValueError: If ``eps`` is below 1e-12, where float gradients would be NaN.
     """
 
-    def __init__(self, eps: float = 1e-6) -> None:
+    @checked
+    def __init__(self, eps: Annotated[float, Field(ge=1e-12)] = 1e-6) -> None:
         super().__init__()
-        check_range("eps", eps, 1e-12)
         self.eps = eps
 
     def forward(self, pred: Tensor, target: Tensor) -> Tensor:
@@ -130,10 +132,13 @@ class WingLoss(nn.Module):
         ValueError: If either is below 1e-6.
     """
 
-    def __init__(self, width: float = 0.1, curvature: float = 0.02) -> None:
+    @checked
+    def __init__(
+        self,
+        width: Annotated[float, Field(ge=1e-6)] = 0.1,
+        curvature: Annotated[float, Field(ge=1e-6)] = 0.02,
+    ) -> None:
         super().__init__()
-        check_range("width", width, 1e-6)
-        check_range("curvature", curvature, 1e-6)
         self.width, self.curvature = width, curvature
 
     def forward(self, pred: Tensor, target: Tensor) -> Tensor:

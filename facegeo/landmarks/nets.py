@@ -8,12 +8,13 @@ the points of the stage before. All positions are in the box frame (``facegeo.ge
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812  torch's own habit
 from torch import Tensor, nn
 
+from facegeo.checks import checked
 from facegeo.geometry.windows import POINT_NAMES, from_window, to_window, window_of_region
 
 
@@ -187,7 +188,10 @@ def _halved(x: Tensor) -> Tensor:
 Crop = Callable[[Tensor, int], Tensor]
 """Maps windows (B, W, 4) and a side S to crops (B, W, 3, S, S) in [0, 1]."""
 Nets = Mapping[str, Any] | Callable[[Sequence[int]], SideBySide]
-"""Builds a stage's nets: ``NetBank``'s arguments but ``outputs``, or what is called with these."""
+"""Builds a stage's nets: arguments of ``NetBank`` but ``outputs``, or a function of ``outputs``."""
+Label = Literal["window", "image"]
+Fusion = Literal["mean", "first", "last"]
+Colour = Literal["rgb", "grey"]
 POINTS = len(POINT_NAMES)
 
 
@@ -196,16 +200,16 @@ class Stage(nn.Module):
 
     Args:
         sees: For each net, the points it votes for, as names of ``POINT_NAMES``.
-        net: What builds the nets.
+        net: Builds the nets.
         label: "window": nets answer in their own window's frame (paper, formula 9);
             "image": in the frame of the whole image ("windows-", Fig. 5).
         fusion: "mean" of the votes for a point (formula 4); or the "first" or the "last" net's
-            vote alone: in stage 1 F1's or the partial nets', later that of the first or last window
-            size. All nets are trained whichever counts.
-        colour: "rgb" or "grey": what the nets are shown, three channels or one.
+            vote only: in stage 1 F1's or the partial nets', later that of the first or last window
+            size. All nets are trained in any case.
+        colour: "rgb" or "grey": channels of the nets' input, three or one.
 
     Raises:
-        ValueError: If a choice is none of these, or no net sees a point.
+        ValueError: If a choice is not among these, or no net sees a point.
     """
 
     names: tuple[str, ...]
@@ -213,18 +217,16 @@ class Stage(nn.Module):
     vote_point: Tensor
     counts: Tensor
 
+    @checked
     def __init__(
         self,
         sees: Sequence[Sequence[str]],
         net: Nets,
-        label: str = "window",
-        fusion: str = "mean",
-        colour: str = "rgb",
+        label: Label = "window",
+        fusion: Fusion = "mean",
+        colour: Colour = "rgb",
     ) -> None:
         super().__init__()
-        _check_choice("label", label, "window", "image")
-        _check_choice("fusion", fusion, "mean", "first", "last")
-        _check_choice("colour", colour, "rgb", "grey")
         self.label, self.colour = label, colour
         outputs = [2 * len(points) for points in sees]
         self.bank = NetBank(outputs, **net) if isinstance(net, Mapping) else net(outputs)
@@ -264,13 +266,13 @@ class Stage(nn.Module):
         return pairs
 
     def frames(self, windows: Tensor, canvas: Tensor) -> Tensor:
-        """The frame each vote is told in, as windows (B, V, 4); ``canvas`` is the image's."""
+        """The frame of each vote, as windows (B, V, 4); ``canvas`` is the image's."""
         if self.label == "image":
             return canvas[:, None].expand(-1, len(self.vote_net), -1)
         return windows.index_select(1, self.vote_net)
 
     def targets(self, points: Tensor, frames: Tensor) -> Tensor:
-        """What the nets should answer, (B, V, 2), for true points (B, 5, 2) of the box frame."""
+        """True votes, (B, V, 2), for true points (B, 5, 2) of the box frame."""
         return to_window(points[:, self.vote_point], frames)
 
     def fuse(self, votes: Tensor, frames: Tensor) -> Tensor:
@@ -281,13 +283,8 @@ class Stage(nn.Module):
         return total.index_add(1, points, places) / points.bincount(minlength=POINTS)[:, None]
 
 
-def _check_choice(name: str, value: str, *choices: str) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} must be {' or '.join(choices)}, got {value}")
-
-
-def _counting(points: Sequence[int], fusion: str) -> list[int]:
-    """Which votes, of those for ``points``, are averaged."""
+def _counting(points: Sequence[int], fusion: Fusion) -> list[int]:
+    """Numbers of the votes, one for each of ``points``, that are averaged."""
     if fusion == "mean":
         return list(range(len(points)))
     numbered = list(enumerate(points))
@@ -300,14 +297,24 @@ class BoxStage(Stage):
 
     Args:
         nets: For each net its ``region`` (x0, x1, y0, y1) in the box frame and its ``points``.
-        net: What builds the nets.
-        **choices: ``label``, ``fusion`` and ``colour`` of ``Stage``.
+        net: Builds the nets.
+        label: See ``Stage``, as for ``fusion`` and ``colour``.
+        fusion: Same.
+        colour: Same.
     """
 
     regions: Tensor
 
-    def __init__(self, nets: Mapping[str, Mapping[str, Any]], net: Nets, **choices: Any) -> None:
-        super().__init__([one["points"] for one in nets.values()], net, **choices)
+    def __init__(
+        self,
+        nets: Mapping[str, Mapping[str, Any]],
+        net: Nets,
+        label: Label = "window",
+        fusion: Fusion = "mean",
+        colour: Colour = "rgb",
+    ) -> None:
+        sees = [one["points"] for one in nets.values()]
+        super().__init__(sees=sees, net=net, label=label, fusion=fusion, colour=colour)
         self.names = tuple(nets)
         regions = [window_of_region(one["region"]) for one in nets.values()]
         self.register_buffer("regions", torch.tensor(regions), persistent=False)
@@ -322,24 +329,29 @@ class PointStage(Stage):
 
     Args:
         sizes: Window sizes a, in box sides; one net a point and size.
-        net: What builds the nets.
+        net: Builds the nets.
         mode: "half": a is half the window's side (ours); "full": the whole side.
         level: Number in the nets' names (LE21: left eye, level 2, first net).
-        **choices: ``label``, ``fusion`` and ``colour`` of ``Stage``.
+        label: See ``Stage``, as for ``fusion`` and ``colour``.
+        fusion: Same.
+        colour: Same.
     """
 
     reach: Tensor
 
+    @checked
     def __init__(
         self,
         sizes: Sequence[float],
         net: Nets,
-        mode: str = "half",
+        mode: Literal["half", "full"] = "half",
         level: int = 2,
-        **choices: Any,
+        label: Label = "window",
+        fusion: Fusion = "mean",
+        colour: Colour = "rgb",
     ) -> None:
-        _check_choice("mode", mode, "half", "full")
-        super().__init__([(name,) for name in POINT_NAMES for _ in sizes], net, **choices)
+        sees = [(name,) for name in POINT_NAMES for _ in sizes]
+        super().__init__(sees=sees, net=net, label=label, fusion=fusion, colour=colour)
         self.names = tuple(
             f"{name}{level}{i}" for name in POINT_NAMES for i in range(1, len(sizes) + 1)
         )
@@ -357,10 +369,10 @@ class Cascade(nn.Module):
 
     Args:
         stages: The stages by name, first to last.
-        count: How many of them there are to be, from the first; None: all.
+        count: Number of stages to use, from the first; None: all.
 
     Raises:
-        ValueError: If there are not so many, or none is left.
+        ValueError: If there are fewer stages, or ``count`` is below 1.
     """
 
     finds = "points"
@@ -369,7 +381,7 @@ class Cascade(nn.Module):
         super().__init__()
         if count is not None and count not in range(1, len(stages) + 1):
             raise ValueError(
-                f"count must be from 1 to {len(stages)}, the stages there are, or null for all, "
+                f"count must be from 1 to {len(stages)}, the number of stages, or null for all, "
                 f"got {count}"
             )
         self.stages = nn.ModuleDict(dict(list(stages.items())[:count]))

@@ -1,14 +1,14 @@
 """Decoded faces: image pyramids, and the cache that holds them.
 
-Decoding JPEG costs more than a training step of the small nets; the cache makes a training
-epoch read bytes alone. It is keyed by what it holds: bytes of the images, boxes and settings.
+Decoding JPEG costs more than a training step of the small nets; with the cache a training epoch
+only reads bytes. Its key is a hash of the images' bytes, the boxes and the settings.
 """
 
 import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import ceil, floor
+from math import ceil
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -19,36 +19,32 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from facegeo.files.faults import Fault, OnError
-from facegeo.files.images import ImageError, decode, image_size, in_threads
+from facegeo.files.faults import Fault, OnError, WantedError
+from facegeo.files.images import Bytes, ImageError, decode, image_size, in_threads
 from facegeo.files.writing import build_once
-from facegeo.landmarks.lists import LandmarkList
+from facegeo.geometry.crops import MARGIN, source_regions
+from facegeo.landmarks.lists import POINT_SLACK, LandmarkList
 
-Bytes = npt.NDArray[np.uint8]
+FORMAT = 1  # raise it whenever the bytes written for the same input change
+LEVELS = 4
+"""Number of sizes of a region in the cache."""
+PIXELS, INDEX = "pixels.i32", "index.npz"
+READABLE = "a readable image"
 
 
 def source_region(
-    box: npt.NDArray[np.float64], margin: float, height: int, width: int
+    box: npt.NDArray[np.float64], height: int, width: int
 ) -> tuple[int, int, int, int]:
-    """Whole pixels that cover a box and a margin round it, as far as the image goes.
+    """First and past-the-last column, first and past-the-last row kept of a face, px.
 
     Args:
-        box: Left, right, top, bottom in pixels, shape (4,); its centre lies in the image.
-        margin: Width of the margin on each side, in box sides.
+        box: Left, right, top, bottom in pixels, shape (4,).
         height: Height of the image in pixels.
         width: Width of the image in pixels.
-
-    Returns:
-        x0, x1, y0, y1: first pixel and the one past the last.
     """
-    left, right, top, bottom = (float(edge) for edge in box)
-    reach_x, reach_y = margin * (right - left), margin * (bottom - top)
-    return (
-        max(0, floor(left - reach_x)),
-        min(width, ceil(right + reach_x) + 1),
-        max(0, floor(top - reach_y)),
-        min(height, ceil(bottom + reach_y) + 1),
-    )
+    region = source_regions(torch.from_numpy(np.asarray(box, np.float64))[None], height, width)
+    x0, x1, y0, y1 = region[0].tolist()
+    return x0, x1, y0, y1
 
 
 def level_sizes(height: int, width: int, levels: int) -> list[tuple[int, int]]:
@@ -87,24 +83,18 @@ def _pack(rgba: npt.NDArray[np.generic]) -> npt.NDArray[np.int32]:
     return np.ascontiguousarray(rgba).view("<i4")[..., 0]
 
 
-FORMAT = 1  # raise it whenever the bytes written for the same input change
-PIXELS, INDEX = "pixels.i32", "index.npz"
-READABLE = "a readable image"
-LARGEST_SIDE = 2**16
-
-
 @dataclass(frozen=True)
 class Probe:
-    """What a look at an image file shows without decoding it.
+    """An image file before it is decoded.
 
     Attributes:
         digest: SHA-256 of the bytes, empty if they could not be read.
-        size: Height and width in pixels where the header tells them.
-        problem: What is wrong with the file, empty if nothing.
+        size: Height and width in pixels, as the header has them.
+        problem: What is wrong with the file, empty if nothing is.
     """
 
     digest: str = ""
-    size: tuple[int, int] | None = None
+    size: tuple[int, int] = (0, 0)
     problem: str = ""
 
 
@@ -123,59 +113,55 @@ class Region:
     image_size: tuple[int, int]
 
 
-@dataclass(frozen=True)
-class RegionFault:
-    """Why a face has no region: what was wanted and what came."""
-
-    wanted: str
-    got: str
-
-
 def probe_images(faces: LandmarkList, progress: bool) -> list[Probe]:
-    """Hash all images and find those that are damaged; one result a face."""
+    """Hash all images and read their sizes; one result a face."""
     paths = [faces.path(row) for row in range(len(faces))]
     return list(in_threads(_probe, paths, "Checking images", progress))
 
 
-def cache_key(faces: LandmarkList, digests: list[str], margin: float, levels: int) -> str:
+def _probe(path: Path) -> Probe:
+    try:
+        data = path.read_bytes()
+        return Probe(hashlib.sha256(data).hexdigest(), image_size(data, whole=False))
+    except OSError as error:
+        return Probe(problem=error.strerror or str(error))
+    except ImageError as error:
+        return Probe(problem=str(error))
+
+
+def cache_key(faces: LandmarkList, digests: list[str]) -> str:
     """Hash of all that decides the bytes of a cache, 32 hexadecimal digits."""
-    key = hashlib.sha256(f"facegeo pixels {FORMAT} {margin!r} {levels}".encode())
+    key = hashlib.sha256(f"facegeo pixels {FORMAT} {MARGIN!r} {LEVELS}".encode())
     key.update("".join(digests).encode())
     key.update(np.ascontiguousarray(faces.boxes, dtype="<f8").tobytes())
     return key.hexdigest()[:32]
 
 
-def bytes_needed(faces: LandmarkList, probes: list[Probe], margin: float, levels: int) -> int:
-    """Size of the pixel file, too large only for formats whose header was not read."""
+def bytes_needed(faces: LandmarkList, probes: list[Probe]) -> int:
+    """Size of the pixel file."""
     total = 0
     for box, probe in zip(faces.boxes, probes, strict=True):
-        height, width = probe.size or (LARGEST_SIDE, LARGEST_SIDE)
-        x0, x1, y0, y1 = source_region(box, margin, height, width)
-        if x0 < x1 and y0 < y1:
-            total += sum(4 * h * w for h, w in level_sizes(y1 - y0, x1 - x0, levels))
+        x0, x1, y0, y1 = source_region(box, *probe.size)
+        total += sum(4 * h * w for h, w in level_sizes(y1 - y0, x1 - x0, LEVELS))
     return total
 
 
-def write_cache(
-    folder: Path,
-    faces: LandmarkList,
-    probes: list[Probe],
-    margin: float,
-    levels: int,
-    progress: bool,
-) -> None:
+def write_cache(folder: Path, faces: LandmarkList, probes: list[Probe], progress: bool) -> None:
     """Decode all faces and write the pixel file and its index into ``folder``.
 
-    The index says which faces have no pixels and why, so that opening the cache again reports
-    the same faults as building it.
+    The index lists the faces without pixels and the reasons, so that opening the cache again
+    reports the same faults as building it.
     """
 
-    def load(row: int) -> Region | RegionFault:
-        return _load(faces.path(row), probes[row].digest, faces.boxes[row], margin, levels)
+    def load(row: int) -> Region | WantedError:
+        try:
+            return _load(faces.path(row), probes[row].digest, faces.boxes[row])
+        except WantedError as error:
+            return error
 
     count = len(faces)
-    offset = np.zeros((count, levels), np.int64)
-    size = np.zeros((count, levels, 2), np.int64)
+    offset = np.zeros((count, LEVELS), np.int64)
+    size = np.zeros((count, LEVELS, 2), np.int64)
     origin = np.zeros((count, 2), np.int64)
     whole = np.zeros((count, 2), np.int64)
     faults: list[tuple[int, str, str]] = []
@@ -183,7 +169,7 @@ def write_cache(
     with (folder / PIXELS).open("wb") as file:
         results = in_threads(load, list(range(count)), "Decoding faces", progress)
         for row, result in enumerate(results):
-            if isinstance(result, RegionFault):
+            if isinstance(result, WantedError):
                 faults.append((row, result.wanted, result.got))
                 continue
             origin[row], whole[row] = result.origin, result.image_size
@@ -220,41 +206,23 @@ def is_complete(folder: Path) -> bool:
         return False
 
 
-def _probe(path: Path) -> Probe:
+def _load(path: Path, digest: str, box: npt.NDArray[np.float64]) -> Region:
     try:
         data = path.read_bytes()
-        return Probe(hashlib.sha256(data).hexdigest(), image_size(data))
-    except OSError as error:
-        return Probe(problem=error.strerror or str(error))
-    except ImageError as error:
-        return Probe(problem=str(error))
-
-
-def _load(
-    path: Path, digest: str, box: npt.NDArray[np.float64], margin: float, levels: int
-) -> Region | RegionFault:
-    try:
-        data = path.read_bytes()
-        if hashlib.sha256(data).hexdigest() != digest:
-            return RegionFault(READABLE, "a file that changed while it was read")
         image = decode(data)
-    except OSError as error:
-        return RegionFault(READABLE, error.strerror or str(error))
-    except ImageError as error:
-        return RegionFault(READABLE, str(error))
+    except (OSError, ImageError) as error:
+        raise WantedError(READABLE, getattr(error, "strerror", None) or str(error)) from error
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise WantedError(READABLE, "a file that changed while it was read")
     height, width = image.shape[:2]
     left, right, top, bottom = (float(edge) for edge in box)
     if not (0 <= left + right <= 2 * (width - 1) and 0 <= top + bottom <= 2 * (height - 1)):
-        return RegionFault(
+        raise WantedError(
             f"a box with its centre in the {width} x {height} image",
             f"left {left:g}, right {right:g}, top {top:g}, bottom {bottom:g}",
         )
-    x0, x1, y0, y1 = source_region(box, margin, height, width)
-    return Region(pyramid(image[y0:y1, x0:x1], levels), (x0, y0), (height, width))
-
-
-POINT_SLACK = 0.5
-"""How far a point may lie outside the image, in box sides."""
+    x0, x1, y0, y1 = source_region(box, height, width)
+    return Region(pyramid(image[y0:y1, x0:x1], LEVELS), (x0, y0), (height, width))
 
 
 @dataclass(frozen=True, eq=False)
@@ -338,8 +306,6 @@ def build_or_open(
     faces: LandmarkList,
     cache_dir: Path,
     *,
-    margin: float = 0.4,
-    levels: int = 4,
     on_error: OnError = "raise",
     progress: bool = True,
 ) -> tuple[PixelStore, LandmarkList]:
@@ -350,9 +316,7 @@ def build_or_open(
 
     Args:
         faces: The faces.
-        cache_dir: Folder for caches, made if need be.
-        margin: Part of the image kept on each side of the box, in box sides.
-        levels: Number of sizes, each half the one before.
+        cache_dir: Folder for caches, created if missing.
         on_error: ``"raise"`` or ``"skip"`` faulty faces.
         progress: Show progress bars on the standard error stream.
 
@@ -360,12 +324,9 @@ def build_or_open(
         The store and the faces in it, row by row; faults that were skipped are in ``skipped``.
 
     Raises:
-        UserError: If images have faults and ``on_error`` is ``"raise"``, if none is left, or if
-            the cache can not be written.
-        ValueError: If ``margin`` is negative or ``levels`` is below 1.
+        UserError: If images have faults and ``on_error`` is ``"raise"``, if no face is left, or
+            if the cache cannot be written.
     """
-    if margin < 0 or levels < 1:
-        raise ValueError(f"margin >= 0 and levels >= 1 wanted, got {margin} and {levels}")
     probes = probe_images(faces, progress)
     faults = list(faces.skipped)
     faults += [faces.fault(r, READABLE, p.problem) for r, p in enumerate(probes) if p.problem]
@@ -377,10 +338,10 @@ def build_or_open(
     digests = [probe.digest for probe in probes]
     folder = build_once(
         Path(cache_dir),
-        "pixels-" + cache_key(kept, digests, margin, levels),
-        build=lambda folder: write_cache(folder, kept, probes, margin, levels, progress),
+        "pixels-" + cache_key(kept, digests),
+        build=lambda folder: write_cache(folder, kept, probes, progress),
         complete=is_complete,
-        size_bytes=bytes_needed(kept, probes, margin, levels),
+        size_bytes=bytes_needed(kept, probes),
     )
     store, found = _open(folder, kept, digests)
     faulty = {fault.line for fault in found}
@@ -390,7 +351,7 @@ def build_or_open(
 
 
 def _open(folder: Path, faces: LandmarkList, digests: list[str]) -> tuple[PixelStore, list[Fault]]:
-    """Map the pixels of all ``faces`` and list those that have none or a point far off."""
+    """Map the pixels of all ``faces``; list those without pixels or with a point far outside."""
     index = read_index(folder)
     store = PixelStore(
         pixels=_mapped(folder / PIXELS, int(index["pixels"])),

@@ -1,22 +1,21 @@
-"""Faces as training sees them: augmentation, frames, windows; what batches hold.
+"""Views of faces in training: augmentation, frames, windows, batches.
 
-What is drawn is a function of (seed, epoch, row) alone, so it is the same for any batch size and
-any number of workers.
+All random numbers are a function of (seed, epoch, row), so they are the same for any batch size
+and any number of workers.
 """
-
-from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypedDict
+from typing import Annotated, TypedDict
 
 import torch
+from pydantic import Field, NonNegativeFloat, PositiveInt
+from pydantic.dataclasses import dataclass as checked_dataclass
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from facegeo.errors import UserError
 from facegeo.geometry.windows import flip_names, to_frame, view_frames
 from facegeo.landmarks.lists import LandmarkList
 from facegeo.landmarks.pixels import PixelStore
@@ -24,7 +23,7 @@ from facegeo.training.stream import Draw, seeded
 
 
 class FaceBatch(TypedDict):
-    """Where the faces of a batch are and how they are seen; no pixels yet."""
+    """Places and views of the faces of a batch, without pixels."""
 
     face: Tensor
     """Row in the pixel store, int64, (B,)."""
@@ -37,13 +36,13 @@ class FaceBatch(TypedDict):
     size: Tensor
     """Width and height of the face box, px, (B, 2)."""
     anchors: Tensor
-    """Where the windows of a later stage stand, box frame, (B, 5, 2)."""
+    """Centres of the windows of a later stage, box frame, (B, 5, 2)."""
     shake: Tensor
     """Random move of each window in training, box sides, (B, W, 2)."""
 
 
 class StageBatch(TypedDict):
-    """What the nets of one CCNN stage are trained on."""
+    """Crops and true points that the nets of one CCNN stage are trained on."""
 
     image: Tensor
     """Crops, RGB in [0, 1], (B, W, 3, S, S)."""
@@ -72,9 +71,9 @@ class View:
     shift: Tensor
 
 
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True)
 class Augment:
-    """What may happen to a training face.
+    """Random changes of a training face.
 
     A face has ``views`` views, one an epoch, in turn; which angle and whether flipped is spread
     evenly over them, so that six views of three angles and flip 0.5 are the paper's 60,000
@@ -92,29 +91,13 @@ class Augment:
             read as a variance, so 0.01).
     """
 
-    views: int = 1
-    rotations_deg: Sequence[float] = (0.0,)
-    rotation_spread_deg: float = 0.0
-    flip: float = 0.0
-    scale_spread: float = 0.0
-    shift_sigma: float = 0.0
-    shake_sigma: float = 0.0
-
-    def __post_init__(self) -> None:
-        wanted = {
-            "views": (self.views, self.views >= 1, "at least 1"),
-            "rotations_deg": (
-                self.rotations_deg,
-                len(self.rotations_deg) > 0,
-                "at least one angle",
-            ),
-            "flip": (self.flip, 0 <= self.flip <= 1, "a share from 0 to 1"),
-        }
-        for name in ("rotation_spread_deg", "scale_spread", "shift_sigma", "shake_sigma"):
-            wanted[name] = (getattr(self, name), getattr(self, name) >= 0, "0 or more")
-        for name, (value, fits, want) in wanted.items():
-            if not fits:
-                raise UserError(f"data.augment.{name} must be {want}, got {value}")
+    views: PositiveInt = 1
+    rotations_deg: Annotated[Sequence[float], Field(min_length=1)] = (0.0,)
+    rotation_spread_deg: NonNegativeFloat = 0.0
+    flip: Annotated[float, Field(ge=0, le=1)] = 0.0
+    scale_spread: NonNegativeFloat = 0.0
+    shift_sigma: NonNegativeFloat = 0.0
+    shake_sigma: NonNegativeFloat = 0.0
 
     def view(self, seed: int, epochs: Tensor, rows: Tensor, count: int) -> View:
         """Views of a batch.
@@ -186,7 +169,7 @@ class Faces:
     names: tuple[str, ...]
 
     @classmethod
-    def of(cls, faces: LandmarkList, store: PixelStore) -> Faces:
+    def of(cls, faces: LandmarkList, store: PixelStore) -> "Faces":
         """Tensors of a list that was read and decoded."""
         boxes, points = (torch.from_numpy(a).float() for a in (faces.boxes, faces.points))
         return cls(boxes, points, store.image_size, store, faces.names)
@@ -207,7 +190,7 @@ class FaceViews(Dataset[FaceBatch]):
     Args:
         faces: The list.
         rows: Which of its faces take part.
-        augment: What may happen to them.
+        augment: Their random changes.
         seed: Seed of the augmentation.
         windows: Windows W of the stage that is trained.
     """
@@ -250,12 +233,12 @@ class FaceViews(Dataset[FaceBatch]):
     def find_anchors(
         self, find: Callable[[FaceBatch], Tensor], batch_size: int, epochs: int
     ) -> None:
-        """Let ``find`` say, once for every view, where the windows of the next stage stand.
+        """Find the centres of the next stage's windows, once for every view.
 
         Args:
             find: Maps a batch to points of its box frame, (B, 5, 2).
             batch_size: Faces of a batch.
-            epochs: Epochs that will be asked for; views that none of them has are left out.
+            epochs: Epochs of the training; views that none of them has are left out.
         """
         self.anchors = torch.stack(
             [

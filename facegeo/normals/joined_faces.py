@@ -13,8 +13,7 @@ from torch.utils.data import Sampler
 
 from facegeo.errors import UserError
 from facegeo.normals.data import NormalBatch, NormalDataModule, WholeBatches
-from facegeo.normals.lists import keep_description
-from facegeo.training.stream import BatchStream, Draw
+from facegeo.training.stream import BatchStream, Draw, keep_split_file
 
 
 class JoinedFacesDataModule(NormalDataModule):
@@ -107,7 +106,7 @@ class JoinedFacesDataModule(NormalDataModule):
         Raises:
             UserError: If the saved split is of other data or settings.
         """
-        keep_description(path, self._description())
+        keep_split_file(path, self._description())
 
     @property
     def split_settings(self) -> dict[str, Any]:

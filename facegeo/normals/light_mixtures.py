@@ -13,7 +13,7 @@ from torch import Tensor
 from facegeo.errors import UserError
 from facegeo.geometry.normals import normalise
 from facegeo.normals.data import NormalBatch, NormalDataModule, check_splits
-from facegeo.normals.lists import keep_description, split_digest
+from facegeo.normals.lists import split_digest
 from facegeo.normals.mixtures import (
     DrawnBatch,
     DrawnMixtures,
@@ -26,6 +26,7 @@ from facegeo.normals.mixtures import (
 )
 from facegeo.normals.people import People, PeopleSplit, light_angles, read_people, read_references
 from facegeo.normals.photo_effects import BANK, PhotoEffects
+from facegeo.training.stream import keep_split_file
 
 
 class LightMixturesDataModule(NormalDataModule):
@@ -194,7 +195,7 @@ class LightMixturesDataModule(NormalDataModule):
         Raises:
             UserError: If the saved split is of other data or settings.
         """
-        keep_description(path, self.description())
+        keep_split_file(path, self.description())
 
     def training_faces(self) -> DrawnMixtures:
         """Random mixtures of the training people."""

@@ -9,13 +9,9 @@ it, one of each a session.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
-import os
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
@@ -24,8 +20,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from facegeo.errors import UserError
-from facegeo.files.faults import Fault
-from facegeo.training.stream import Rows, validation_split
+from facegeo.files.faults import Fault, WantedError
+from facegeo.files.lists import check_file, numbered_rows, relative_path
+from facegeo.training.stream import Rows, content_digest, validation_split
 
 FACE, NORMAL, MASK = "face", "normal", "mask"
 SESSION_NORMAL, SESSION_MASK = "sn_c.png", "mask_c.png"
@@ -66,14 +63,6 @@ class NormalRecord:
         return Fault(self.list_name, self.line, file, wanted, got)
 
 
-class _FieldError(ValueError):
-    """A field that can not be used: what it says, what was wanted and what came."""
-
-    def __init__(self, text: str, wanted: str, got: str) -> None:
-        super().__init__(text, wanted, got)
-        self.text, self.wanted, self.got = text, wanted, got
-
-
 def read_normal_lists(
     root: Path, list_names: Sequence[str]
 ) -> tuple[list[NormalRecord], list[Fault]]:
@@ -90,58 +79,70 @@ def read_normal_lists(
     records: list[NormalRecord] = []
     faults: list[Fault] = []
     seen: dict[str, str] = {}
-    check = cache(partial(_check_file, root, root.resolve()))  # four faces share a map and mask
+    check = cache(partial(check_file, root, root.resolve()))  # four faces share a map and mask
     for name in list_names:
         try:
-            rows = list(_rows(root / name))
-        except _FieldError as error:
-            faults.append(Fault(name, 1, error.text, error.wanted, error.got))
+            rows = _rows(root / name)
+        except WantedError as error:
+            faults.append(Fault(name, 1, "", error.wanted, error.got))
             continue
         for line, row in rows:
             try:
                 record = _record(check, name, line, row)
-                first = seen.setdefault(record.face, f"{name} line {line}")
-                if first != f"{name} line {line}":
-                    raise _FieldError(record.face, "each image once", f"that of {first} again")
-            except _FieldError as error:
-                faults.append(Fault(name, line, error.text, error.wanted, error.got))
+            except _FileError as error:
+                faults.append(Fault(name, line, error.file, error.wanted, error.got))
+                continue
+            first = seen.setdefault(record.face, f"{name} line {line}")
+            if first != f"{name} line {line}":
+                faults.append(
+                    record.fault(record.face, "each image once", f"that of {first} again")
+                )
             else:
                 records.append(record)
     return records, faults
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and fields by column of every line that is not blank."""
+def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """Line number and fields by column of every row below the header."""
     try:
-        text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
+        rows = list(numbered_rows(path))
     except OSError as error:
         wanted = f"a csv of face images in {path.parent}"
-        raise _FieldError("", wanted, error.strerror or str(error)) from error
-    reader = csv.reader(io.StringIO(text, newline=""))
-    header = [name.strip() for name in next(reader, [])]
+        raise WantedError(wanted, error.strerror or str(error)) from error
+    header = rows[0][1] if rows else []
     if FACE not in header:
         got = f"{','.join(header)!r:.80}" if header else "an empty file"
-        raise _FieldError("", f"a header with a column {FACE}", got)
-    empty = True
-    for fields in reader:
-        if any(field.strip() for field in fields):
-            empty = False
-            yield reader.line_num, dict(zip(header, (f.strip() for f in fields), strict=False))
-    if empty:
-        raise _FieldError("", "a face image a line", "a header alone")
+        raise WantedError(f"a header with a column {FACE}", got)
+    if len(rows) == 1:
+        raise WantedError("a face image a line", "only a header")
+    return [(line, dict(zip(header, fields, strict=False))) for line, fields in rows[1:]]
+
+
+class _FileError(WantedError):
+    """A file of a line that cannot be used."""
+
+    def __init__(self, file: str, wanted: str, got: str) -> None:
+        super().__init__(wanted, got)
+        self.file = file
 
 
 def _record(
     check: Callable[[str, str], None], list_name: str, line: int, row: dict[str, str]
 ) -> NormalRecord:
-    face = _relative(row.get(FACE, ""))
-    if len(PurePosixPath(face).parts) < 3:
-        raise _FieldError(face, LAYOUT, f"{len(PurePosixPath(face).parts)} of 3 parts")
-    normal, mask = companions(face)
-    normal = _relative(row[NORMAL]) if row.get(NORMAL) else normal
-    mask = _relative(row[MASK]) if row.get(MASK) else mask
-    for kind, name in (("a face image", face), ("a normal map", normal), ("a mask", mask)):
-        check(name, kind)
+    text = row.get(FACE, "")
+    try:
+        face = relative_path(text)
+        if (parts := len(PurePosixPath(face).parts)) < 3:
+            raise WantedError(LAYOUT, f"{parts} of 3 parts" if parts else "an empty field")
+        normal, mask = companions(face)
+        text = row.get(NORMAL) or normal
+        normal = relative_path(text)
+        text = row.get(MASK) or mask
+        mask = relative_path(text)
+        for kind, text in (("a face image", face), ("a normal map", normal), ("a mask", mask)):
+            check(text, kind)
+    except WantedError as error:
+        raise _FileError(text, error.wanted, error.got) from error
     return NormalRecord(list_name, line, face, normal, mask)
 
 
@@ -158,33 +159,6 @@ def companions(face: str) -> tuple[str, str]:
         stem = path.stem.removesuffix(CROPPED)
         return str(path.with_name(f"{stem}_sn.npy")), str(path.with_name(f"{stem}_mask.png"))
     return str(path.with_name(SESSION_NORMAL)), str(path.with_name(SESSION_MASK))
-
-
-def _relative(text: str) -> str:
-    """Path with ``/``, refused if it can leave the folder."""
-    path = PurePosixPath(text.replace("\\", "/"))
-    if not path.parts:
-        raise _FieldError("", LAYOUT, "an empty field")
-    if path.is_absolute() or ".." in path.parts or re.match(r"[A-Za-z]:", text):
-        raise _FieldError(text, "a path inside the folder of the list", repr(text))
-    return str(path)
-
-
-def _check_file(root: Path, folder: Path, name: str, kind: str) -> None:
-    """Raise unless the file is there, inside ``folder``: ``root`` without links."""
-    path = root / name
-    try:
-        size = path.stat().st_size
-        target = path.resolve()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise _FieldError(name, f"{kind} in {root}", reason) from error
-    if not target.is_relative_to(folder):
-        raise _FieldError(name, f"{kind} inside {root}", f"a link to {target}")
-    if not path.is_file():
-        raise _FieldError(name, kind, "no regular file")
-    if size == 0:
-        raise _FieldError(name, kind, "an empty file (0 bytes)")
 
 
 SplitBy = Literal["subject", "session", "image"]
@@ -295,8 +269,6 @@ def describe_split(
         digests: SHA-256 of each image.
         rows: Rows of each part.
     """
-    pairs = sorted(f"{d} {record.face}" for d, record in zip(digests, records, strict=True))
-    content = hashlib.sha256("\n".join(pairs).encode("utf-8", "surrogateescape")).hexdigest()
     named = {part: sorted(records[row].face for row in rows[part]) for part in ("val", "test")}
     return {
         "split_by": split.by,
@@ -304,7 +276,7 @@ def describe_split(
         "val_fraction": split.val_fraction,
         "test_fraction": split.test_fraction,
         "images": len(records),
-        "content": content,
+        "content": content_digest([record.face for record in records], digests),
         **named,
     }
 
@@ -312,33 +284,3 @@ def describe_split(
 def split_digest(description: Mapping[str, Any]) -> str:
     """Sixteen hex digits that change with any face of any part."""
     return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def keep_description(path: Path, description: Mapping[str, Any]) -> None:
-    """Write a split as JSON, or see that the one that stands there is the same.
-
-    Raises:
-        UserError: If the file can not be read or is of another split; the first difference is
-            named.
-    """
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-        unfinished.write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
-        unfinished.replace(path)
-        return
-    try:
-        saved = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise _mismatch(path, "a saved split (JSON)", str(error)) from error
-    for key, wanted in description.items():
-        got = saved.get(key) if isinstance(saved, dict) else saved
-        if got != wanted:
-            raise _mismatch(path, f"{key} {wanted!r:.80}", f"{got!r:.80}")
-
-
-def _mismatch(path: Path, wanted: str, got: str) -> UserError:
-    return UserError(
-        f"{path}: the saved split is of other data or settings: wanted {wanted}, got {got}; "
-        "choose another name= for this run, or go back to the data it was made for"
-    )

@@ -148,7 +148,7 @@ def _ambient(
         return None
     if found not in (size, UNCROPPED) and size is not None:
         wanted = f"{size[1]} x {size[0]} pixels, as the photographs, or 640 x 480"
-        got = "another format" if found is None else f"{found[1]} x {found[0]}"
+        got = f"{found[1]} x {found[0]}"
         faults.append(SessionFault(name, path.name, wanted, got))
     return path if found == size else None
 

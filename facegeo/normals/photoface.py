@@ -24,8 +24,9 @@ from facegeo.normals.data import (
     doubt_frame,
     read_sessions,
 )
-from facegeo.normals.lists import SessionSplit, SplitBy, keep_description, split_digest
+from facegeo.normals.lists import SessionSplit, SplitBy, split_digest
 from facegeo.normals.maps import CODINGS
+from facegeo.training.stream import keep_split_file
 
 SPLITS = {
     "train": "name data.train_list",
@@ -186,7 +187,7 @@ class PhotofaceDataModule(NormalDataModule):
         Raises:
             UserError: If the saved split is of other data or settings.
         """
-        keep_description(path, self.sessions.description())
+        keep_split_file(path, self.sessions.description())
 
     @property
     def validates(self) -> bool:

@@ -178,7 +178,7 @@ def _check(path: Path, outline: Points | None) -> None:
     """See that the photo is whole, as far as can be told without decoding, and holds the face."""
     try:
         data = path.read_bytes()
-        height, width = image_size(data) or decode(data).shape[:2]
+        height, width = image_size(data)
     except (OSError, ImageError) as error:
         raise WantedError(
             "a readable image", getattr(error, "strerror", "") or str(error)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from facegeo.files.faults import WantedError
-from facegeo.files.images import ImageError, decode, whole_size
+from facegeo.files.images import ImageError, decode, image_size
 from facegeo.files.places import Points, metadata_outline, read_outline
 from facegeo.geometry.normals import from_frame
 from facegeo.normals.photometric_stereo import check_lights, light_directions
@@ -287,7 +287,7 @@ def photo_sizes(
         try:
             data = photo.read_bytes()
             digest(data)
-            size = whole_size(data)
+            size = image_size(data)
         except OSError as error:
             got = error.strerror or str(error)
             faults.append(SessionFault(name, photo.name, "a readable image", got))

@@ -10,12 +10,10 @@ from torch import Tensor
 from facegeo.geometry.crops import FaceCrops
 from facegeo.geometry.windows import view_frames
 from facegeo.landmarks.nets import Cascade
-from facegeo.landmarks.pixels import PixelStore, pyramid, source_region
+from facegeo.landmarks.pixels import LEVELS, PixelStore, pyramid, source_region
 from facegeo.landmarks.views import canvas_window
 from facegeo.predict.face import Boxes, Floats, Image
 
-MARGIN, LEVELS = 0.4, 4
-"""Of the pixels kept round a face in training (``facegeo.landmarks.pixels``)."""
 FINEST_PX = 10
 """A level more is kept for each time that a box is twice as wide as 2^LEVELS times this: a photo's
 face may be larger than any that was trained on, and must still be averaged before it is sampled."""
@@ -74,7 +72,7 @@ def _store(places: Sequence[tuple[Image, Boxes]]) -> PixelStore:
     levels = LEVELS + max(0, ceil(log2(widest / (FINEST_PX * 2**LEVELS))))
     pixels, shapes, origins, sizes = [], [], [], []
     for image, box in places:
-        x0, x1, y0, y1 = source_region(box, MARGIN, *image.shape[:2])
+        x0, x1, y0, y1 = source_region(box, *image.shape[:2])
         region = pyramid(image[y0:y1, x0:x1], levels)
         pixels += [level.ravel() for level in region]
         shapes.append([level.shape for level in region])

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from facegeo.errors import UserError
+from facegeo.files.writing import write_whole
 
 Draw = tuple[int, int]
 """(epoch, row): which sample, and in which of its augmentations."""
@@ -152,99 +152,6 @@ def _draw(digest: str, seed: int) -> str:
     return hashlib.sha256(f"{seed} {digest}".encode()).hexdigest()
 
 
-def save_split(
-    path: Path, names: Sequence[str], digests: Sequence[str], val: Rows, fraction: float, seed: int
-) -> None:
-    """Write a split as JSON; a killed call leaves no half file.
-
-    Args:
-        path: File to write; its folder is made if need be.
-        names: Image path of each face, N.
-        digests: Digest of each image, N.
-        val: Rows of the validation images.
-        fraction: The fraction that was asked for.
-        seed: The seed of the split.
-    """
-    split = {
-        "fraction": fraction,
-        "seed": seed,
-        "images": len(names),
-        "content": _content(names, digests),
-        "val": sorted(names[int(row)] for row in val),
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-    unfinished.write_text(json.dumps(split, indent=1) + "\n", encoding="utf-8")
-    unfinished.replace(path)
-
-
-def load_split(
-    path: Path, names: Sequence[str], digests: Sequence[str], fraction: float, seed: int
-) -> tuple[Rows, Rows]:
-    """Read a saved split and check that it belongs to this list and these settings.
-
-    Args:
-        path: File that ``save_split`` wrote.
-        names: Image path of each face, N, in any order.
-        digests: Digest of each image, N.
-        fraction: The fraction that is asked for now.
-        seed: The seed that is asked for now.
-
-    Returns:
-        Rows of the training and of the validation images, each ascending.
-
-    Raises:
-        UserError: If the file can not be read, or is of other images or settings, or if identical
-            images stand on both sides.
-    """
-    saved = _read(path)
-    now = {
-        "images": len(names),
-        "content": _content(names, digests),
-        "fraction": fraction,
-        "seed": seed,
-    }
-    for key, wanted in now.items():
-        if saved.get(key) != wanted:
-            raise _mismatch(path, f"{key} {wanted}", f"{key} {saved.get(key)}")
-    chosen = set(saved["val"])
-    strangers = sorted(chosen - set(names))
-    if strangers:
-        raise _mismatch(path, "images of the list", f"{strangers[0]} and {len(strangers) - 1} more")
-    is_val = np.array([name in chosen for name in names], dtype=bool)
-    train, val = np.flatnonzero(~is_val), np.flatnonzero(is_val)
-    both = twins([digests[int(row)] for row in train], [digests[int(row)] for row in val])
-    if both:
-        pair = f"{names[int(train[both[0][0]])]} and {names[int(val[both[0][1]])]}"
-        raise _mismatch(path, "identical images on one side", f"{pair} on two")
-    return train, val
-
-
-def saved_split(
-    path: Path, names: Sequence[str], digests: Sequence[str], fraction: float, seed: int
-) -> tuple[Rows, Rows]:
-    """Read the split saved at ``path``, or draw one and save it there.
-
-    Args:
-        path: Where the split is kept.
-        names: Image path of each face, N.
-        digests: Digest of each image, N.
-        fraction: Part of the images to set aside.
-        seed: Seed of the split.
-
-    Returns:
-        Rows of the training and of the validation images, each ascending.
-
-    Raises:
-        UserError: As ``load_split`` and ``validation_split``.
-    """
-    if path.exists():
-        return load_split(path, names, digests, fraction, seed)
-    train, val = validation_split(digests, fraction, seed)
-    save_split(path, names, digests, val, fraction, seed)
-    return train, val
-
-
 def twins(digests_a: Sequence[str], digests_b: Sequence[str]) -> list[tuple[int, int]]:
     """Find byte-identical images in two lists.
 
@@ -261,26 +168,39 @@ def twins(digests_a: Sequence[str], digests_b: Sequence[str]) -> list[tuple[int,
     return [(a, b) for a, digest in enumerate(digests_a) for b in rows.get(digest, ())]
 
 
-def _content(names: Sequence[str], digests: Sequence[str]) -> str:
-    """Hash of the images of a list and of their names, whatever their order."""
+def content_digest(names: Sequence[str], digests: Sequence[str]) -> str:
+    """Hash of the images of a list and of their names, whatever their order; 64 hex digits."""
     pairs = sorted(f"{digest} {name}" for name, digest in zip(names, digests, strict=True))
     text = "\n".join(pairs).encode("utf-8", "surrogateescape")
     return hashlib.sha256(text).hexdigest()
 
 
-def _read(path: Path) -> dict[str, Any]:
+def keep_split_file(path: Path, split: Mapping[str, Any]) -> None:
+    """Write a split as JSON, or check that the one saved there is the same.
+
+    Args:
+        path: File of the split.
+        split: All that decides it, and the names of the images on each side.
+
+    Raises:
+        UserError: If the file cannot be read or is of another split; the first difference is
+            named.
+    """
+    if not path.exists():
+        write_whole(path, json.dumps(split, indent=1) + "\n")
+        return
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise _mismatch(path, "a saved split (JSON)", str(error)) from error
-    val = saved.get("val") if isinstance(saved, dict) else None
-    if not isinstance(val, list) or not all(isinstance(name, str) for name in val):
-        raise _mismatch(path, 'a saved split with a list of image names "val"', f"{val!r:.80}")
-    return dict(saved)
+    for key, wanted in split.items():
+        got = saved.get(key) if isinstance(saved, dict) else saved
+        if got != wanted:
+            raise _mismatch(path, f"{key} {wanted!r:.80}", f"{got!r:.80}")
 
 
 def _mismatch(path: Path, wanted: str, got: str) -> UserError:
     return UserError(
-        f"{path}: the saved validation split does not fit: wanted {wanted}, got {got}; "
-        "delete the file to draw a new split, or go back to the list and settings it was made for"
+        f"{path}: the saved split is of other data or settings: wanted {wanted}, got {got}; "
+        "choose another name= for this run, or go back to the data it was made for"
     )

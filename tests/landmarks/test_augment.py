@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from facegeo.errors import UserError
 from facegeo.landmarks.views import Augment, View
 
 COUNT = 500
@@ -117,12 +116,12 @@ def test_no_augmentation_shows_faces_as_they_are() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"views": 0}, r"augment\.views must be at least 1, got 0"),
-        ({"rotations_deg": []}, r"augment\.rotations_deg must be at least one angle"),
-        ({"flip": 1.5}, r"augment\.flip must be a share from 0 to 1, got 1\.5"),
-        ({"shake_sigma": -0.01}, r"augment\.shake_sigma must be 0 or more, got -0\.01"),
+        ({"views": 0}, "views\n.*greater than 0.*=0,"),
+        ({"rotations_deg": []}, "rotations_deg\n.*at least 1 item"),
+        ({"flip": 1.5}, "flip\n.*less than or equal to 1.*=1.5"),
+        ({"shake_sigma": -0.01, "views": 0}, r"views\n(.*\n)*shake_sigma\n.*=-0.01"),
     ],
 )
 def test_senseless_augmentation_is_refused(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(ValueError, match=message):
         Augment(**options)

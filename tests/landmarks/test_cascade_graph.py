@@ -1,6 +1,5 @@
 """The graph that cuts its own crops finds what the cascade finds on the pixels of training."""
 
-import inspect
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,13 +14,12 @@ from torch import Tensor
 
 from facegeo.files.images import decode
 from facegeo.files.shipped import conf_dir
-from facegeo.geometry.crops import LEVELS, MARGIN, source_regions
+from facegeo.geometry.crops import LEVELS, source_regions
 from facegeo.landmarks.data import LFPWDataModule
 from facegeo.landmarks.evaluate import find_points
 from facegeo.landmarks.graph import CascadeGraph
 from facegeo.landmarks.lists import read_list
 from facegeo.landmarks.nets import Cascade
-from facegeo.landmarks.pixels import build_or_open
 from facegeo.predict.points import CascadePoints
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "landmarks"
@@ -141,8 +139,7 @@ def test_levels_are_those_of_the_rounded_logarithm() -> None:
     torch.testing.assert_close(level.float(), wanted)
 
 
-def test_the_margin_is_the_caches() -> None:
-    assert inspect.signature(build_or_open).parameters["margin"].default == MARGIN
+def test_regions_have_a_margin_and_end_at_the_image() -> None:
     box = torch.tensor([[43.0, 133.0, 39.0, 129.0]], dtype=torch.float64)
     assert source_regions(box, 165, 169).tolist() == [[7, 169, 3, 165]]  # .4 * 90 is whole
     assert source_regions(box, 400, 300).tolist() == [[7, 170, 3, 166]]

@@ -237,7 +237,7 @@ def test_stage_1_alone_starts_as_in_the_whole_cascade() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 4])
-def test_a_count_of_stages_that_there_are_not_is_refused(count: int) -> None:
+def test_count_beyond_the_stages_is_refused(count: int) -> None:
     stages = three_stages().by_name()
     with pytest.raises(ValueError, match=f"count must be from 1 to 3.* got {count}"):
         Cascade(stages, count=count)
@@ -246,10 +246,10 @@ def test_a_count_of_stages_that_there_are_not_is_refused(count: int) -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: box_stage(fusion="median"), "fusion must be mean or first or last, got median"),
-        (lambda: box_stage(colour="sepia"), "colour must be rgb or grey, got sepia"),
-        (lambda: box_stage(label="face"), "label must be window or image, got face"),
-        (lambda: point_stage(mode="quarter"), "mode must be half or full, got quarter"),
+        (lambda: box_stage(fusion="median"), "fusion\n.*'median'"),
+        (lambda: box_stage(colour="sepia"), "colour\n.*'sepia'"),
+        (lambda: box_stage(label="face"), "label\n.*'face'"),
+        (lambda: point_stage(mode="quarter"), "mode\n.*'quarter'"),
         (lambda: BoxStage({"EN1": NETS["EN1"]}, NET), r"no net of the stage sees \['LM', 'RM'\]"),
     ],
 )

@@ -10,7 +10,7 @@ from facegeo.landmarks.lists import read_list
 
 Writer = Callable[..., Path]
 FACE = "8 28 10 30 13 16 23 16 18 21 14 26 22 26"
-SKIP_HINT = "set data.on_error=skip to go on without these faces"
+SKIP_HINT = "set data.on_error=skip to leave these faces out"
 
 
 def write_list(root: Path, *lines: str) -> None:
@@ -51,7 +51,7 @@ def test_names_and_encodings(face_folder: Writer, name: str, encoding: str, end:
     assert (faces.names, faces.lines) == ((name,), (3,))
 
 
-def test_name_that_is_no_utf8_is_found(face_folder: Writer) -> None:
+def test_name_that_is_not_utf8_is_found(face_folder: Writer) -> None:
     root = face_folder(["a.png"])
     raw = b"caf\xe9.png"
     (root / "a.png").rename(root / os.fsdecode(raw))
@@ -88,8 +88,8 @@ def test_name_that_is_no_utf8_is_found(face_folder: Writer) -> None:
         (rf"C:\a.png {FACE}", "wanted a path inside the folder of the list, got 'C:"),
         (f"./a.png {FACE}", "wanted each image once, got the image of line 1 again"),
         (f"gone.png {FACE}", "gone.png: wanted an image in .*, got No such file or directory"),
-        (f"folder {FACE}", "wanted an image file, got a folder"),
-        (f"zero.png {FACE}", r"wanted an image file, got an empty file \(0 bytes\)"),
+        (f"folder {FACE}", "wanted an image, got a folder"),
+        (f"zero.png {FACE}", r"wanted an image, got an empty file \(0 bytes\)"),
         (f"out.png {FACE}", "wanted an image inside .*faces, got a link to .*outside.png"),
         (f"nul\0.png {FACE}", "wanted an image in .*, got embedded null byte"),
     ],
@@ -140,7 +140,7 @@ def test_all_faults_are_reported_at_once(face_folder: Writer) -> None:
 def test_long_reports_leave_nothing_out(face_folder: Writer) -> None:
     root = face_folder(["a.png"])
     write_list(root, f"a.png {FACE}", *(f"gone{n}.png {FACE}" for n in range(1003)))
-    with pytest.raises(UserError, match=r"(?s)^1003 faults .*\n1003 faults: mend") as got:
+    with pytest.raises(UserError, match=r"(?s)^1003 faults .*\n1003 faults: fix") as got:
         read_list(root, "list.txt")
     assert all(f"gone{n}.png:" in str(got.value) for n in range(1003))
 

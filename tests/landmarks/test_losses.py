@@ -125,9 +125,9 @@ def test_shapes_that_would_broadcast_are_refused(
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: EuclideanError(eps=0.0), r"eps must be in \[1e-12, inf\], got 0"),
-        (lambda: WingLoss(width=-1.0), r"width must be in \[1e-06, inf\], got -1"),
-        (lambda: WingLoss(curvature=0.0), r"curvature must be in \[1e-06, inf\], got 0"),
+        (lambda: EuclideanError(eps=0.0), "eps\n.*=0.0"),
+        (lambda: WingLoss(width=-1.0), "width\n.*=-1.0"),
+        (lambda: WingLoss(curvature=0.0), "curvature\n.*=0.0"),
     ],
     ids=["eps", "width", "curvature"],
 )

@@ -32,23 +32,23 @@ def one_face(tmp_path: Path, image: npt.NDArray[np.uint8], box: str) -> Landmark
     return read_list(root, "list.txt")
 
 
-def opened(faces: LandmarkList, tmp_path: Path, margin: float = 0.4, levels: int = 4) -> PixelStore:
-    return build_or_open(faces, tmp_path / "cache", margin=margin, levels=levels, progress=False)[0]
+def opened(faces: LandmarkList, tmp_path: Path) -> PixelStore:
+    return build_or_open(faces, tmp_path / "cache", progress=False)[0]
 
 
 @pytest.mark.parametrize(
-    ("box", "margin", "region"),
+    ("box", "region"),
     [
-        ("8 28 10 30", 0.0, (8, 29, 10, 31)),
-        ("8.5 27.5 10 30", 0.1, (6, 31, 8, 33)),  # 6.6 .. 29.4 and 8 .. 32
-        ("4 30 2 33", 0.4, (0, 40, 0, 36)),
+        ("10 20 12 22", (6, 25, 8, 27)),  # the box and 0.4 sides, 4 px, all round
+        ("10.5 19.5 12 22", (6, 25, 8, 27)),  # 6.9 .. 23.1 and 8 .. 26
+        ("4 30 2 33", (0, 40, 0, 36)),
     ],
-    ids=["bare", "outwards", "clipped"],
+    ids=["margin", "outwards", "clipped"],
 )
 def test_region_is_a_lossless_cut(
-    tmp_path: Path, box: str, margin: float, region: tuple[int, int, int, int]
+    tmp_path: Path, box: str, region: tuple[int, int, int, int]
 ) -> None:
-    store = opened(one_face(tmp_path, NOISE, box), tmp_path, margin)
+    store = opened(one_face(tmp_path, NOISE, box), tmp_path)
     x0, x1, y0, y1 = region
     np.testing.assert_array_equal(store.image(0).numpy(), NOISE[y0:y1, x0:x1])
     assert store.origin.tolist() == [[x0, y0]]
@@ -73,9 +73,9 @@ def test_pixels_are_packed_with_red_lowest(tmp_path: Path) -> None:
 
 
 def test_levels_are_means_of_two_by_two(tmp_path: Path) -> None:
-    store = opened(one_face(tmp_path, NOISE, "8 28 10 28"), tmp_path, margin=0.0, levels=6)
-    assert store.size[0].tolist() == [[19, 21], [10, 11], [5, 6], [3, 3], [2, 2], [1, 1]]
-    for level in range(5):
+    store = opened(one_face(tmp_path, NOISE, "10 20 12 22"), tmp_path)
+    assert store.size[0].tolist() == [[19, 19], [10, 10], [5, 5], [3, 3]]
+    for level in range(3):
         fine = store.image(0, level).numpy().astype(int)
         fine = np.pad(fine, ((0, fine.shape[0] % 2), (0, fine.shape[1] % 2), (0, 0)), mode="edge")
         total = fine[::2, ::2] + fine[1::2, ::2] + fine[::2, 1::2] + fine[1::2, 1::2]
@@ -85,14 +85,15 @@ def test_levels_are_means_of_two_by_two(tmp_path: Path) -> None:
 def test_level_pixels_lie_where_the_store_says(tmp_path: Path) -> None:
     rows, columns = np.mgrid[:36, :40]
     ramps = np.stack([4 * columns, 4 * rows, 0 * rows], axis=-1).astype(np.uint8)
-    # region 4 .. 35 x 2 .. 33, 32 pixels each: no level has an odd edge
-    store = opened(one_face(tmp_path, ramps, "4 35 2 33"), tmp_path, margin=0.0)
+    # region 8 .. 31 x 4 .. 27, 24 pixels each: no level has an odd edge
+    store = opened(one_face(tmp_path, ramps, "13.5 25.5 9.5 21.5"), tmp_path)
+    assert store.origin.tolist() == [[8, 4]]
     for level in range(4):
         got = store.image(0, level).numpy().astype(float) / 4
-        centre = (np.arange(32 >> level) + 0.5) * 2**level - 0.5
+        centre = (np.arange(24 >> level) + 0.5) * 2**level - 0.5
         # rounding: half a grey value of 4 a pixel at each halving
-        np.testing.assert_allclose(got[..., 0], np.tile(centre + 4, (len(centre), 1)), atol=0.4)
-        np.testing.assert_allclose(got[..., 1].T, np.tile(centre + 2, (len(centre), 1)), atol=0.4)
+        np.testing.assert_allclose(got[..., 0], np.tile(centre + 8, (len(centre), 1)), atol=0.4)
+        np.testing.assert_allclose(got[..., 1].T, np.tile(centre + 4, (len(centre), 1)), atol=0.4)
 
 
 def test_rows_stay_in_the_order_of_the_list(face_folder: Writer, tmp_path: Path) -> None:
@@ -104,11 +105,12 @@ def test_rows_stay_in_the_order_of_the_list(face_folder: Writer, tmp_path: Path)
 
 def test_select_and_to_move_all_parts(face_folder: Writer, tmp_path: Path) -> None:
     root = face_folder(["a.png", "b.png", "c.png"])
-    lines = [f"{name}.png {left} {FACE[2:]}" for name, left in zip("abc", (6, 7, 9), strict=True)]
+    boxes = [f"{left} 28 10 30" for left in (20, 15, 18)]  # less 0.4 of 8, 13, 10 px
+    lines = [f"{n}.png {box} {5 * '22 20 '}" for n, box in zip("abc", boxes, strict=True)]
     (root / "list.txt").write_text("\n".join(lines))
-    store = opened(read_list(root, "list.txt"), tmp_path, margin=0.0)
+    store = opened(read_list(root, "list.txt"), tmp_path)
     part = store.select([2, 0])
-    assert part.origin.tolist() == [[9, 10], [6, 10]]
+    assert part.origin.tolist() == [[14, 2], [16, 2]]
     assert part.image(0)[0, 0].tolist() == [200, 0, 2]
     assert part.image(1, 3)[0, 0].tolist() == [200, 0, 0]
     assert part.digest == [store.digest[2], store.digest[0]]
@@ -137,15 +139,13 @@ def test_cache_is_keyed_by_content(face_folder: Writer, tmp_path: Path) -> None:
     faces = read_list(root, "list.txt")
     assert opened(faces, tmp_path).digest == first.digest
     assert folders() == 1
-    opened(faces, tmp_path, margin=0.3)
-    opened(faces, tmp_path, levels=3)
     opened(faces.select([1, 0]), tmp_path)
-    assert folders() == 4
+    assert folders() == 2
     (root / "c.png").write_bytes(encoded(NOISE))
     assert opened(faces, tmp_path).image(1).unique().numel() > 100
     (root / "list.txt").write_text(f"a.png {FACE}\nc.png {FACE.replace('8', '7', 1)}\n")
     opened(read_list(root, "list.txt"), tmp_path)
-    assert folders() == 6
+    assert folders() == 4
 
 
 def test_build_is_not_repeated(face_folder: Writer, tmp_path: Path) -> None:
@@ -155,12 +155,3 @@ def test_build_is_not_repeated(face_folder: Writer, tmp_path: Path) -> None:
     before = file.stat()
     opened(faces, tmp_path)
     assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-
-
-@pytest.mark.parametrize(("margin", "levels"), [(-0.1, 4), (0.4, 0)])
-def test_senseless_settings(
-    face_folder: Writer, tmp_path: Path, margin: float, levels: int
-) -> None:
-    faces = read_list(face_folder(["a.png"]), "list.txt")
-    with pytest.raises(ValueError, match=f"got {margin} and {levels}"):
-        opened(faces, tmp_path, margin, levels)

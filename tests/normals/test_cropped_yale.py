@@ -98,8 +98,8 @@ def test_all_faults_of_a_person_are_listed_at_once(folder: Path) -> None:
     assert faults(folder) == [
         f"{NAME}/yaleB03_P00A+000E+00.pgm: wanted a name such as {NAME}_P00A+035E-20.pgm, "
         "got another",
-        f"{NAME}/{NAME}_P00A+000E+20.pgm: wanted a readable image, got a file that stops in the "
-        "middle",
+        f"{NAME}/{NAME}_P00A+000E+20.pgm: wanted a readable image, got a file that is damaged "
+        "or cut short",
         f"{NAME}/{NAME}_P00A+000E+45.pgm: wanted a readable image, got an empty file (0 bytes)",
         f"{NAME}/{NAME}_P00A+070E+45.pgm: wanted 84 x 96 pixels, as {NAME}_P00A+000E+00.pgm, "
         "got 83 x 96",

@@ -67,8 +67,8 @@ def test_a_mask_counts_above_127_in_any_channel() -> None:
         (png(np.zeros((4, 4, 3), np.uint16)), "3 channels of 8 bits", "3 of 16 bits"),
         (png(np.zeros((4, 4), np.uint8)), "3 channels of 8 bits", "1 of 8 bits"),
         (png(np.zeros((4, 4, 4), np.uint8)), "3 channels of 8 bits", "4 of 8 bits"),
-        (png(np.zeros((4, 4, 3), np.uint8))[:-9], "a readable normal map", "stops in the middle"),
-        (b"<html>", "a readable normal map", "6 bytes that are no image"),
+        (png(np.zeros((4, 4, 3), np.uint8))[:-9], "a readable normal map", "damaged or cut short"),
+        (b"<html>", "a readable normal map", "6 bytes that are not an image"),
         (npy(np.zeros((4, 4))), "an array of floats", r"float64 of shape \(4, 4\)"),
         (npy(np.zeros((3, 4, 4))), "an array of floats", r"float64 of shape \(3, 4, 4\)"),
         (npy(np.zeros((4, 4, 3), np.uint8)), "an array of floats", "uint8 of shape"),
@@ -89,7 +89,7 @@ def test_a_black_mask_and_one_of_16_bits_are_named() -> None:
         read_mask(png(np.ones((4, 4), np.uint8)))
     with pytest.raises(WantedError, match=r"a mask of 8 bits.*1 of 16 bits"):
         read_mask(png(np.full((4, 4), 65535, np.uint16)))
-    with pytest.raises(WantedError, match=r"a readable image.*stops in the middle"):
+    with pytest.raises(WantedError, match=r"a readable image.*damaged or cut short"):
         read_face(png(np.ones((4, 4, 3), np.uint8))[:-9])
 
 

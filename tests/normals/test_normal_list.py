@@ -90,9 +90,9 @@ def test_faults_of_all_lists_are_told_with_line_file_wanted_and_got(root: Path) 
     [
         ("path,label\n1001/a/im0_c.png,3\n", "a header with a column face, got 'path,label'"),
         ("", "a header with a column face, got an empty file"),
-        ("face\n\n", "a face image a line, got a header alone"),
+        ("face\n\n", "a face image a line, got only a header"),
     ],
-    ids=["no-column", "empty", "header-alone"],
+    ids=["no-column", "empty", "only-header"],
 )
 def test_a_list_without_faces_has_a_fault(root: Path, text: str, got: str) -> None:
     assert faults(root, text) == [f"train.csv line 1: wanted {got}"]

@@ -136,7 +136,7 @@ FAULTS = [
     "train.csv line 18, 100002/session1/mask_c.png: wanted a mask with pixels above 127, "
     "got none above 0",
     "train.csv line 3, 100000/session1/im1_c.png: wanted a readable image, "
-    "got a file that stops in the middle",
+    "got a file that is damaged or cut short",
     "train.csv line 22, 100002/session2/im0_c.png: wanted an image of the size of its normal "
     "map, 32 x 32, got 20 x 20",
 ]

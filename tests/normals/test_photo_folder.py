@@ -168,8 +168,8 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
         "left_out.png: wanted its place, as other photos have, got none",
         "off.png: wanted a face in the image's 200 x 160 pixels, "
         "got one from (300, 50) to (350, 90)",
-        "torn.png: wanted a readable image, got a file that stops in the middle",
-        "text.jpg: wanted a readable image, got 12 bytes that are no image",
+        "torn.png: wanted a readable image, got a file that is damaged or cut short",
+        "text.jpg: wanted a readable image, got 12 bytes that are not an image",
     }
     assert {fault.strip() for fault in told} == wanted
 
@@ -204,12 +204,12 @@ def test_points_beside_some_photos_only_are_a_fault(tmp_path: Path) -> None:
         PhotoFolder(tmp_path, 64)
 
 
-def test_damage_found_only_when_decoding_is_told_too(tmp_path: Path) -> None:
+def test_photo_that_is_damaged_later_is_named(tmp_path: Path) -> None:
     path = save(tmp_path / "one.png")
     folder = PhotoFolder(tmp_path, 64)
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(
-        UserError, match=r"one\.png: wanted a readable image, got a file that stops"
+        UserError, match=r"one\.png: wanted a readable image, got a file that is damaged"
     ):
         folder[0]
 

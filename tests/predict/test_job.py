@@ -60,7 +60,7 @@ def test_what_can_be_done_is_done_and_the_rest_told(
             "wanted a box with its middle in the 96 x 96 image, "
             "got left 500, right 600, top 22, bottom 74",
         ),
-        ("torn.jpg", "wanted a readable image, got a file that stops in the middle"),
+        ("torn.jpg", "wanted a readable image, got 8 bytes that are not an image"),
     ]
     out = photos.parent / "out"
     assert len(json.loads((out / "a.png.json").read_text())["faces"]) == 2

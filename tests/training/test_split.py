@@ -1,5 +1,4 @@
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +6,7 @@ import numpy as np
 import pytest
 
 from facegeo.errors import UserError
-from facegeo.training.stream import load_split, save_split, saved_split, twins, validation_split
+from facegeo.training.stream import content_digest, keep_split_file, twins, validation_split
 
 DIGESTS = [f"digest {number}" for number in range(200)]
 NAMES = [f"{number}.jpg" for number in range(200)]
@@ -70,76 +69,48 @@ def test_useless_fractions(count: int, fraction: float, message: str) -> None:
         validation_split(DIGESTS[:count], fraction, 0)
 
 
-def test_saved_split_is_used_for_a_list_in_another_order(tmp_path: Path) -> None:
+SPLIT = {"seed": 0, "images": 3, "content": content_digest(NAMES, DIGESTS), "val": ["0.jpg"]}
+
+
+def test_saved_split_is_compared_and_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "new" / "split.json"
-    drawn = saved_split(path, NAMES, DIGESTS, 0.1, 0)
+    keep_split_file(path, SPLIT)
     before = path.read_bytes()
-    np.testing.assert_array_equal(drawn[1], validation_split(DIGESTS, 0.1, 0)[1])
-    train, val = saved_split(path, NAMES[::-1], DIGESTS[::-1], 0.1, 0)
-    np.testing.assert_array_equal(np.sort(199 - val), drawn[1])
-    np.testing.assert_array_equal(np.sort(199 - train), drawn[0])
+    keep_split_file(path, SPLIT | {"content": content_digest(NAMES[::-1], DIGESTS[::-1])})
     assert path.read_bytes() == before
+    assert json.loads(before) == SPLIT
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_hand_made_split_is_kept(tmp_path: Path) -> None:
-    save_split(tmp_path / "s.json", NAMES, DIGESTS, np.array([7, 3]), 0.1, 0)
-    _, val = saved_split(tmp_path / "s.json", NAMES, DIGESTS, 0.1, 0)
-    assert val.tolist() == [3, 7]
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"images": 2}, "wanted images 2, got 3"),
+        ({"seed": 5}, "wanted seed 5, got 0"),
+        ({"val": ["1.jpg"]}, r"wanted val \['1.jpg'\], got \['0.jpg'\]"),
+        ({"content": content_digest(NAMES, ["changed", *DIGESTS[1:]])}, r"wanted content '\w+'"),
+        ({"content": content_digest(["other", *NAMES[1:]], DIGESTS)}, r"wanted content '\w+'"),
+    ],
+    ids=["images", "seed", "val", "other-bytes", "other-name"],
+)
+def test_saved_split_of_other_data_is_refused(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    path = tmp_path / "split.json"
+    keep_split_file(path, SPLIT)
+    with pytest.raises(UserError, match=f"split.json: .*{message}"):
+        keep_split_file(path, SPLIT | change)
 
 
 @pytest.mark.parametrize(
-    ("names", "digests", "fraction", "seed", "message"),
-    [
-        (NAMES[1:], DIGESTS[1:], 0.1, 0, "wanted images 199, got images 200"),
-        (NAMES, ["changed", *DIGESTS[1:]], 0.1, 0, r"wanted content \w+, got content \w+"),
-        (["other.jpg", *NAMES[1:]], DIGESTS, 0.1, 0, r"wanted content \w+, got content \w+"),
-        (NAMES, DIGESTS, 0.2, 0, "wanted fraction 0.2, got fraction 0.1"),
-        (NAMES, DIGESTS, 0.1, 5, "wanted seed 5, got seed 0"),
-    ],
-    ids=["fewer", "other-bytes", "other-name", "fraction", "seed"],
+    ("text", "message"),
+    [('{"val": ["0.j', r"\(JSON\), got Unterminated"), ("[]", r"wanted seed 0, got \[\]")],
+    ids=["torn", "no-object"],
 )
-def test_split_of_another_list_is_refused(
-    tmp_path: Path, names: list[str], digests: list[str], fraction: float, seed: int, message: str
-) -> None:
-    path = tmp_path / "split.json"
-    saved_split(path, NAMES, DIGESTS, 0.1, 0)
-    with pytest.raises(UserError, match=f"split.json: .* does not fit: {message}; delete the file"):
-        saved_split(path, names, digests, fraction, seed)
-
-
-@pytest.mark.parametrize(
-    ("edit", "message"),
-    [
-        (lambda saved: saved | {"val": ["x.jpg", "y.jpg"]}, "got x.jpg and 1 more"),
-        (lambda saved: saved | {"val": "0.jpg"}, "a list of image names \"val\", got '0.jpg'"),
-        (lambda saved: saved | {"val": [3]}, r"a list of image names \"val\", got \[3\]"),
-        (lambda saved: [], 'a list of image names "val", got None'),
-    ],
-    ids=["strangers", "no-list", "no-names", "no-object"],
-)
-def test_damaged_split_is_refused(
-    tmp_path: Path, edit: Callable[[dict[str, Any]], object], message: str
-) -> None:
-    path = tmp_path / "split.json"
-    saved_split(path, NAMES, DIGESTS, 0.1, 0)
-    path.write_text(json.dumps(edit(json.loads(path.read_text()))))
+def test_damaged_split_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "split.json").write_text(text)
     with pytest.raises(UserError, match=message):
-        load_split(path, NAMES, DIGESTS, 0.1, 0)
-
-
-def test_torn_split_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "split.json").write_text('{"val": ["0.j')
-    with pytest.raises(UserError, match=r"wanted a saved split \(JSON\), got Unterminated"):
-        load_split(tmp_path / "split.json", NAMES, DIGESTS, 0.1, 0)
-
-
-def test_saved_split_may_not_part_identical_images(tmp_path: Path) -> None:
-    names, digests = ["a", "b", "c"], ["same", "same", "other"]
-    save_split(tmp_path / "s.json", names, digests, np.array([1]), 0.3, 0)
-    message = "wanted identical images on one side, got a and b on two"
-    with pytest.raises(UserError, match=message):
-        load_split(tmp_path / "s.json", names, digests, 0.3, 0)
+        keep_split_file(tmp_path / "split.json", SPLIT)
 
 
 def test_twins_are_all_pairs() -> None:
