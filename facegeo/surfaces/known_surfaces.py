@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from facegeo.errors import UserError
 from facegeo.rendering.order import Order, Purpose, Task
 from facegeo.rendering.render import Render
-from facegeo.rendering.sample import Studio
-from facegeo.rendering.session import photograph_session
+from facegeo.rendering.studio import Studio, photograph_session
 from facegeo.surfaces.integrate import METHODS, integrate, transfer_detail
 
 Floats = NDArray[np.floating[Any]]
