@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from facegeo.bench.report import Row
 from facegeo.bench.timing import CLOCKS, quantile_ms
 from facegeo.rendering.folders import LandmarkFolder, PhotofaceFolder
-from facegeo.rendering.order import Device, Layout, LayoutName, Order, Task
+from facegeo.rendering.order import Layout, LayoutName, Order, Task
 from facegeo.rendering.studio import Studio
 
 GROUP = "rendering"
@@ -19,7 +19,7 @@ LAYOUTS: dict[LayoutName, tuple[type[Layout], int]] = {  # and the pictures of o
 }
 
 
-def rendering_rows(size: int, tasks: int, clock: str, device: Device) -> Iterator[list[Row]]:
+def rendering_rows(size: int, tasks: int, clock: str, device: str) -> Iterator[list[Row]]:
     """Render faces and sessions, encoded but not written.
 
     Args:
@@ -32,9 +32,7 @@ def rendering_rows(size: int, tasks: int, clock: str, device: Device) -> Iterato
     studio = Studio(HEAD, device=device)
     started = time.perf_counter() - begin
     for name, (kind, pictures) in LAYOUTS.items():
-        order = Order(
-            train=tasks, test=0, size=size, seed=0, maps=False, layout=name, device=device
-        )
+        order = Order(train=tasks, test=0, size=size, seed=0, maps=False, layout=name)
         layout, seconds = kind(), []
         layout.make(studio, order, Task("test", 0))
         for number in range(tasks):
