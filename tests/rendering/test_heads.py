@@ -157,11 +157,11 @@ def test_head_files_are_identified_by_content_not_path(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         (folder / NEUTRAL).write_text("v 0 0 0")
     paths = [tmp_path / "a", *folders]
-    order = Order(head="ict", train=1, test=0, size=32, seed=0, maps=False)
-    first, *others = [options_of(replace(order, head_path=path)) for path in paths]
+    anny = Order(train=1, test=0, size=32, seed=0, maps=False)
+    first, *others = [options_of(replace(anny, head="ict", head_path=path)) for path in paths]
     assert others == [first, first]
     (folders[1] / NEUTRAL).write_text("v 0 0 1")
-    assert options_of(replace(order, head_path=folders[1])) != first
+    assert options_of(replace(anny, head="ict", head_path=folders[1])) != first
 
 
 def test_load_ict_rejects_incomplete_mesh(tmp_path: Path) -> None:
