@@ -7,14 +7,13 @@ from collections.abc import Iterator
 
 from facegeo.bench.report import Row
 from facegeo.bench.timing import CLOCKS, quantile_ms
-from facegeo.rendering.landmark_folder import LandmarkFolder
-from facegeo.rendering.order import Layout, Order, Task
-from facegeo.rendering.photoface_folder import PhotofaceFolder
-from facegeo.rendering.sample import Studio
+from facegeo.rendering.folders import LandmarkFolder, PhotofaceFolder
+from facegeo.rendering.order import Layout, LayoutName, Order, Task
+from facegeo.rendering.studio import Studio
 
 GROUP = "rendering"
 HEAD = "anny"
-LAYOUTS: dict[str, tuple[type[Layout], int]] = {  # and the pictures of one task
+LAYOUTS: dict[LayoutName, tuple[type[Layout], int]] = {  # and the pictures of one task
     "landmarks": (LandmarkFolder, 1),
     "photoface": (PhotofaceFolder, 4),
 }
@@ -33,10 +32,7 @@ def rendering_rows(size: int, tasks: int, clock: str, device: str) -> Iterator[l
     studio = Studio(HEAD, device=device)
     started = time.perf_counter() - begin
     for name, (kind, pictures) in LAYOUTS.items():
-        order = Order(
-            train=tasks, test=0, size=size, seed=0, maps=False, layout=name, device=device
-        )
-        order.check()
+        order = Order(train=tasks, test=0, size=size, seed=0, maps=False, layout=name)
         layout, seconds = kind(), []
         layout.make(studio, order, Task("test", 0))
         for number in range(tasks):

@@ -19,7 +19,7 @@ def _render(cfg: "DictConfig") -> None:
 
     order = _order(cfg)
     if cfg.sheet is not None:
-        from facegeo.rendering.sheet import write_sheet
+        from facegeo.rendering.folders import write_sheet
 
         grid = _pair(cfg.sheet_grid, "sheet_grid must be two whole numbers, rows and columns")
         write_sheet(Path(cfg.sheet), order, *grid, maps=cfg.sheet_maps)
@@ -39,7 +39,7 @@ def _order(cfg: "DictConfig") -> "Order":
 
     from facegeo.rendering.order import Order
 
-    order = Order(
+    return Order(
         layout=cfg.layout,
         train=cfg.train,
         test=cfg.test,
@@ -56,8 +56,6 @@ def _order(cfg: "DictConfig") -> "Order":
         lights=None if cfg.lights is None else Path(cfg.lights),
         mask=tuple(cfg.mask),
     )
-    order.check()
-    return order
 
 
 def _pair(value: object, wanted: str) -> tuple[int, int]:

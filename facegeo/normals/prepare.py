@@ -26,13 +26,13 @@ from facegeo.errors import UserError
 from facegeo.files.faults import WantedError
 from facegeo.files.images import ImageError
 from facegeo.files.places import crop_square, outline_mask
+from facegeo.files.writing import write_whole
 from facegeo.geometry.light import directional_shading
 from facegeo.geometry.normals import angle_map, bulge, encode, from_frame, to_frame
 from facegeo.normals.lists import SESSION_MASK, SESSION_NORMAL
 from facegeo.normals.maps import Bytes, read_mask, read_normals
 from facegeo.normals.photometric_stereo import DARK, Surface, colour_albedo, least_squares, robust
 from facegeo.normals.sessions import RawSession, SessionFault, load_photos
-from facegeo.rendering.manifest import write_atomically
 from facegeo.rendering.order import check_processes
 from facegeo.rendering.photo import png_bytes
 
@@ -161,8 +161,8 @@ def _write(
         shown.round().to(torch.uint8).permute(1, 2, 0).numpy(),
     ]
     for name, picture in zip(record.files(), pictures, strict=True):
-        write_atomically(folder / name, png_bytes(picture))
-    write_atomically(folder / RECORD, json.dumps(asdict(record), indent=1).encode())
+        write_whole(folder / name, png_bytes(picture))
+    write_whole(folder / RECORD, json.dumps(asdict(record), indent=1).encode())
 
 
 def _largest(mask: Tensor) -> Tensor:
@@ -384,7 +384,7 @@ def is_finished(out: Path, session: RawSession) -> bool:
 def write_list(out: Path, records: Sequence[Prepared]) -> None:
     """Write ``faces.csv``, one column ``face``."""
     faces = [f"{record.name}/{face}" for record in records for face in record.faces()]
-    write_atomically(out / LIST, "".join(f"{line}\n" for line in ["face", *faces]).encode())
+    write_whole(out / LIST, "".join(f"{line}\n" for line in ["face", *faces]).encode())
 
 
 def write_manifest(
@@ -415,4 +415,4 @@ def write_manifest(
             **{name: version(name) for name in ("torch", "numpy")},
         },
     }
-    write_atomically(out / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
+    write_whole(out / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())

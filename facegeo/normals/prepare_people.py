@@ -24,6 +24,7 @@ from facegeo.errors import UserError
 from facegeo.files.images import ImageError
 from facegeo.files.places import Points, outline_mask
 from facegeo.files.tables import Cell, Table
+from facegeo.files.writing import write_whole
 from facegeo.geometry.light import to_srgb
 from facegeo.geometry.normals import angle_map, bulge, normalise
 from facegeo.normals.maps import Bytes
@@ -52,7 +53,6 @@ from facegeo.normals.photometric_stereo import (
 )
 from facegeo.normals.prepare import claim, progress, share, stop_or_warn, survey, write_manifest
 from facegeo.normals.sessions import RawSession, SessionFault
-from facegeo.rendering.manifest import write_atomically
 from facegeo.rendering.order import check_processes
 from facegeo.rendering.photo import png_bytes
 
@@ -186,10 +186,10 @@ def _write(folder: Path, person: Person, photos: Bytes, surface: Surface, mask: 
     white = max(float(np.quantile(surface.albedo[mask[0]].numpy(), ALBEDO_WHITE)), 1e-6)
     albedo = (surface.albedo / white).clamp(0, 1) * 255
     normals = surface.normals.permute(1, 2, 0).to(torch.float16)
-    write_atomically(folder / PHOTOS, _npy(photos))
-    write_atomically(folder / NORMALS, _npy(normals.numpy()))
-    write_atomically(folder / MASK, png_bytes(mask[0].to(torch.uint8).numpy() * np.uint8(255)))
-    write_atomically(folder / ALBEDO, png_bytes(albedo.round().to(torch.uint8).numpy()))
+    write_whole(folder / PHOTOS, _npy(photos))
+    write_whole(folder / NORMALS, _npy(normals.numpy()))
+    write_whole(folder / MASK, png_bytes(mask[0].to(torch.uint8).numpy() * np.uint8(255)))
+    write_whole(folder / ALBEDO, png_bytes(albedo.round().to(torch.uint8).numpy()))
     person.write(folder)
 
 
@@ -362,7 +362,7 @@ def _strengths(
     found = lamp_strengths(faces, flash_directions(*angles.T))
     strengths = dict(zip(names, found.tolist(), strict=True))
     text = json.dumps({"source": source, "strengths": strengths}, indent=1)
-    write_atomically(path, text.encode())
+    write_whole(path, text)
     return strengths
 
 

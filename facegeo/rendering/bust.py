@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from facegeo.rendering.head_model import Floats, Head, Ints, Part, Surface
-from facegeo.rendering.mesh import grid, sphere, vertex_normals
+from facegeo.rendering.heads import Head, Part, Surface
+from facegeo.rendering.mesh import Floats, Ints, grid, sphere, vertex_normals
 
 EYE_STEPS = 28
 TEETH = (5, 17)

@@ -5,8 +5,9 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from facegeo.rendering.environment import Surround
-from facegeo.rendering.head_model import Floats, Head
+from facegeo.rendering.heads import Head
+from facegeo.rendering.lights import Surround
+from facegeo.rendering.mesh import Floats
 from facegeo.rendering.render import Render
 from facegeo.rendering.scene import Camera
 

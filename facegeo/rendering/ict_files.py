@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from facegeo.errors import UserError
-from facegeo.rendering.head_model import Floats, Ints
+from facegeo.rendering.mesh import Floats, Ints
 
 NEUTRAL = "generic_neutral_mesh.obj"
 LAST_VERTEX = {

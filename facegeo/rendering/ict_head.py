@@ -4,12 +4,20 @@ from pathlib import Path
 
 import numpy as np
 
-from facegeo.rendering.head_cache import cached_head
-from facegeo.rendering.head_model import Floats, Ints, Paint, Part, Surface, skin_frame
+from facegeo.rendering.heads import (
+    HeadModel,
+    Marks,
+    Modes,
+    Paint,
+    Part,
+    Surface,
+    cached_head,
+    five_points,
+    skin_frame,
+)
 from facegeo.rendering.ict_files import IctArrays, files_key, find_ict, read_ict
-from facegeo.rendering.linear_head import LinearHeadModel, Marks, Modes, five_points
-from facegeo.rendering.open_sky import open_sky
-from facegeo.rendering.paint import SKULL, dilate, scalp_angle
+from facegeo.rendering.mesh import Floats, Ints
+from facegeo.rendering.paint import SKULL, dilate, open_sky, scalp_angle
 
 PEOPLE = 256
 SPREAD = 1.1
@@ -21,10 +29,9 @@ JAW, MOUTH = slice(0, 17), slice(48, 60)
 NOSE_TIP, CORNERS = 30, (48, 54)
 BOTH_SIDES = ("browInnerUp", "cheekPuff")
 """Actions that ARKit has once and ICT-FaceKit once a side."""
-MODULES = ("ict_head.py", "ict_files.py")
 
 
-def load_ict(path: Path | None) -> LinearHeadModel:
+def load_ict(path: Path | None) -> HeadModel:
     """Return ICT-FaceKit, from the user's cache where it was read before.
 
     Args:
@@ -34,10 +41,10 @@ def load_ict(path: Path | None) -> LinearHeadModel:
         UserError: If it is not there or damaged.
     """
     source = find_ict(path)
-    return cached_head("ict", MODULES, files_key(source), lambda: reduce_ict(read_ict(source)))
+    return cached_head("ict", files_key(source), lambda: reduce_ict(read_ict(source)))
 
 
-def reduce_ict(ict: IctArrays) -> LinearHeadModel:
+def reduce_ict(ict: IctArrays) -> HeadModel:
     """Give the arrays the form that all head models share."""
     mean = ict.vertices.copy()
     marks = _marks(ict)
@@ -62,7 +69,7 @@ def reduce_ict(ict: IctArrays) -> LinearHeadModel:
         actions=ict.expression.reshape(len(ict.expression), -1),
         action_names=tuple(arkit_name(name) for name in ict.expression_names),
     )
-    return LinearHeadModel(mean, surface, marks, modes)
+    return HeadModel(mean, surface, marks, modes)
 
 
 def arkit_name(name: str) -> str:

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facegeo.errors import UserError
-from facegeo.rendering.environment import HEIGHT, WIDTH
-from facegeo.rendering.head_model import Floats
+from facegeo.rendering.mesh import Floats
 
+HEIGHT, WIDTH = 32, 64
+"""Rows and columns that all maps are brought to."""
 SHIPPED = Path(__file__).parent / "light_maps" / "cc0.npz"
 ENDINGS = (".exr", ".hdr")
 ENABLE = "OPENCV_IO_ENABLE_OPENEXR"
@@ -60,7 +61,7 @@ def read_lights(folder: Path | None) -> list[Floats]:
         folder: The user's own equirectangular maps, twice as wide as high; None for the shipped.
 
     Returns:
-        Linear radiance, RGB, shape (32, 64, 3) each; see ``environment`` for the axes.
+        Linear radiance, RGB, shape (32, 64, 3) each; see ``lights`` for the axes.
 
     Raises:
         UserError: If there is none, or one is not a map; the text names it.

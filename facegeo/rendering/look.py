@@ -1,10 +1,15 @@
-"""Draw what a person looks like, apart from shape: skin, hair, eyes, clothes, expression."""
+"""Draw a person's appearance, but for the shape: skin, hair, eyes, clothes, expression."""
+
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import warp as wp
 
 from facegeo.rendering.bust import Hair
-from facegeo.rendering.head_model import Floats, Head
+from facegeo.rendering.heads import Head
+from facegeo.rendering.mesh import Floats
+from facegeo.rendering.relief import Relief
 from facegeo.rendering.shading import Look
 
 HAIR_COLOURS = (
@@ -153,3 +158,58 @@ def fit_eyes(rng: np.random.Generator, look: Look, head: Head, to_camera: Floats
     look.gaze_right = wp.vec3(*gaze.tolist())
     look.eye_left, look.eye_right = (wp.vec3(*eye.tolist()) for eye in head.eyes)
     look.eye_radius = head.eye_radius
+
+
+def draw_portrait_look(rng: np.random.Generator) -> tuple[Hair, dict[str, float], Look]:
+    """Draw hair, expression and look of a portrait: a little nearer to photographs.
+
+    Eyes open less wide, hair begins lower, brows are fuller, skin is less even and stubble softer.
+    """
+    hair, expression = draw_hair(rng), draw_expression(rng)
+    if hair.hairline_deg < BALD:
+        hair = replace(hair, hairline_deg=max(-16.0, hair.hairline_deg - 5.0))
+    lid = float(rng.uniform(0.03, 0.24))
+    for side in ("Left", "Right"):
+        expression[f"eyeBlink{side}"] = max(lid, expression[f"eyeBlink{side}"])
+        expression[f"eyeWide{side}"] *= 0.5
+    look = draw_look(rng, hair)
+    look.mottling *= 1.3
+    look.pores *= 1.3
+    look.stubble *= 0.6
+    look.beard *= float(rng.uniform(0, 0.9))
+    look.brow *= 1.15
+    look.brow_width *= 1.2
+    return hair, expression, look
+
+
+def draw_relief(
+    rng: np.random.Generator, expression: Mapping[str, float], seed: int, pixel: float
+) -> Relief:
+    """Draw how uneven and wrinkled a skin is; expressions deepen their own wrinkles.
+
+    Args:
+        rng: Decides.
+        expression: ARKit actions.
+        seed: Of the noise.
+        pixel: Width of a pixel on the face, eye distances.
+    """
+
+    def both(name: str) -> float:
+        return (expression.get(f"{name}Left", 0.0) + expression.get(f"{name}Right", 0.0)) / 2
+
+    age = float(rng.beta(1.2, 1.7))
+    lines = 0.04 + 0.7 * age**1.3
+    relief = Relief()
+    relief.seed, relief.pixel = wp.uint32(seed), pixel
+    relief.uneven = rng.uniform(0.008, 0.028) * (1 + age)
+    relief.grain = rng.uniform(0.008, 0.036) * (1 + age)
+    relief.pores = rng.uniform(0.02, 0.12)
+    relief.lips = rng.uniform(0.03, 0.16)
+    raised = max(expression.get("browInnerUp", 0.0), both("browOuterUp"))
+    relief.forehead = lines * rng.uniform(0.2, 0.9) * (0.5 + 1.5 * raised)
+    relief.glabella = lines * rng.uniform(0.1, 0.8) * (0.4 + 1.5 * both("browDown"))
+    squint = max(both("eyeSquint"), both("cheekSquint"))
+    relief.crow = lines * rng.uniform(0.1, 0.8) * (0.4 + 1.5 * squint)
+    relief.fold = (0.05 + 0.5 * lines) * rng.uniform(0.4, 1.3) * (0.6 + 1.2 * both("mouthSmile"))
+    relief.lids = (0.05 + 0.4 * lines) * rng.uniform(0.2, 1.2)
+    return relief

@@ -1,9 +1,8 @@
-"""The record of what a folder holds, which tells a half-written folder from a foreign one."""
+"""The record of a folder's faces, by which a half-written folder differs from a foreign one."""
 
 import hashlib
 import json
 import platform
-import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +11,7 @@ from typing import Any
 
 from facegeo import __version__
 from facegeo.errors import UserError
+from facegeo.files.writing import LOCK, write_whole
 from facegeo.rendering.ict_files import files_key, find_ict
 from facegeo.rendering.light_files import contents_key, light_files
 from facegeo.rendering.order import Order
@@ -19,12 +19,11 @@ from facegeo.rendering.order import Order
 FILE = "manifest.json"
 UNFINISHED = ".unfinished"
 ELSEWHERE = (
-    "choose another folder (out= of facegeo-render, data.root= of facegeo-train) or remove this one"
+    "choose another folder (out= of facegeo-render, root of that part of data of facegeo-train) "
+    "or remove this one"
 )
 PACKAGES = ("anny", "warp-lang", "numpy", "opencv-python-headless", "opencv-python")
 """What the pixels depend on, as far as it is installed."""
-LEFTOVER = f".*.{'[0-9a-f]' * 32}.part"
-"""Files that a process was killed while writing."""
 LOOKS = 3
 """Rises with each change of the code that changes what an order gives."""
 SINCE: dict[str, Any] = {
@@ -70,7 +69,7 @@ def options_hash(order: Order) -> str:
 
 
 def is_complete(root: Path, order: Order) -> bool:
-    """Tell whether a folder holds exactly what an order asks for.
+    """Return whether a folder holds exactly what an order asks for.
 
     Raises:
         UserError: If the folder holds something else.
@@ -81,27 +80,27 @@ def is_complete(root: Path, order: Order) -> bool:
         return False
     if others := _differences(manifest, order):
         raise UserError(
-            f"{root} holds faces made otherwise ({'; '.join(others)}); {ELSEWHERE}, "
+            f"{root} holds faces made with other options ({'; '.join(others)}); {ELSEWHERE}, "
             "or replace its faces by facegeo-render with overwrite=true"
         )
     return bool(manifest.get("complete"))
 
 
 def holds_others(root: Path, order: Order) -> bool:
-    """Tell whether a folder holds faces, whole or in part, that an order can not use.
+    """Return whether a folder holds faces, whole or in part, that an order cannot use.
 
     Raises:
-        UserError: If the manifest can not be read.
+        UserError: If the manifest cannot be read.
     """
     manifest = _read(root)
     return manifest is not None and bool(_differences(manifest, order))
 
 
 def mark_unfinished(root: Path) -> dict[str, Any]:
-    """Say in the manifest of a folder that faces are missing; return its options.
+    """Record that faces of a folder are missing; return its options.
 
     Raises:
-        UserError: If there is no manifest, or not one of ours.
+        UserError: If there is no manifest, or facegeo did not write it.
     """
     manifest = _read(root)
     if manifest is None:
@@ -126,18 +125,7 @@ def write_manifest(root: Path, order: Order, *, complete: bool, notes: Mapping[s
 
 
 def _write(root: Path, manifest: Mapping[str, Any]) -> None:
-    write_atomically(root / FILE, (json.dumps(manifest, indent=2) + "\n").encode())
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file under another name and rename it, so that no half file is ever seen."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(root / FILE, json.dumps(manifest, indent=2) + "\n")
 
 
 def _read(root: Path) -> dict[str, Any] | None:
@@ -146,7 +134,7 @@ def _read(root: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{root / FILE} is no JSON ({error}); {ELSEWHERE}") from error
+        raise UserError(f"{root / FILE} is not valid JSON ({error}); {ELSEWHERE}") from error
     options = manifest.get("options") if isinstance(manifest, dict) else None
     if not isinstance(options, dict) or not {"layout", "train", "test"} <= options.keys():
         raise UserError(f"{root / FILE} was not written by facegeo; {ELSEWHERE}")
@@ -159,7 +147,7 @@ def _refuse_strange_folder(root: Path) -> None:
         return
     if not root.is_dir():
         raise UserError(f"{root} must be a folder, found a file; {ELSEWHERE}")
-    strange = sorted(path.name for path in root.iterdir())
+    strange = sorted(path.name for path in root.iterdir() if path.name != LOCK)
     if strange:
         raise UserError(
             f"{root} must be new, empty or made by facegeo, but it holds "
@@ -168,11 +156,11 @@ def _refuse_strange_folder(root: Path) -> None:
 
 
 def _differences(manifest: dict[str, Any], order: Order) -> list[str]:
-    """Say in words in what a folder's faces differ from those an order would give."""
+    """List how a folder's faces differ from those an order would give."""
     found, wanted = SINCE | manifest["options"], SINCE | options_of(order)
     if (looks := found.get("looks")) != wanted["looks"]:
         age = "an older" if isinstance(looks, int) and looks < LOOKS else "another"
-        return [f"made by {age} facegeo, whose faces look otherwise: looks {looks}, {LOOKS} here"]
+        return [f"made by {age} facegeo, whose faces look different: looks {looks}, {LOOKS} here"]
     others = [
         f"{key}: {found.get(key)} there, {wanted.get(key)} asked for"
         for key in sorted({*found, *wanted}, key=str)
@@ -182,7 +170,7 @@ def _differences(manifest: dict[str, Any], order: Order) -> list[str]:
         return others
     there, here = manifest.get("versions", {}), _versions()
     return others + [
-        f"begun with {name} {there.get(name, 'missing')}, to go on with {here.get(name, 'none')}"
+        f"begun with {name} {there.get(name, 'missing')}, {here.get(name, 'missing')} here"
         for name in PACKAGES
         if there.get(name) != here.get(name)
     ]

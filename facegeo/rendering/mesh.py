@@ -1,8 +1,10 @@
-"""Triangle meshes: vertex normals, spheres, grids."""
+"""Triangle meshes: vertex normals, spheres, grids, and the sphere nearest to points."""
 
 import numpy as np
+from numpy.typing import NDArray
 
-from facegeo.rendering.head_model import Floats, Ints
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int32]
 
 
 def vertex_normals(vertices: Floats, triangles: Ints) -> Floats:
@@ -52,3 +54,16 @@ def grid(rows: int, columns: int) -> Ints:
     first = np.stack([corner, down, right], axis=1)
     second = np.stack([right, down, down + 1], axis=1)
     return np.concatenate([first, second]).astype(np.int32)
+
+
+def fit_sphere(vertices: Floats) -> tuple[Floats, float]:
+    """Return middle, shape (3,), and radius of the sphere nearest to points, shape (N, 3)."""
+    shift = vertices.mean(axis=0, dtype=np.float64)
+    local = vertices.astype(np.float64) - shift
+    system = np.concatenate([2 * local, np.ones((len(local), 1))], axis=1)
+    # Normal equations of 4 unknowns by einsum: the same bits for any number of BLAS threads.
+    left = np.einsum("ni,nj->ij", system, system)
+    right = np.einsum("ni,n->i", system, (local**2).sum(axis=1))
+    *middle, rest = np.linalg.solve(left, right)
+    radius = float(np.sqrt(rest + np.dot(middle, middle)))
+    return (np.array(middle) + shift).astype(np.float32), radius

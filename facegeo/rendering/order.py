@@ -1,30 +1,37 @@
-"""What a folder of generated faces shall hold, and the layouts it can have."""
+"""What a folder of generated faces shall hold, the tasks that fill it, and what layouts provide."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol, get_args, get_type_hints
+
+from pydantic import Field, StrictBool, TypeAdapter, ValidationError
 
 from facegeo.errors import UserError
 from facegeo.rendering.ict_files import find_ict
 from facegeo.rendering.light_files import read_lights
 
 if TYPE_CHECKING:
-    from facegeo.rendering.sample import Studio
+    from facegeo.rendering.studio import Studio
 
-LAYOUTS = ("landmarks", "photoface", "portraits")
-HEADS = ("anny", "ict")
-SPLITS = ("train", "test")
-MASKED = ("skin", "lips", "eyes")
+LayoutName = Literal["landmarks", "photoface", "portraits"]
+HeadName = Literal["anny", "ict"]
+Frame = Literal["down_right_camera", "right_up_camera"]
+Device = Literal["cpu", "cuda"]
+Masked = Literal["skin", "lips", "eyes"]
+MASKED: tuple[Masked, ...] = get_args(Masked)
 """What the masks of portraits can hold."""
+SPLITS = ("train", "test")
 PORTRAIT_MAP_SHARE = 0.75
-LARGEST = 4096
-FRAMES = {
+FRAMES: dict[Frame, str] = {
     "down_right_camera": "channels: down, right, to the camera (as Photoface, it seems)",
     "right_up_camera": "channels: right, up, to the camera",
 }
+Count = Annotated[int, Field(strict=True, ge=0, le=10**7)]
+Quality = Annotated[int, Field(strict=True, ge=1, le=100)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +44,9 @@ class Order:
         size: Side of the pictures, pixels.
         seed: Decides everything that is drawn.
         maps: Landmarks: write normal maps and masks too.
-        layout: ``landmarks``, ``photoface`` or ``portraits``.
-        head: ``anny`` or ``ict``.
-        head_path: Where ICT-FaceKit lies.
+        layout: How the files are laid out.
+        head: Whose heads.
+        head_path: Where ICT-FaceKit is.
         quality: Landmarks, portraits: worst and best JPEG quality.
         frame: Photoface, portraits: axes of the stored normals, a key of ``FRAMES``.
         shadows: What hides a light throws a shadow.
@@ -48,24 +55,72 @@ class Order:
             lamps. None: 0 for landmarks, ``PORTRAIT_MAP_SHARE`` for portraits. Above 0, landmarks
             are rendered and photographed as portraits are.
         lights: Folder of environment maps (EXR, HDR); None for those that ship with the package.
-        mask: Portraits: what the masks hold, of ``MASKED``.
+        mask: Portraits: what the masks hold.
+
+    Raises:
+        UserError: If options are out of range, contradict each other or name files that cannot be
+            read; the text lists all of them.
     """
 
-    train: int
-    test: int
-    size: int
-    seed: int
-    maps: bool
-    layout: str = "landmarks"
-    head: str = "anny"
+    train: Count
+    test: Count
+    size: Annotated[int, Field(strict=True, ge=32, le=4096)]
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+    maps: StrictBool
+    layout: LayoutName = "landmarks"
+    head: HeadName = "anny"
     head_path: Path | None = None
-    quality: tuple[int, int] = (70, 97)
-    frame: str = "down_right_camera"
-    shadows: bool = True
-    device: str = "cpu"
-    map_share: float | None = None
+    quality: tuple[Quality, Quality] = (70, 97)
+    frame: Frame = "down_right_camera"
+    shadows: StrictBool = True
+    device: Device = "cpu"
+    map_share: Annotated[float, Field(strict=True, ge=0, le=1)] | None = None
     lights: Path | None = None
-    mask: tuple[str, ...] = MASKED
+    mask: tuple[Masked, ...] = MASKED
+
+    def __post_init__(self) -> None:
+        mistakes = list(self._mistakes()) or list(self._contradictions())
+        if mistakes:
+            raise UserError("; ".join(mistakes))
+
+    def _mistakes(self) -> Iterator[str]:
+        for name, adapter in _adapters().items():
+            try:
+                adapter.validate_python(getattr(self, name))
+            except ValidationError as error:
+                for one in error.errors():
+                    key = ".".join(str(part) for part in (name, *one["loc"]))
+                    wanted = one["msg"].removeprefix("Input should be ")
+                    yield f"{key} must be {wanted}, got {one['input']!r}"
+
+    def _contradictions(self) -> Iterator[str]:
+        if self.train + self.test == 0:
+            yield "train and test are both 0: nothing to render; set train=100, say"
+        if self.quality[0] > self.quality[1]:
+            yield f"quality must be [worst, best], got {list(self.quality)}"
+        if not self.mask or len(set(self.mask)) < len(self.mask):
+            yield f"mask must be one or more of {', '.join(MASKED)}, got {list(self.mask)}"
+        share = self.share_of_maps
+        if share and self.layout == "photoface":
+            yield (
+                "map_share must be null for layout=photoface, whose sessions have four lamps, "
+                f"got {share:g}; choose layout=portraits"
+            )
+        if self.lights is not None and not share:
+            yield f"lights={self.lights} needs map_share above 0; set map_share=0.75"
+        yield from self._unreadable()
+
+    def _unreadable(self) -> Iterator[str]:
+        try:
+            if self.head == "ict":
+                find_ict(self.head_path)
+        except UserError as error:
+            yield str(error)
+        try:
+            if self.lights is not None and self.share_of_maps:
+                read_lights(self.lights)
+        except UserError as error:
+            yield str(error)
 
     @property
     def share_of_maps(self) -> float:
@@ -79,65 +134,12 @@ class Order:
         """Whether pictures are rendered and photographed as portraits are."""
         return self.layout == "portraits" or self.share_of_maps > 0
 
-    def check(self) -> None:
-        """Look for mistakes before any work is done.
 
-        Raises:
-            UserError: If an option is out of range or a map of ``lights`` cannot be read; the text
-                names it.
-        """
-        _check_choice("layout", self.layout, LAYOUTS)
-        _check_choice("head", self.head, HEADS)
-        if self.head == "ict":
-            find_ict(self.head_path)
-        _check_choice("frame", self.frame, tuple(FRAMES))
-        _check_choice("device", self.device, ("cpu", "cuda"))
-        for name in ("maps", "shadows"):
-            _check_flag(name, getattr(self, name))
-        for name in SPLITS:
-            _check_range(name, getattr(self, name), 0, 10**7)
-        if self.train + self.test == 0:
-            raise UserError("train and test are both 0: nothing to render; set train=100, say")
-        _check_range("size", self.size, 32, LARGEST)
-        _check_range("seed", self.seed, 0, 2**63 - 1)
-        low, high = self.quality
-        if not 1 <= low <= high <= 100:
-            raise UserError(f"quality must be [worst, best] in 1..100, got {list(self.quality)}")
-        self._check_portraits()
-
-    def _check_portraits(self) -> None:
-        given, mask = self.map_share, self.mask
-        if given is not None and (
-            isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given <= 1
-        ):
-            raise UserError(f"map_share must be a share from 0 to 1 or null, got {given!r}")
-        share = self.share_of_maps
-        if share and self.layout == "photoface":
-            raise UserError(
-                "map_share must be null for layout=photoface, whose sessions have four lamps, "
-                f"got {share:g}; choose layout=portraits"
-            )
-        if self.lights is not None and not share:
-            raise UserError(f"lights={self.lights} needs map_share above 0; set map_share=0.75")
-        if not mask or len(set(mask)) < len(mask) or not set(mask) <= set(MASKED):
-            raise UserError(f"mask must be one or more of {', '.join(MASKED)}, got {list(mask)}")
-        if self.lights is not None:
-            read_lights(self.lights)
-
-
-def _check_flag(name: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise UserError(f"{name} must be true or false, got {value!r}")
-
-
-def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise UserError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
-
-
-def _check_range(name: str, value: int, low: int, high: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise UserError(f"{name} must be a whole number from {low} to {high}, got {value!r}")
+@cache
+def _adapters() -> dict[str, TypeAdapter[object]]:
+    """Return what checks each option of an order."""
+    hints = get_type_hints(Order, include_extras=True)
+    return {name: TypeAdapter(hint) for name, hint in hints.items()}
 
 
 def check_processes(processes: int | None) -> int:
@@ -145,13 +147,9 @@ def check_processes(processes: int | None) -> int:
     if processes is None:
         affinity = getattr(os, "sched_getaffinity", None)
         return len(affinity(0)) if affinity else os.cpu_count() or 1
-    _check_range("processes", processes, 1, 1024)
+    if type(processes) is not int or not 1 <= processes <= 1024:
+        raise UserError(f"processes must be a whole number from 1 to 1024, got {processes!r}")
     return processes
-
-
-def as_path(given: Path | str | None) -> Path | None:
-    """Read a path as a configuration gives it: ``~`` is the home folder, None stays."""
-    return None if given is None else Path(given).expanduser()
 
 
 class Purpose(IntEnum):

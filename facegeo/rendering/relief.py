@@ -2,19 +2,19 @@
 """Fine relief of the skin, as warp functions: unevenness, pores, wrinkles and creased lips.
 
 Relief tilts the normals of the smooth mesh. Its height is a function of the position ``c`` in the
-skin's frame (``head_model.skin_frame``, unit: eye distance), so its slope has no unit.
+skin's frame (``heads.skin_frame``, unit: eye distance), so its slope has no unit.
 """
 
 import warp as wp
 
-from facegeo.rendering.noise import bump, lattice, noise, ramp
+from facegeo.rendering.shading import bump, lattice, noise, noise_slope, ramp
 
 wp.set_module_options({"enable_backward": False})
 
 
 @wp.struct
 class Relief:
-    """How uneven a face is; drawn in ``portrait_look.py``.
+    """How uneven a face is; drawn in ``look.py``.
 
     ``uneven``, ``grain`` and ``pores`` are slopes of waves of 0.5, 0.2 and 0.1 cm, ``lips`` that of
     the lips' creases; the wrinkles' are the steepest slope of each group. ``pixel`` is the width of
@@ -32,42 +32,6 @@ class Relief:
     crow: float
     fold: float
     lids: float
-
-
-@wp.func
-def noise_slope(seed: wp.uint32, p: wp.vec3) -> wp.vec3:
-    """Return the gradient of ``noise``."""
-    fx = wp.floor(p[0])
-    fy = wp.floor(p[1])
-    fz = wp.floor(p[2])
-    x = int(fx)
-    y = int(fy)
-    z = int(fz)
-    u = p[0] - fx
-    v = p[1] - fy
-    w = p[2] - fz
-    du = 6.0 * u * (1.0 - u)
-    dv = 6.0 * v * (1.0 - v)
-    dw = 6.0 * w * (1.0 - w)
-    u = u * u * (3.0 - 2.0 * u)
-    v = v * v * (3.0 - 2.0 * v)
-    w = w * w * (3.0 - 2.0 * w)
-    a0 = lattice(seed, x, y, z)
-    a1 = lattice(seed, x + 1, y, z)
-    b0 = lattice(seed, x, y + 1, z)
-    b1 = lattice(seed, x + 1, y + 1, z)
-    c0 = lattice(seed, x, y, z + 1)
-    c1 = lattice(seed, x + 1, y, z + 1)
-    d0 = lattice(seed, x, y + 1, z + 1)
-    d1 = lattice(seed, x + 1, y + 1, z + 1)
-    a = wp.lerp(a0, a1, u)
-    b = wp.lerp(b0, b1, u)
-    c = wp.lerp(c0, c1, u)
-    d = wp.lerp(d0, d1, u)
-    along = wp.lerp(wp.lerp(a1 - a0, b1 - b0, v), wp.lerp(c1 - c0, d1 - d0, v), w)
-    return wp.vec3(
-        du * along, dv * wp.lerp(b - a, d - c, w), dw * (wp.lerp(c, d, v) - wp.lerp(a, b, v))
-    )
 
 
 @wp.func

@@ -1,41 +1,64 @@
-"""Fill a folder with generated faces: begin, resume, or find it done."""
+"""Fill a folder with generated faces: begin, resume, or find it done.
 
-import fcntl
-import hashlib
+The files never depend on how many processes share the work. What renders is imported only where
+faces are missing.
+"""
+
+import multiprocessing
 import os
-import tempfile
+import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
+from typing import Any, TypeVar
 
+from facegeo.errors import UserError
+from facegeo.files.writing import LOCK, locked, write_whole
 from facegeo.rendering.manifest import (
-    LEFTOVER,
+    FILE,
     UNFINISHED,
     holds_others,
     is_complete,
-    write_atomically,
+    mark_unfinished,
     write_manifest,
 )
-from facegeo.rendering.order import SPLITS, Order, Task, as_path, check_processes, tasks
+from facegeo.rendering.order import (
+    MASKED,
+    SPLITS,
+    Frame,
+    HeadName,
+    LayoutName,
+    Masked,
+    Order,
+    Task,
+    check_processes,
+    tasks,
+)
 
 OnRate = Callable[[float], object] | None
+Item = TypeVar("Item")
 STARTED = 2
-"""Tasks after which all processes are at work: one of them alone does the first."""
+"""Tasks after which all processes are at work: one of them does the first before the others."""
 PACE_S = 3.0
 """How long the pace of the work is measured, s."""
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+PART = r"\.[0-9a-f]+(\.part)?"
+"""How the name of a half-written file goes on behind a dot and the file's name."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was done.
+    """How much was made.
 
     Attributes:
         made: Samples or sessions made now.
         pictures: Photographs made now.
-        seconds: Time that took, starting included.
+        seconds: Time that took, without building the head model and compiling kernels.
         processes: How many shared the work.
     """
 
@@ -45,7 +68,7 @@ class Report:
     processes: int
 
     def text(self, root: Path) -> str:
-        """Say it in one line."""
+        """Return it in one line."""
         if not self.made:
             return f"{root} is complete, nothing to do"
         rate = self.pictures / self.seconds
@@ -55,35 +78,41 @@ class Report:
         )
 
 
-def ensure_landmarks(
+def ensure_faces(
     root: Path | str,
     *,
+    layout: LayoutName = "landmarks",
     train: int,
     test: int,
     size: int,
     seed: int,
-    head: str = "anny",
-    head_path: Path | str | None = None,
+    frame: Frame = "down_right_camera",
+    mask: Sequence[Masked] = MASKED,
     map_share: float | None = None,
     lights: Path | str | None = None,
+    head: HeadName = "anny",
+    head_path: Path | str | None = None,
     processes: int | None = None,
     on_rate: OnRate = None,
 ) -> Path:
-    """Return a folder with the lists and pictures of generated faces, making it if need be.
+    """Return a folder of generated faces, making it if need be.
 
     Returns at once where the folder is complete; finishes a half-written one.
 
     Args:
         root: The folder.
-        train: Faces to train on.
-        test: Faces to test on; other people.
+        layout: ``landmarks``: lists and pictures, without maps; ``photoface``: sessions of four
+            photographs with normals, two a person; ``portraits``: one photograph with normals.
+        train: Faces or sessions to train on.
+        test: Faces or sessions to test on; other people.
         size: Side of the pictures, pixels.
         seed: Decides every face.
-        head: ``anny`` or ``ict``.
-        head_path: Where ICT-FaceKit lies, for ``ict``.
-        map_share: Share of pictures lit by environment maps; None for lamps only. Above 0 all
-            faces are rendered and photographed as portraits are.
+        frame: Photoface, portraits: axes of the stored normals.
+        mask: Portraits: what the masks hold.
+        map_share: Landmarks, portraits: share of pictures lit by environment maps, see ``Order``.
         lights: Folder of the user's own maps; None for the shipped ones.
+        head: ``anny`` or ``ict``.
+        head_path: Where ICT-FaceKit is, for ``ict``.
         processes: Processes to share the work; None for one a core.
         on_rate: Called once with the seconds that are left, after the first few faces.
 
@@ -91,69 +120,31 @@ def ensure_landmarks(
         ``root``.
 
     Raises:
-        UserError: If an option is out of range, or the folder holds something else.
+        UserError: If an option is out of range, a map cannot be read, or the folder holds
+            something else.
     """
     order = Order(
         train=train,
         test=test,
         size=size,
         seed=seed,
-        maps=False,
+        maps=layout != "landmarks",
+        layout=layout,
         head=head,
         head_path=as_path(head_path),
+        frame=frame,
         map_share=map_share,
         lights=as_path(lights),
+        mask=tuple(mask),
     )
     root = Path(root).expanduser()
     fill(root, order, processes=processes, on_rate=on_rate)
     return root
 
 
-def ensure_sessions(
-    root: Path | str,
-    *,
-    train: int,
-    test: int,
-    size: int,
-    seed: int,
-    frame: str = "down_right_camera",
-    head: str = "anny",
-    head_path: Path | str | None = None,
-    processes: int | None = None,
-) -> Path:
-    """Return a folder in the layout of prepared Photoface, making it if need be.
-
-    Args:
-        root: The folder.
-        train: Sessions to train on, two a person, four photographs each.
-        test: Sessions to test on; other people.
-        size: Side of the pictures, pixels.
-        seed: Decides every session.
-        frame: Axes of the stored normals.
-        head: ``anny`` or ``ict``.
-        head_path: Where ICT-FaceKit lies, for ``ict``.
-        processes: Processes to share the work; None for one a core.
-
-    Returns:
-        ``root``.
-
-    Raises:
-        UserError: If an option is out of range, or the folder holds something else.
-    """
-    order = Order(
-        train=train,
-        test=test,
-        size=size,
-        seed=seed,
-        maps=True,
-        layout="photoface",
-        head=head,
-        head_path=as_path(head_path),
-        frame=frame,
-    )
-    root = Path(root).expanduser()
-    fill(root, order, processes=processes)
-    return root
+def as_path(given: Path | str | None) -> Path | None:
+    """Read a path as a configuration gives it: ``~`` is the home folder, None stays."""
+    return None if given is None else Path(given).expanduser()
 
 
 def fill(
@@ -164,60 +155,92 @@ def fill(
     overwrite: bool = False,
     on_rate: OnRate = None,
 ) -> Report:
-    """Make what an order asks for and the folder lacks.
+    """Make what an order asks for and the folder lacks; one process at a time, the others wait.
 
     Args:
         root: The folder.
         order: What it shall hold.
         processes: Processes to share the work; None for one a core.
-        overwrite: First remove faces made otherwise; all other files stay.
+        overwrite: First remove faces made with other options; all other files stay.
         on_rate: Called once with the seconds that are left, after the first few tasks.
 
     Raises:
         UserError: If an option is out of range, or the folder holds something else.
     """
-    order.check()
     count = check_processes(processes)
-    start = time.perf_counter()
-    if not overwrite and is_complete(root, order):
-        return Report(0, 0, time.perf_counter() - start, count)
-    with _alone(root):
+    nothing = Report(0, 0, 0.0, count)
+    if not (overwrite and holds_others(root, order)) and is_complete(root, order):
+        return nothing
+    root.mkdir(parents=True, exist_ok=True)
+    with locked(root / LOCK, wait=True):
         if overwrite and holds_others(root, order):
-            from facegeo.rendering.clearing import remove_faces
-
             remove_faces(root)
         elif is_complete(root, order):  # another process was faster
-            return Report(0, 0, time.perf_counter() - start, count)
-        root.mkdir(parents=True, exist_ok=True)
-        made, pictures = _make_missing(root, order, count, on_rate)
-    return Report(made, pictures, time.perf_counter() - start, count)
+            return nothing
+        return _make_missing(root, order, count, on_rate)
 
 
-def _make_missing(
-    root: Path, order: Order, processes: int, on_rate: OnRate = None
-) -> tuple[int, int]:
-    from facegeo.rendering.workers import LAYOUT_MAKERS, do_tasks
+def remove_faces(root: Path) -> None:
+    """Remove every file that a folder's manifest accounts for, but the manifest itself.
 
-    layout = LAYOUT_MAKERS[order.layout]()
+    Folders that are empty then go too; other files stay.
+
+    Raises:
+        UserError: If the manifest cannot be read.
+    """
+    from facegeo.rendering.folders import FOLDERS
+
+    # Should this be killed half-way, the folder must not pass for a complete one.
+    options = mark_unfinished(root)
+    rmtree(root / UNFINISHED, ignore_errors=True)
+    layout = FOLDERS[options["layout"]]()
+    files = {root / name for name in layout.lists(dict.fromkeys(SPLITS, ()))}
+    for task in tasks(options["train"], options["test"]):
+        files |= {root / name for name in layout.paths(task)}
+    for file in files:
+        file.unlink(missing_ok=True)
+    _remove_leftovers(files)
+    folders = {folder for file in files for folder in file.parents if root in folder.parents}
+    for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _remove_leftovers(files: set[Path]) -> None:
+    """Remove what processes that were killed had written of files."""
+    for folder in {file.parent for file in files}:
+        for path in folder.glob(".*"):
+            name = re.fullmatch(rf"\.(.+?){PART}", path.name)
+            if name and folder / name[1] in files:
+                path.unlink()
+
+
+def _make_missing(root: Path, order: Order, processes: int, on_rate: OnRate) -> Report:
+    from facegeo.rendering.folders import FOLDERS
+
+    layout = FOLDERS[order.layout]()
     write_manifest(root, order, complete=False, notes=layout.notes(order))
     everything = tasks(order.train, order.test)
     todo = [task for task in everything if not _record(root, task).is_file()]
-    pictures = 0
+    worker = Worker(root, order) if todo else None
+    start, pictures = time.perf_counter(), 0
     with _progress(len(everything), len(everything) - len(todo)) as advance:
-        for count in _timed(do_tasks(root, order, todo, processes), len(todo), on_rate):
+        counts = do_tasks(worker, todo, processes) if worker else iter(())
+        for count in _timed(counts, len(todo), on_rate):
             pictures += count
             advance()
     records = {
         split: [_record(root, t).read_text() for t in everything if t.split == split]
         for split in SPLITS
     }
-    for name, data in layout.lists(records).items():
-        write_atomically(root / name, data)
+    lists = layout.lists(records)
+    for name, data in lists.items():
+        write_whole(root / name, data)
     write_manifest(root, order, complete=True, notes=layout.notes(order))
     rmtree(root / UNFINISHED)
-    for leftover in root.rglob(LEFTOVER):  # of a process that was killed while writing
-        leftover.unlink()
-    return len(todo), pictures
+    _remove_leftovers({root / name for task in todo for name in layout.paths(task)})
+    _remove_leftovers({root / name for name in (*lists, FILE)})
+    return Report(len(todo), pictures, time.perf_counter() - start, processes)
 
 
 def _timed(counts: Iterator[int], total: int, on_rate: OnRate) -> Iterator[int]:
@@ -247,10 +270,99 @@ def _progress(total: int, done: int) -> Iterator[Callable[[], None]]:
         yield lambda: progress.advance(bar)
 
 
+class Worker:
+    """Does tasks of one order.
+
+    Args:
+        root: Folder to write to.
+        order: What to make.
+    """
+
+    def __init__(self, root: Path, order: Order) -> None:
+        import cv2
+
+        from facegeo.rendering.folders import FOLDERS
+        from facegeo.rendering.studio import studio_for
+
+        cv2.setNumThreads(1)
+        self.root, self.order = root, order
+        self.layout = FOLDERS[order.layout]()
+        self.studio = studio_for(order)
+
+    def do(self, task: Task) -> int:
+        """Make a task's files, then its record; return the number of pictures."""
+        made = self.layout.make(self.studio, self.order, task)
+        for path, data in made.files.items():
+            write_whole(self.root / path, data)
+        write_whole(_record(self.root, task), made.record)
+        return made.pictures
+
+
+_WORKER: list[Worker] = []
+
+
+def _start(root: Path, order: Order) -> None:
+    _WORKER[:] = [Worker(root, order)]
+
+
+def _do(task: Task) -> int:
+    return _WORKER[0].do(task)
+
+
+def do_tasks(worker: Worker, todo: Sequence[Task], processes: int) -> Iterator[int]:
+    """Do tasks in any order, yielding the number of pictures after each.
+
+    The first task is done here, so that all kernels are compiled once and not by all processes at
+    the same time.
+    """
+    here, rest = (todo, []) if processes == 1 else (todo[:1], todo[1:])
+    for task in here:
+        yield worker.do(task)
+    if rest:
+        yield from share(_do, rest, processes, _start, worker.root, worker.order)
+
+
+def share(
+    work: Callable[[Item], int],
+    items: Sequence[Item],
+    processes: int,
+    start: Callable[..., object],
+    *arguments: Any,
+) -> Iterator[int]:
+    """Call a function for each item in new processes, yielding what it returns.
+
+    Args:
+        work: Called once an item.
+        items: What to do.
+        processes: How many processes at most.
+        start: Called first in each process.
+        *arguments: Of ``start``.
+
+    Raises:
+        UserError: If a process ends before its work is done, be it killed or unable to start.
+    """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(processes, len(items)), context, start, arguments) as pool:
+        try:
+            with _one_thread_each():
+                results = pool.map(work, items, chunksize=4)
+            yield from results
+        except BrokenProcessPool as error:
+            raise UserError(
+                "a worker was killed (out of memory?); run the same command again to finish"
+            ) from error
+
+
 @contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """Let one process at a time write to a folder; the others wait."""
-    name = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
-    with (Path(tempfile.gettempdir()) / f"facegeo-{os.getuid()}-{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+def _one_thread_each() -> Iterator[None]:
+    """Let child processes start with one thread for each library."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
         yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

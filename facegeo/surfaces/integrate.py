@@ -28,7 +28,7 @@ from scipy.fft import dctn, idctn
 from scipy.sparse.linalg import spsolve
 
 from facegeo.checks import check_range, check_shape
-from facegeo.rendering.head_model import Ints
+from facegeo.rendering.mesh import Ints
 
 Floats = NDArray[np.floating[Any]]
 Bools = NDArray[np.bool_]

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from facegeo.errors import UserError
 from facegeo.rendering.order import Order, Purpose, Task
 from facegeo.rendering.render import Render
-from facegeo.rendering.sample import Studio
-from facegeo.rendering.session import photograph_session
+from facegeo.rendering.studio import Studio, photograph_session
 from facegeo.surfaces.integrate import METHODS, integrate, transfer_detail
 
 Floats = NDArray[np.floating[Any]]
@@ -55,7 +54,7 @@ class Question:
             raise UserError(f"faces must be a whole number from 1, got {self.faces!r}")
         of_head = {"head": self.head, "head_path": self.head_path}
         sizes = {"train": 0, "test": self.faces, "size": self.size, "seed": self.seed}
-        Order(**sizes, **of_head, maps=True).check()  # type: ignore[arg-type]
+        Order(**sizes, **of_head, maps=True)  # type: ignore[arg-type]
         for name in ("blur_pct", "scale_pct"):
             value = getattr(self, name)
             if type(value) not in (int, float) or not 0.5 <= value <= 50:

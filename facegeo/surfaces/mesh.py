@@ -20,8 +20,7 @@ from facegeo.checks import check_shape
 from facegeo.errors import UserError
 from facegeo.files.writing import write_whole
 from facegeo.geometry.normals import encode
-from facegeo.rendering.head_model import Ints
-from facegeo.rendering.mesh import grid, vertex_normals
+from facegeo.rendering.mesh import Ints, grid, vertex_normals
 from facegeo.surfaces.integrate import Bools, Floats
 
 if TYPE_CHECKING:

@@ -36,10 +36,10 @@ def test_a_sheet_is_one_picture(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     ("arguments", "message"),
     [
         ((), "out must be the folder to write to; set out=DIR"),
-        (("out=x", "train=-1"), "train must be a whole number from 0 to 10000000, got -1"),
+        (("out=x", "train=-1"), "train must be greater than or equal to 0, got -1"),
         (
             ("out=x", "layout=coco"),
-            "layout must be one of landmarks, photoface, portraits; got 'coco'",
+            "layout must be 'landmarks', 'photoface' or 'portraits', got 'coco'",
         ),
         (("out=x", "head=ict", "head.path=nowhere"), "head.path=nowhere must hold"),
         (("sheet=x.gif",), "sheet must end in .jpg or .png, got x.gif"),

@@ -16,8 +16,8 @@ from facegeo.geometry.normals import (
     rotate_vectors,
     to_frame,
 )
+from facegeo.rendering.folders import AXES
 from facegeo.rendering.order import FRAMES as RENDERED
-from facegeo.rendering.photoface_folder import AXES
 
 LIT_FROM_LEFT = (-1, 0, 0)
 MIRROR = torch.tensor([-1.0, 1.0, 1.0])

@@ -22,7 +22,7 @@ from facegeo.normals.losses import (
 from facegeo.normals.metrics import NormalErrors
 from facegeo.normals.photoface import PhotofaceDataModule
 from facegeo.normals.task import NormalGANTask
-from facegeo.rendering.write import ensure_sessions
+from facegeo.rendering.write import ensure_faces
 from facegeo.training.schedules import cosine
 
 Faces = dict[str, Tensor]
@@ -36,7 +36,7 @@ pytestmark = [
 
 def photographs(people: int, root: Path) -> Faces:
     """One photograph of a generated session of each of some people."""
-    ensure_sessions(root, train=people, test=0, size=64, seed=0, processes=1)
+    ensure_faces(root, layout="photoface", train=people, test=0, size=64, seed=0, processes=1)
     data = PhotofaceDataModule(
         str(root),
         str(root / "cache"),

@@ -12,8 +12,7 @@ from torch import Tensor
 from facegeo.geometry.normals import angle_map
 from facegeo.normals.photometric_stereo import Surface, least_squares, light_directions, robust
 from facegeo.rendering.order import Purpose
-from facegeo.rendering.sample import Studio
-from facegeo.rendering.session import Session, photograph_session
+from facegeo.rendering.studio import Session, Studio, photograph_session
 
 REAL = os.environ.get("FACEGEO_PHOTOMETRIC", "")
 FITS = {"plain": least_squares, "robust": robust}

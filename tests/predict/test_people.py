@@ -12,7 +12,7 @@ from facegeo.errors import UserError
 from facegeo.normals.people import read_people
 from facegeo.predict.face import Image
 from facegeo.predict.people import FaceFinder, ensure_people, is_prepared, with_forehead
-from facegeo.rendering.sample import Studio
+from facegeo.rendering.studio import Studio
 
 FRONTAL = np.array([[35, 47], [131, 47], [83, 95], [46, 152], [120, 152]], dtype=np.float32)
 """Mean points of the cropped Extended Yale B, px."""

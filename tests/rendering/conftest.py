@@ -1,6 +1,6 @@
 import pytest
 
-from facegeo.rendering.sample import Sample, Studio
+from facegeo.rendering.studio import Sample, Studio
 
 
 @pytest.fixture(scope="session")

@@ -1,19 +1,20 @@
-"""Light from environment maps: a smooth surround and a few soft lamps that add up to the map.
+"""Light: lamps and a sky, and environment maps taken apart into the same.
 
-Directions are in the map's frame: x right, y up, z to the viewer. Radiance and "shading", which
-is irradiance over pi, are linear RGB, so that a white surface under radiance 1 from everywhere has
-shading 1.
+A map becomes a smooth surround and a few soft lamps that add up to it. Its directions are in the
+map's frame: x right, y up, z to the viewer. Radiance and "shading", which is irradiance over pi,
+are linear RGB, so that a white surface under radiance 1 from everywhere has shading 1.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
-from facegeo.rendering.head_model import Floats
-from facegeo.rendering.scene import Lights
+from facegeo.rendering.light_files import HEIGHT, WIDTH, read_lights
+from facegeo.rendering.mesh import Floats
+from facegeo.rendering.scene import direction, rotation_matrix
 
-HEIGHT, WIDTH = 32, 64
-"""Rows and columns that all maps are brought to."""
 MOST_LAMPS = 3
 REACH = 0.36
 """Angular radius around a peak of the map that one lamp can take in, radians."""
@@ -28,6 +29,66 @@ CONSTANTS = np.array(
 TRANSFER = np.array([1.0, *(2 / 3,) * 3, *(1 / 4,) * 5])
 """Ramamoorthi and Hanrahan, "An Efficient Representation for Irradiance Environment Maps",
 SIGGRAPH 2001, Eqs. (3) and (8): constants of the harmonics, and A of each order over pi."""
+KEY_SHARE = 0.35
+"""Share of the pictures lit by a map that have a photographer's lamp besides."""
+FACING = np.array(
+    [(0, 0, 1), (-0.6, 0, 0.8), (0.6, 0, 0.8), (0, 0.6, 0.8), (0, -0.4, 0.917)], dtype=np.float32
+)
+"""Normals of a face that looks at the camera, by which maps are exposed."""
+
+
+@dataclass(frozen=True)
+class Lights:
+    """Lights far away, and a sky; linear colours.
+
+    Attributes:
+        towards: Unit vectors to the lights in the camera's frame, shape (L, 3).
+        colours: Shape (L, 3).
+        softness: Angular radius of the lights, radians, shape (L,).
+        sky: Light from above, shape (3,).
+        ground: Light from below, shape (3,).
+    """
+
+    towards: Floats
+    colours: Floats
+    softness: Floats
+    sky: Floats
+    ground: Floats
+
+
+def draw_lights(rng: np.random.Generator) -> Lights:
+    """Draw one to three lights and a sky: flash, window, sun, lamps."""
+    count = int(rng.choice([1, 2, 2, 3]))
+    key = (rng.normal(0, 40), rng.uniform(0, 60))
+    others = [(rng.uniform(-110, 110), rng.uniform(-20, 60)) for _ in range(count - 1)]
+    angles = [key, *others]
+    strength = [rng.uniform(0.9, 1.7), *rng.uniform(0.15, 0.8, count - 1)]
+    warm = rng.normal(0, 0.09, count)
+    tint = np.stack([1 + warm, np.ones(count), 1 - 1.2 * warm], axis=1)
+    ambient = rng.uniform(0.25, 0.8)
+    shade = 1 + rng.normal(0, 0.06, 3)
+    return Lights(
+        towards=np.stack([direction(*angle) for angle in angles]),
+        colours=(tint * np.array(strength)[:, None]).astype(np.float32),
+        softness=rng.uniform(0.02, 0.22, count).astype(np.float32),
+        sky=(ambient * shade).astype(np.float32),
+        ground=(ambient * rng.uniform(0.25, 0.7) * shade * (1.05, 1.0, 0.92)).astype(np.float32),
+    )
+
+
+def flash(zenith_deg: float, azimuth_deg: float) -> Lights:
+    """Return one hard light and next to no other."""
+    zenith, azimuth = np.radians([zenith_deg, azimuth_deg])
+    level = np.sin(zenith)
+    towards = np.array([level * np.cos(azimuth), level * np.sin(azimuth), np.cos(zenith)])
+    dim = np.full(3, 0.01, dtype=np.float32)
+    return Lights(
+        towards=towards[None].astype(np.float32),
+        colours=np.ones((1, 3), dtype=np.float32),
+        softness=np.full(1, 0.01, dtype=np.float32),
+        sky=dim,
+        ground=dim,
+    )
 
 
 @dataclass(frozen=True)
@@ -200,3 +261,93 @@ def shading_of(surround: Surround, normals: Floats) -> Floats:
     cosine = np.einsum("nj,lj->nl", normals, surround.lamps.towards).clip(0)
     total: Floats = smooth + np.einsum("nl,lc->nc", cosine, surround.lamps.colours)
     return total
+
+
+class LightDraw:
+    """Draws light: environment maps turned at random, or the lamps of ``draw_lights``.
+
+    Args:
+        share: Share of pictures that are lit by maps.
+        folder: The user's own maps; None for those that ship with the package.
+
+    Raises:
+        UserError: If a map cannot be read.
+    """
+
+    def __init__(self, share: float, folder: Path | None = None) -> None:
+        self._share = share
+        maps: Sequence[Floats] = read_lights(folder) if share > 0 else ()
+        self._maps: list[SplitMap] = [split_map(radiance) for radiance in maps]
+
+    def draw(self, rng: np.random.Generator) -> Surround:
+        """Draw the light of one picture."""
+        if rng.uniform() >= self._share:
+            return surround_of_lights(draw_lights(rng))
+        split = self._maps[int(rng.integers(len(self._maps)))]
+        tilt = rotation_matrix(0.0, float(rng.normal(0, 6)), float(rng.normal(0, 4)))
+        turn = tilt @ rotation_matrix(float(rng.uniform(-180, 180)), 0.0, 0.0)
+        white = np.ones(3, dtype=np.float32)
+        seen = shading_of(surround_of(split, turn, white), FACING).mean(axis=0)
+        around = split.radiance.mean(axis=(0, 1))
+        cast = 0.8 * seen + 0.2 * around
+        cast = np.maximum(cast, 1e-3 * (cast @ LUMINANCE))  # a map may lack a colour
+        balance = (cast @ LUMINANCE / cast) ** rng.uniform(0.6, 1.0)  # as cameras do, not wholly
+        tint = np.exp(rng.normal(0, (0.04, 0.015, 0.05)))
+        exposure = np.exp(rng.normal(-0.1, 0.3)) / ((0.85 * seen + 0.15 * around) @ LUMINANCE)
+        gain = (balance * tint * exposure).astype(np.float32)
+        surround = _faded(surround_of(split, turn, gain), float(rng.uniform(0.3, 0.9)))
+        if rng.uniform() < KEY_SHARE:
+            surround = _with_key(rng, surround)
+        return _with_fill(surround, float(rng.uniform(0.02, 0.12)))
+
+
+def _faded(surround: Surround, saturation: float) -> Surround:
+    """Return light of less colour; its luminance stays."""
+
+    def fade(colours: Floats) -> Floats:
+        grey = (colours @ LUMINANCE)[..., None]
+        faded: Floats = (grey + saturation * (colours - grey)).astype(np.float32)
+        return faded
+
+    return replace(
+        surround,
+        harmonics=fade(surround.harmonics),
+        lamps=replace(surround.lamps, colours=fade(surround.lamps.colours)),
+        radiance=fade(surround.radiance),
+    )
+
+
+def _with_key(rng: np.random.Generator, surround: Surround) -> Surround:
+    """Dim the surround and add the key lamp of a photographer, or a flash."""
+    lights = draw_lights(rng)
+    key = replace(
+        lights,
+        towards=lights.towards[:1],
+        colours=lights.colours[:1],
+        softness=rng.uniform(0.03, 0.3, 1).astype(np.float32),
+        sky=np.zeros(3, dtype=np.float32),
+        ground=np.zeros(3, dtype=np.float32),
+    )
+    dim = np.float32(rng.uniform(0.15, 0.7))
+    rest = surround.lamps
+    in_map = replace(key, towards=np.einsum("ij,lj->li", surround.to_map, key.towards))
+    return replace(
+        surround,
+        harmonics=dim * surround.harmonics,
+        lamps=replace(
+            rest,
+            towards=np.concatenate([rest.towards, key.towards]),
+            colours=np.concatenate([dim * rest.colours, key.colours]),
+            softness=np.concatenate([rest.softness, key.softness]),
+        ),
+        radiance=dim * surround.radiance + surround_of_lights(in_map).radiance,
+    )
+
+
+def _with_fill(surround: Surround, share: float) -> Surround:
+    """Add what clothes and ground near by send back of the lamps' light, from below."""
+    bounce = share * surround.lamps.colours.sum(axis=0)
+    harmonics = surround.harmonics.copy()
+    harmonics[0] += bounce
+    harmonics[1] -= 0.5 * bounce
+    return replace(surround, harmonics=harmonics)

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from facegeo.rendering.boxes import frame_face, frame_head
 from facegeo.rendering.look import draw_expression
-from facegeo.rendering.sample import Studio
-from facegeo.rendering.scene import draw_pose, rotation_matrix
+from facegeo.rendering.scene import draw_pose, frame_face, frame_head, rotation_matrix
+from facegeo.rendering.studio import Studio
 
 REAL_MEAN = [
     (0.2685, 0.2585),
@@ -18,7 +17,7 @@ REAL_MEAN = [
 REAL_BASELINE = 8.04  # mean distance to the mean points, % of the box side
 
 
-def test_mean_points_and_their_spread_are_those_of_real_boxes(studio: Studio) -> None:
+def test_points_in_boxes_have_the_mean_and_spread_of_real_lists(studio: Studio) -> None:
     shapes = []
     for number in range(1500):
         rng = np.random.default_rng((1, number))
@@ -32,7 +31,7 @@ def test_mean_points_and_their_spread_are_those_of_real_boxes(studio: Studio) ->
     assert baseline == pytest.approx(REAL_BASELINE, abs=0.5)
 
 
-def test_a_box_keeps_its_margin_in_the_picture(studio: Studio) -> None:
+def test_box_keeps_its_margin_in_the_picture(studio: Studio) -> None:
     rng = np.random.default_rng(2)
     head = studio.model.sample(rng, {})
     for _ in range(50):
@@ -42,7 +41,7 @@ def test_a_box_keeps_its_margin_in_the_picture(studio: Studio) -> None:
         assert max(box.left, box.top) + box.side < 150
 
 
-def test_a_photoface_crop_is_a_fifth_larger_than_the_face(studio: Studio) -> None:
+def test_photoface_crop_is_a_fifth_larger_than_the_face(studio: Studio) -> None:
     head = studio.model.sample(np.random.default_rng(3), {})
     surface = studio.builder.surface
     camera = frame_face(head, surface, rotation_matrix(0, 0, 0), 150.0, 256)

@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from facegeo.files.images import decode
+from facegeo.rendering.folders import AXES
 from facegeo.rendering.order import Order
-from facegeo.rendering.photoface_folder import AXES
 from facegeo.rendering.write import fill
 
 

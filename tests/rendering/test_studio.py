@@ -5,13 +5,13 @@ import pytest
 import warp as wp
 
 from facegeo.errors import UserError
-from facegeo.rendering.head_model import Part
-from facegeo.rendering.sample import Sample, Studio
+from facegeo.rendering.heads import Part
+from facegeo.rendering.studio import Sample, Studio
 
 NOSE = 2
 
 
-def test_eye_points_stand_in_the_middle_of_the_eyes_pixels(studio: Studio) -> None:
+def test_eye_points_are_in_the_middle_of_the_eyes(studio: Studio) -> None:
     for number in range(4):
         sample = studio.photograph((3, 0, number), 128)
         rows, columns = np.nonzero(sample.render.parts == Part.EYE)
@@ -22,7 +22,7 @@ def test_eye_points_stand_in_the_middle_of_the_eyes_pixels(studio: Studio) -> No
             assert np.abs(away).max() < 1.6
 
 
-def test_the_nose_point_stands_on_the_ridge_of_the_nose(studio: Studio) -> None:
+def test_nose_point_is_on_the_ridge_of_the_nose(studio: Studio) -> None:
     for number in range(4):
         sample = studio.photograph((3, 0, number), 128)
         x, y = sample.points[NOSE].round().astype(int)
@@ -30,14 +30,14 @@ def test_the_nose_point_stands_on_the_ridge_of_the_nose(studio: Studio) -> None:
         assert right - left > 0.5
 
 
-def test_points_stand_in_the_order_of_the_lists(sample: Sample) -> None:
+def test_points_have_the_order_of_the_lists(sample: Sample) -> None:
     left_eye, right_eye, nose, left_mouth, right_mouth = sample.points
     assert left_eye[0] < nose[0] < right_eye[0]
     assert left_mouth[0] < right_mouth[0]
     assert max(left_eye[1], right_eye[1]) < nose[1] < min(left_mouth[1], right_mouth[1])
 
 
-def test_points_lie_within_the_masks_extent(sample: Sample) -> None:
+def test_points_are_within_the_masks_extent(sample: Sample) -> None:
     rows, columns = np.nonzero(sample.render.mask)
     x, y = sample.points.T
     assert columns.min() <= x.min()
@@ -46,7 +46,7 @@ def test_points_lie_within_the_masks_extent(sample: Sample) -> None:
     assert y.max() <= rows.max()
 
 
-def test_the_mask_leaves_eyes_and_mouth_open(studio: Studio) -> None:
+def test_mask_excludes_eyes_and_mouth(studio: Studio) -> None:
     sample = studio.photograph((3, 0, 1), 128)
     parts, mask = sample.render.parts, sample.render.mask
     assert (parts == Part.EYE).any()
@@ -75,7 +75,7 @@ def test_left_half_of_a_face_points_left_and_brow_points_up(studio: Studio) -> N
     assert normals[rows[-1] - 8 : rows[-1]][mask[rows[-1] - 8 : rows[-1]]][:, 1].mean() < 0
 
 
-def test_a_sample_does_not_depend_on_those_before_it(studio: Studio) -> None:
+def test_sample_does_not_depend_on_earlier_ones(studio: Studio) -> None:
     first = studio.photograph((9, 1, 5), 64)
     studio.photograph((9, 0, 6), 64)
     again = studio.photograph((9, 1, 5), 64)
@@ -84,20 +84,20 @@ def test_a_sample_does_not_depend_on_those_before_it(studio: Studio) -> None:
 
 
 @pytest.mark.skipif(wp.is_cuda_available(), reason="there is a GPU")
-def test_a_missing_gpu_is_the_users_mistake() -> None:
+def test_studio_reports_missing_gpu() -> None:
     with pytest.raises(UserError, match="device=cuda needs an NVIDIA GPU"):
         Studio("anny", device="cuda")
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not wp.is_cuda_available(), reason="no GPU")
-def test_a_gpu_sees_what_the_cpu_sees(studio: Studio) -> None:
+def test_gpu_and_cpu_agree(studio: Studio) -> None:
     key = (3, 0, 0)
     there, here = Studio("anny", device="cuda").photograph(key, 96), studio.photograph(key, 96)
     assert (there.render.parts == here.render.parts).mean() > 0.99
     np.testing.assert_allclose(there.points, here.points, atol=1e-3)
 
 
-def test_samples_differ(studio: Studio) -> None:
+def test_train_and_test_samples_differ(studio: Studio) -> None:
     train, test = (studio.photograph((9, split, 5), 64) for split in (0, 1))
     assert np.abs(train.image.astype(int) - test.image).mean() > 5
