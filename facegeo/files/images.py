@@ -16,8 +16,8 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
-from rich.console import Console
-from rich.progress import track
+
+from facegeo.files.progress import track
 
 Bytes = npt.NDArray[np.uint8]
 CHUNK = 256  # images decoded ahead of the writer: bounds the memory
@@ -107,18 +107,10 @@ def in_threads(
     work: Callable[[_In], _Out], items: list[_In], title: str, progress: bool
 ) -> Iterator[_Out]:
     """Results in order, from threads: reading, hashing and decoding release the interpreter."""
-    console = Console(stderr=True)
     with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
         chunks = (items[start : start + CHUNK] for start in range(0, len(items), CHUNK))
         results = (result for chunk in chunks for result in pool.map(work, chunk))
-        yield from track(
-            results,
-            description=title,
-            total=len(items),
-            console=console,
-            transient=True,
-            disable=not (progress and console.is_terminal),
-        )
+        yield from track(results, title, len(items), show=progress)
 
 
 @contextmanager

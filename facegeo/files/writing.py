@@ -20,11 +20,16 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, *, sync: bool = True) -> Iterator[Path]:
     """Yield a path beside ``path`` to write to, with the same ending; folders are made.
 
     What was written is moved to ``path`` when the block ends without an error, so that no reader
     and no killed process ever sees half a file.
+
+    Args:
+        path: The file.
+        sync: Wait until it is on the disk, so that a power cut leaves the old file or the new one.
+            That takes milliseconds: too long for each of thousands of pictures.
 
     Raises:
         OSError: If it cannot be written; an older ``path`` is left as it was.
@@ -33,20 +38,21 @@ def whole_file(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         yield partial
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
+        if sync:
+            with partial.open("rb+") as file:
+                os.fsync(file.fileno())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
+def write_whole(path: Path, content: str | bytes, *, sync: bool = True) -> None:
     """Write a file as ``whole_file`` does.
 
     Raises:
         OSError: If it cannot be written; an older ``path`` is left as it was.
     """
-    with whole_file(path) as partial:
+    with whole_file(path, sync=sync) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
 
 

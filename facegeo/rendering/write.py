@@ -18,6 +18,7 @@ from shutil import rmtree
 from typing import Any, TypeVar
 
 from facegeo.errors import UserError
+from facegeo.files.progress import track
 from facegeo.files.writing import LOCK, locked, write_whole
 from facegeo.rendering.manifest import (
     FILE,
@@ -223,12 +224,10 @@ def _make_missing(root: Path, order: Order, processes: int, on_rate: OnRate) -> 
     everything = tasks(order.train, order.test)
     todo = [task for task in everything if not _record(root, task).is_file()]
     worker = Worker(root, order) if todo else None
-    start, pictures = time.perf_counter(), 0
-    with _progress(len(everything), len(everything) - len(todo)) as advance:
-        counts = do_tasks(worker, todo, processes) if worker else iter(())
-        for count in _timed(counts, len(todo), on_rate):
-            pictures += count
-            advance()
+    start = time.perf_counter()
+    counts = _timed(do_tasks(worker, todo, processes) if worker else iter(()), len(todo), on_rate)
+    done = len(everything) - len(todo)
+    pictures = sum(track(counts, "rendering faces", len(everything), done=done))
     records = {
         split: [_record(root, t).read_text() for t in everything if t.split == split]
         for split in SPLITS
@@ -260,16 +259,6 @@ def _record(root: Path, task: Task) -> Path:
     return root / UNFINISHED / task.name
 
 
-@contextmanager
-def _progress(total: int, done: int) -> Iterator[Callable[[], None]]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = ("rendering faces", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns) as progress:
-        bar = progress.add_task("", total=total, completed=done)
-        yield lambda: progress.advance(bar)
-
-
 class Worker:
     """Does tasks of one order.
 
@@ -293,8 +282,8 @@ class Worker:
         """Make a task's files, then its record; return the number of pictures."""
         made = self.layout.make(self.studio, self.order, task)
         for path, data in made.files.items():
-            write_whole(self.root / path, data)
-        write_whole(_record(self.root, task), made.record)
+            write_whole(self.root / path, data, sync=False)
+        write_whole(_record(self.root, task), made.record, sync=False)
         return made.pictures
 
 
