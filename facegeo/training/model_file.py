@@ -1,7 +1,7 @@
 """Trained models as one file: weights and the configuration that builds their network.
 
 A file is safetensors: tensors and text, nothing that could run code. It names the kind of its
-network, a key of ``KINDS``, and plain settings; nothing is imported by a name from a file. Weights
+network, a key of ``kinds()``, and plain settings; nothing is imported by a name from it. Weights
 may be stored in 8 bits, with a scale for each first index; they are float32 again once loaded.
 """
 
@@ -11,6 +11,7 @@ import functools
 import importlib
 import json
 from collections.abc import Mapping
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,13 @@ KINDS = {
     "Restormer": "facegeo.normals.baselines",
 }
 """Networks that a file can hold, by the kind that it names, and the modules that define them."""
+
+
+@functools.cache
+def kinds() -> dict[str, str]:
+    """``KINDS``, and those of other installed packages: their entry points ``facegeo.models``."""
+    others = {point.name: point.value for point in entry_points(group="facegeo.models")}
+    return others | KINDS
 
 
 def save_model(
@@ -201,7 +209,7 @@ def _kinds(node: Any) -> Any:  # noqa: ANN401
         return node
     values = {key: _kinds(value) for key, value in node.items()}
     module, _, name = str(values.get("_target_", "")).rpartition(".")
-    if name in KINDS and (module == KINDS[name] or module.startswith("facegeo.models.")):
+    if name in kinds() and (module == kinds()[name] or module.startswith("facegeo.models.")):
         del values["_target_"]
         partial = values.pop("_partial_", False)
         values = {"kind": name, **({"partial": True} if partial else {}), **values}
@@ -233,12 +241,12 @@ def _made(node: Any) -> Any:  # noqa: ANN401
     if not isinstance(node, Mapping):
         return node
     if "_target_" in node:
-        raise UserError(f"{node['_target_']}: only these kinds are known: {', '.join(KINDS)}")
+        raise UserError(f"{node['_target_']}: only these kinds are known: {', '.join(kinds())}")
     values = {key: _made(value) for key, value in node.items() if key not in ("kind", "partial")}
     if "kind" not in node:
         return values
     kind = node["kind"]
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise UserError(f"a network of kind {kind!r}; known are {', '.join(KINDS)}")
-    network = getattr(importlib.import_module(KINDS[kind]), kind)
+    if not isinstance(kind, str) or kind not in kinds():
+        raise UserError(f"a network of kind {kind!r}; known are {', '.join(kinds())}")
+    network = getattr(importlib.import_module(kinds()[kind]), kind)
     return functools.partial(network, **values) if node.get("partial") else network(**values)

@@ -6,7 +6,8 @@ A wing is one problem with its models and its data. A third one (depth, say) nee
 - ``finds``: what they find, one word, equal to ``finds`` of the data that fit;
 - ``costs()``: their ``Costs``, for a run's record and for plots of cost against error.
 
-``KINDS`` of ``facegeo.training.model_file`` names the models that a file can hold.
+A package says which of its models a file can hold by entry points, ``DepthNet = "depth_wing"``
+under ``[project.entry-points."facegeo.models"]``: class and module.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,34 +31,49 @@ about: {question: "Does a larger kernel help?", rows: [depth], measure: rmse}
 }
 
 
+Run = Callable[..., str]
+
+
 @pytest.fixture
-def train(tmp_path: Path) -> "subprocess.CompletedProcess[str]":
-    """A sweep of ``facegeo-train`` over the wing's kernel and seed."""
+def run(tmp_path: Path) -> Run:
+    """Run a command with the wing's configs, its package installed; return what it printed."""
     for group, text in CONFIGS.items():
         file = tmp_path / "conf" / group / "depth.yaml"
         file.parent.mkdir(parents=True)
         file.write_text(text.lstrip())
-    here = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    words = ["--config-dir", str(tmp_path / "conf"), "-m", "experiment=depth", "model.kernel=1,3"]
-    return subprocess.run(
-        [Path(sys.executable).with_name("facegeo-train"), *words, "seed=0,1", "study=kernel"],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": here},
-        capture_output=True,
-        text=True,
-    )
+    info = tmp_path / "site" / "depth_wing-1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: depth-wing\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[facegeo.models]\nDepthNet = depth_wing\n")
+    places = [str(tmp_path / "site"), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+
+    def start(command: str, *words: str) -> str:
+        script = Path(sys.executable).with_name(command)
+        done = subprocess.run(
+            [script, "--config-dir", str(tmp_path / "conf"), *words],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(places)},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return start
 
 
-def test_a_third_wing_trains_and_sweeps(
-    train: "subprocess.CompletedProcess[str]", tmp_path: Path
-) -> None:
-    assert train.returncode == 0, train.stderr
-    assert "4 jobs: 4 done" in train.stdout
+def test_a_third_wing_trains_sweeps_and_evaluates(run: Run, tmp_path: Path) -> None:
+    words = ["experiment=depth", "model.kernel=1,3", "seed=0,1", "study=kernel"]
+    assert "4 jobs: 4 done" in run("facegeo-train", "-m", *words)
     study = tmp_path / "runs" / "kernel"
-    for folder in study.glob("depth-*"):
-        assert 0 < json.loads((folder / "metrics.json").read_text())["test/depth/rmse"] < 0.3
-        record = json.loads((folder / "record.json").read_text())
-        assert record["cost"]["depth"]["parameters"] in (4, 28)
+    folders = sorted(study.glob("depth-*"))
+    errors = {f: json.loads((f / "metrics.json").read_text())["test/depth/rmse"] for f in folders}
+    assert 0 < min(errors.values()) <= max(errors.values()) < 0.3
+    record = json.loads((folders[0] / "record.json").read_text())
+    assert record["cost"]["depth"]["parameters"] in (4, 28)
     table = (study / "report.csv").read_text()
     assert "kernel=3" in table
     assert "rmse" in table
+    run("facegeo-eval", f"checkpoint={folders[0]}", "data=depth", "accelerator=cpu", "name=again")
+    again = json.loads((tmp_path / "runs" / "again" / "metrics.json").read_text())
+    assert again["test/depth/rmse"] == pytest.approx(errors[folders[0]], rel=1e-6)
