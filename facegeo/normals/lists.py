@@ -19,9 +19,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from facegeo.errors import UserError
 from facegeo.files.faults import Fault
@@ -188,6 +189,7 @@ def _check_file(root: Path, folder: Path, name: str, kind: str) -> None:
 
 
 SplitBy = Literal["subject", "session", "image"]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
 KEYS: Mapping[str, Callable[[NormalRecord], str]] = {
     "subject": lambda record: record.subject,
     "session": lambda record: record.session,
@@ -213,15 +215,6 @@ class SessionSplit:
     val_fraction: float = 0.1
     test_fraction: float = 0.2
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.by not in get_args(SplitBy):
-            wanted = ", ".join(get_args(SplitBy))
-            raise UserError(f"data.split_by must be one of {wanted}; got {self.by}")
-        for name in ("val_fraction", "test_fraction"):
-            if not 0 <= getattr(self, name) < 1:
-                got = getattr(self, name)
-                raise UserError(f"data.{name} must be at least 0 and below 1, got {got}")
 
     def rows(self, records: Sequence[NormalRecord], test_list: str | None) -> dict[str, Rows]:
         """Rows of the "train", "val" and "test" faces, each ascending.

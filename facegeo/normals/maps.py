@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 import cv2
 import numpy as np
@@ -15,7 +15,10 @@ from facegeo.files.faults import WantedError
 from facegeo.files.images import ImageError, decode, image_size
 from facegeo.geometry.light import to_linear
 
-CODINGS: Final = ("linear", "srgb")
+Coding = Literal["linear", "srgb"]
+"""How photos are coded: in proportion to light, or by sRGB's curve."""
+Frame = Literal["right_up_camera", "down_right_camera", "right_down_camera"]
+"""Axes of stored normals, the keys of ``facegeo.geometry.normals.FRAMES``."""
 GENERATED: Final = "generated sessions"
 """In the title of data that were linear in light before notes told codings."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from facegeo.rendering.manifest import is_complete
 from facegeo.rendering.order import MASKED, Order, as_path
 from facegeo.rendering.write import fill
 
@@ -21,6 +22,7 @@ def ensure_portraits(
     head: str = "anny",
     head_path: Path | str | None = None,
     processes: int | None = None,
+    check_only: bool = False,
 ) -> Path:
     """Return a folder of portraits with normals, making it if need be.
 
@@ -37,6 +39,7 @@ def ensure_portraits(
         head: ``anny`` or ``ict``.
         head_path: Where ICT-FaceKit lies, for ``ict``.
         processes: Processes to share the work; None for one a core.
+        check_only: Render nothing, only look for mistakes and missing files.
 
     Returns:
         ``root``.
@@ -60,5 +63,9 @@ def ensure_portraits(
         mask=tuple(mask),
     )
     root = Path(root).expanduser()
+    if check_only:
+        order.check()
+        is_complete(root, order)
+        return root
     fill(root, order, processes=processes)
     return root

@@ -120,6 +120,7 @@ def ensure_sessions(
     head: str = "anny",
     head_path: Path | str | None = None,
     processes: int | None = None,
+    check_only: bool = False,
 ) -> Path:
     """Return a folder in the layout of prepared Photoface, making it if need be.
 
@@ -133,6 +134,7 @@ def ensure_sessions(
         head: ``anny`` or ``ict``.
         head_path: Where ICT-FaceKit lies, for ``ict``.
         processes: Processes to share the work; None for one a core.
+        check_only: Render nothing, only look for mistakes and missing files.
 
     Returns:
         ``root``.
@@ -152,6 +154,10 @@ def ensure_sessions(
         frame=frame,
     )
     root = Path(root).expanduser()
+    if check_only:
+        order.check()
+        is_complete(root, order)
+        return root
     fill(root, order, processes=processes)
     return root
 

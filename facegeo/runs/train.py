@@ -25,8 +25,8 @@ from facegeo.landmarks.data import LFPWDataModule
 from facegeo.landmarks.fit import cascade_time
 from facegeo.landmarks.nets import Cascade
 from facegeo.normals.data import NormalDataModule
-from facegeo.normals.fit import check_size
 from facegeo.normals.photos import PhotoFolder
+from facegeo.normals.task import check_size
 from facegeo.papers import paper_values
 from facegeo.runs.cost import model_costs
 from facegeo.runs.evaluate import accelerator, device_of, report_for, report_others
