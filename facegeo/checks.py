@@ -100,7 +100,7 @@ data.view.size must be greater than or equal to 1, got 0
     """
 
     def decorate(cls: Class) -> Class:
-        init: Callable[..., None] = cls.__init__
+        init: Callable[..., None] = vars(cls)["__init__"]
 
         @wraps(init)
         def check_then_init(self: object, *args: Any, **kwargs: Any) -> None:
@@ -114,7 +114,7 @@ data.view.size must be greater than or equal to 1, got 0
                 raise UserError("; ".join(mistakes))
             init(self, *args, **kwargs)
 
-        cls.__init__ = check_then_init
+        setattr(cls, "__init__", check_then_init)  # noqa: B010  mypy wants no assignment
         return cls
 
     return decorate

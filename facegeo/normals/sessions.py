@@ -13,19 +13,22 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from facegeo.checks import checked
 from facegeo.files.faults import WantedError
 from facegeo.files.images import ImageError, decode, whole_size
 from facegeo.files.places import Points, metadata_outline, read_outline
 from facegeo.geometry.normals import from_frame
+from facegeo.normals.maps import Frame
 from facegeo.normals.photometric_stereo import check_lights, light_directions
 
-FORMATS = ("zenith_azimuth_deg", "xyz")
+LightFormat = Literal["zenith_azimuth_deg", "xyz"]
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 ASSIGNMENT = re.compile(rf"([A-Za-z]\w*)\s*(?:\([^)]*\))?\s*=\s*(\[[^\]]*\]|{NUMBER})")
 ZENITH, AZIMUTH = re.compile(r"zen|slant|polar", re.I), re.compile(r"azi|tilt", re.I)
@@ -164,20 +167,21 @@ class RawSession:
     ambient: Path | None = None
 
 
+@checked(prefix="")
 @dataclass(frozen=True)
 class Reading:
     """How to read Photoface sessions.
 
     Attributes:
-        lights: One of ``facegeo.normals.sessions.FORMATS``.
+        lights: How ``LightSource.m`` gives a light.
         lights_frame: Frame of the light directions.
         points: File with 68 points: a name in the session's folder, or a path with ``{session}``
             in place of ``<subject>/<session>``; None looks for the 11 of ``metadata.txt``, and
             takes square photographs as they are.
     """
 
-    lights: str = "zenith_azimuth_deg"
-    lights_frame: str = "right_up_camera"
+    lights: LightFormat = "zenith_azimuth_deg"
+    lights_frame: Frame = "right_up_camera"
     points: str | None = None
 
 

@@ -18,8 +18,9 @@ from facegeo.errors import UserError
 from facegeo.files.places import crop_square, five_point_outline
 from facegeo.files.shipped import conf_dir
 from facegeo.geometry.light import to_linear
+from facegeo.normals.augment import FaceView
 from facegeo.normals.light_mixtures import LightMixturesDataModule
-from facegeo.normals.mixtures import FaceView, MixtureLight
+from facegeo.normals.mixtures import MixtureLight
 from facegeo.normals.people import read_people
 from facegeo.normals.photo_effects import PhotoEffects
 

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from facegeo.errors import UserError
 from facegeo.geometry.normals import angle_map
 from facegeo.landmarks.nets import Cascade
-from facegeo.normals.augment import NormalAugment
+from facegeo.normals.augment import FaceView, NormalAugment
 from facegeo.normals.evaluate import report_normals
 from facegeo.normals.generator import CasFNE
 from facegeo.normals.light_mixtures import LightMixturesDataModule
-from facegeo.normals.mixtures import FaceView, MixtureLight
+from facegeo.normals.mixtures import MixtureLight
 from facegeo.normals.photo_effects import PhotoEffects
 from facegeo.normals.photoface import PhotofaceDataModule
 from facegeo.papers import paper_values
