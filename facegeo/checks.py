@@ -6,8 +6,9 @@ import inspect
 import math
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import is_dataclass
 from functools import cache, wraps
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
@@ -107,7 +108,7 @@ data.view.size must be greater than or equal to 1, got 0
             given = inspect.signature(init).bind(self, *args, **kwargs).arguments
             mistakes = [
                 f"{prefix}{name} must be {wanted}, got {given[name]!r}"
-                for name, hint in _hints(init).items()
+                for name, hint in _hints(cls if is_dataclass(cls) else init).items()
                 if name in given and (wanted := _wanted(hint, given[name]))
             ]
             if mistakes:
@@ -121,13 +122,12 @@ data.view.size must be greater than or equal to 1, got 0
 
 
 @cache
-def _hints(init: Callable[..., None]) -> dict[str, TypeAdapter[Any]]:
-    """Annotations of an ``__init__`` that pydantic knows; objects of other classes are left out."""
+def _hints(annotated: type | Callable[..., None]) -> dict[str, TypeAdapter[Any]]:
+    """Annotations of a dataclass or an ``__init__``, except those that pydantic does not know."""
     found = {}
-    for one in inspect.signature(init, eval_str=True).parameters.values():
-        if one.annotation is not one.empty:
-            with suppress(PydanticUserError):
-                found[one.name] = TypeAdapter(one.annotation)
+    for name, hint in get_type_hints(annotated, include_extras=True).items():
+        with suppress(PydanticUserError):
+            found[name] = TypeAdapter(hint)
     return found
 
 

@@ -1,6 +1,6 @@
 """Random views of a face with its normals, and changes of its colours.
 
-What is drawn is a function of (seed, epoch, row) alone, so it is the same for any batch size and
+Draws are a function of (seed, epoch, row) only, so they are the same for any batch size and
 any number of workers. A flip mirrors pixels and negates x of the normals; a rotation turns
 pixels and the (x, y) of the normals; a scale moves pixels only.
 """
@@ -34,7 +34,7 @@ NO_QUESTIONS = "NO_ALBUMENTATIONS_UPDATE"
 class Photometric:
     """Transforms of albumentations in their order, drawn anew for each sample and epoch.
 
-    What is drawn is a function of (seed, epoch, row) alone: albumentations' own numbers repeat
+    Draws are a function of (seed, epoch, row) only: albumentations' own numbers repeat
     themselves across workers and epochs.
 
     Args:
@@ -186,7 +186,7 @@ class FaceView:
 @checked(prefix="data.augment.")
 @dataclass(frozen=True)
 class NormalAugment:
-    """What may happen to a training face; new in every epoch.
+    """Random changes of a training face; new in every epoch.
 
     Attributes:
         flip: Share of flipped faces.
@@ -202,7 +202,7 @@ class NormalAugment:
 
     @property
     def turns(self) -> bool:
-        """Whether pixels are interpolated: a flip alone moves them exactly."""
+        """Whether pixels are interpolated: a flip on its own moves them exactly."""
         return self.rotation_deg > 0 or self.scale_spread > 0
 
     def draw(self, seed: int, epochs: Tensor, rows: Tensor, count: int) -> View:
@@ -245,9 +245,9 @@ def turn_faces(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Rotate and scale faces about the centre of the image, bilinearly.
 
-    Normals are interpolated over the mask's pixels alone and get their unit length back. A pixel
-    belongs to the face if more than half of what it shows does; what lay outside the image is no
-    face, and repeats the border in the image.
+    Normals are interpolated over the mask's pixels only and get their unit length back. A pixel
+    belongs to the face if more than half of what it shows does; pixels from outside the image are
+    no face, and repeat the border in the image.
 
     Args:
         image: (B, 3, S, S).
@@ -284,7 +284,7 @@ def sample_faces(
     """Cut moved and turned faces out of pictures, bilinearly; see ``turn_faces``.
 
     Args:
-        image: (B, C, H, W); what lies outside repeats the border.
+        image: (B, C, H, W); pixels outside repeat the border.
         normal: Unit normals, x right, y up, z to the camera, zero off the mask, (B, 3, H, W).
         mask: Bool, (B, 1, H, W).
         source: Affine maps from the cut-out to the picture, both from -1 to 1 between outer edges,

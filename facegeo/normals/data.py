@@ -57,7 +57,7 @@ class NormalDataModule(LightningDataModule, ABC):
     Attributes:
         size: Side of all pictures, px.
         coding: How the pictures are coded, linear or srgb; None: unknown.
-        title: What the faces are, for tables and pictures.
+        title: Name of the faces, for tables and pictures.
         paper: Section of ``experiments/paper_values.yaml`` with the paper's figures, if any.
         batch_size: Training faces of a step in one process.
         eval_batch_size: Faces of a validation or test batch.
@@ -106,7 +106,7 @@ class NormalDataModule(LightningDataModule, ABC):
         """Sixteen hex digits that change with any face, normal or mask, and with the split."""
 
     def tested_content(self) -> str:
-        """Hex digits that change with what is measured on."""
+        """Hex digits that change with the faces that are measured on."""
         return self.measured.content()
 
     @abstractmethod
@@ -129,7 +129,7 @@ class NormalDataModule(LightningDataModule, ABC):
     @property
     @abstractmethod
     def split_settings(self) -> dict[str, Any]:
-        """What decides which faces were held out."""
+        """Settings and names that decide which faces were held out."""
 
     @property
     @abstractmethod
@@ -226,10 +226,10 @@ class JoinedFacesDataModule(NormalDataModule):
         shares: Share of each part in every training batch, by the same names; their sum is 1. A
             part of share 0 is not read.
         batch_size: Training faces of a step in one process.
-        title: What the faces are; None takes the first part's.
+        title: Name of the faces; None takes the first part's.
         seed: Seed of order and augmentation.
         num_workers: Loader processes.
-        root: What configurations of parts point to (``${data.root}``); not used here.
+        root: For configurations of parts to point to (``${data.root}``); not used here.
         reference: The same.
         size: The same.
 
@@ -286,7 +286,7 @@ class JoinedFacesDataModule(NormalDataModule):
             part.check_sources(f"{key}.parts.{name}")
 
     def prepare_data(self) -> None:
-        """Render or prepare what the parts need."""
+        """Render or prepare the data of the parts."""
         self.check_sources()
         for part in self._used.values():
             part.prepare_data()
@@ -312,7 +312,7 @@ class JoinedFacesDataModule(NormalDataModule):
 
     @property
     def split_settings(self) -> dict[str, Any]:
-        """What decides which faces of the first part were held out."""
+        """Those of the first part."""
         return self.main.split_settings
 
     @property

@@ -1,4 +1,4 @@
-"""Measure models of normals, and show what they find in plain photos."""
+"""Measure models of normals, and show their normals of plain photos."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SHOWN = 6
 
 @dataclass(frozen=True)
 class Estimated:
-    """Faces of a batch and what was found in them, on the CPU.
+    """Faces of a batch and their estimated normals, on the CPU.
 
     Attributes:
         batch: The faces.
@@ -65,7 +65,7 @@ def report_normals(
         device: Where the generator runs.
         console: Shows the table; None: the terminal.
         t: Refinements to run; None: as the model was built.
-        panels: Draw every face, not the first few alone.
+        panels: Draw every face, not only the first few.
 
     Returns:
         The metrics, such as ``test/t2/mean_deg``, ``test/mixtures/t2/mean_deg`` of a view,
@@ -74,7 +74,7 @@ def report_normals(
         ``author_compat`` are averaged as the authors' tools do.
 
     Raises:
-        UserError: As ``find_normals`` says.
+        UserError: As ``find_normals``.
     """
     console, results, name_of_data = console or Console(), dict[str, float](), data.title
     if data.real_people:
@@ -241,7 +241,7 @@ def show_photos(
     panels: bool = False,
     coding: str | None = None,
 ) -> dict[str, float]:
-    """Draw what a generator of normals sees in photos: ``photos_0000.png`` and so on.
+    """Draw a generator's normals of photos: ``photos_0000.png`` and so on.
 
     Args:
         model: Maps images to the normals of t = 0..T.
@@ -252,14 +252,14 @@ def show_photos(
         device: Where the generator runs.
         console: Says where they are; None: the terminal.
         t: Refinements to run; None: as the model was built.
-        panels: Draw all photos, not the first page alone.
+        panels: Draw all photos, not only the first page.
         coding: Of the photos that the generator was trained on, see ``facegeo.normals.maps``.
 
     Returns:
         No numbers.
 
     Raises:
-        UserError: As ``find_normals`` says.
+        UserError: As ``find_normals``.
     """
     model = model.to(device).eval()
     for page, batch in enumerate(DataLoader(photos, SHOWN)):

@@ -2,12 +2,12 @@
 
 Cas-FNE, Sec. V-4, compares three ways and describes them in one line: "the feature modulation
 module [71]" (StyleGAN2) and "AdaIN [72]", beside the concatenation (CAT) of Eq. (3). Where they
-stand and what changes what is not said. Our reading: at every scale the normals are the prior
-that modulates the structure features, which then are concatenated as before. So the decoder
+are and which features change which is not said. Our reading: at every scale the normals are the
+prior that modulates the structure features, which then are concatenated as before. So the decoder
 keeps its widths, and AdaIN its 29.3 M parameters of Table IV; FMM has fewer than printed there.
 
-Wang, Zhang, Ma, Guo: Cas-FNE, IEEE/CAA JAS 11(12), 2024, Sec. III-B and Fig. 2. What the text
-leaves open (widths, biases, where a ReLU stands) is as in the authors' published network.
+Wang, Zhang, Ma, Guo: Cas-FNE, IEEE/CAA JAS 11(12), 2024, Sec. III-B and Fig. 2. Details
+that the text leaves open (widths, biases, places of ReLUs) are as in the authors' network.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def to_normals(x: Tensor) -> Tensor:
 
 
 def face_camera(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
-    """Let a last layer's first guess look at the camera, by a bias of (0, 0, 1).
+    """Let a last layer's first guess point to the camera, by a bias of (0, 0, 1).
 
     Ours: no paper says how it begins. Where chance lets some of the weights of a transposed
     convolution begin on the far side of the sphere, a cosine's gradient vanishes, and a lattice of
@@ -46,12 +46,12 @@ def face_camera(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
 
 
 def check_one_stage(image: Tensor, t: int | None, stride: int) -> None:
-    """See that a generator without refinements can do what it is asked.
+    """Check the arguments of a generator without refinements.
 
     Args:
         image: Shape (B, 3, H, W).
         t: Refinements asked for; None: as many as it has.
-        stride: What H and W must be multiples of.
+        stride: H and W must be multiples of it.
 
     Raises:
         ValueError: If the shape is another, or refinements are wanted.
@@ -210,7 +210,7 @@ class RefiningDecoder(nn.Module):
     """D_cn: from the features of normals and structure to better normals (Eq. 3).
 
     Args:
-        fusion: Builds what the normals do to the structure of one scale.
+        fusion: Builds the fusion of one scale.
     """
 
     def __init__(self, fusion: MakeFusion) -> None:
@@ -243,7 +243,7 @@ class CascadedBlock(nn.Module):
     """One refinement: encode the normals so far, decode them with the structure (Fig. 2).
 
     Args:
-        fusion: Builds what the normals do to the structure of one scale.
+        fusion: Builds the fusion of one scale.
     """
 
     def __init__(self, fusion: MakeFusion) -> None:
@@ -263,13 +263,12 @@ class CasFNE(nn.Module):
     Args:
         t: Refinements of a forward pass; the paper's main model has 2. With 0 no cascaded block
             is built. A model trained with some ``t`` >= 1 can be run with any other.
-        fusion: Builds what the normals do to the structure of one scale; ``fusion.py`` has CAT
-            (the paper's choice), AdaIN and FMM.
+        fusion: Builds the fusion of one scale: CAT (the paper's choice), AdaIN or FMM.
         head_kernel: See ``InitialDecoder``.
         imagenet_norm: See ``ResNet``.
 
     Raises:
-        ValueError: If a value is none of those.
+        ValueError: If a value is out of range.
     """
 
     def __init__(
@@ -400,8 +399,8 @@ def load_author_generator(path: str | Path) -> CasFNE:
         t = 0, 1, 2, in the frame they were trained in.
 
     Raises:
-        UserError: If the file can not be read, or is not laid out as theirs: says which names
-            are missing or left over, or which two differ that should be the same tensor.
+        UserError: If the file cannot be read, or is not laid out as theirs: lists names that
+            are missing or left over, or two tensors that differ and should be the same.
     """
     path = Path(path)
     model = CasFNE(2)
@@ -436,7 +435,7 @@ def load_author_discriminator(path: str | Path) -> PatchDiscriminator:
         The discriminator in eval mode.
 
     Raises:
-        UserError: If the file can not be read, or is not laid out as theirs.
+        UserError: If the file cannot be read, or is not laid out as theirs.
     """
     path = Path(path)
     model = PatchDiscriminator()

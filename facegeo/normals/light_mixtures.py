@@ -43,7 +43,7 @@ class LightMixturesDataModule(NormalDataModule):
         prepare: Called with ``root`` and ``cache_dir``; returns the folder of prepared people.
         light: How training pictures are lit.
         view: How training faces are moved.
-        effects: What cameras and files do to training pictures.
+        effects: Effects of cameras and files on training pictures.
         val: Names of the people to validate on, such as ``yaleB04``.
         test: Names of the people to test on; all others are trained on.
         train: Names of the people to train on; None takes all others.
@@ -56,7 +56,7 @@ class LightMixturesDataModule(NormalDataModule):
         batch_size: Training pictures of a step in one process.
         eval_batch_size: Pictures of a validation or test batch.
         size: Side of all pictures, px.
-        title: What the faces are, for tables and pictures.
+        title: Name of the faces, for tables and pictures.
         paper: Section of ``experiments/paper_values.yaml`` with figures to print beside ours.
         seed: Seed of everything that is drawn.
         num_workers: Loader processes; they only draw numbers, so 0 is fastest.
@@ -172,7 +172,7 @@ class LightMixturesDataModule(NormalDataModule):
 
     @property
     def split_settings(self) -> dict[str, Any]:
-        """What decides which people were held out."""
+        """Settings and names that decide which people were held out."""
         return self.description() | {"digest": self.split_digest}
 
     @property

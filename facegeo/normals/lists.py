@@ -68,7 +68,7 @@ class NormalRecord:
 
 
 class _FieldError(ValueError):
-    """A field that can not be used: what it says, what was wanted and what came."""
+    """A field that cannot be used: its text, what was wanted and what came."""
 
     def __init__(self, text: str, wanted: str, got: str) -> None:
         super().__init__(text, wanted, got)
@@ -129,7 +129,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             empty = False
             yield reader.line_num, dict(zip(header, (f.strip() for f in fields), strict=False))
     if empty:
-        raise _FieldError("", "a face image a line", "a header alone")
+        raise _FieldError("", "a face image a line", "only a header")
 
 
 def _record(
@@ -205,7 +205,7 @@ class SessionSplit:
     that were trained on: for comparison with figures that were made so, as the paper's may be.
 
     Attributes:
-        by: What stays together: all images of a subject, of a session, or nothing.
+        by: Which images stay together: those of a subject, of a session, or none.
         val_fraction: Share of the faces that are not for testing to hold out for every choice.
         test_fraction: Share of all faces to test on, where no list says which.
         seed: Another seed gives another split.
@@ -256,7 +256,7 @@ class SessionSplit:
         ]
 
     def kind(self, test_list: str | None) -> str:
-        """Say in a few words how faces were split; stands beside every result."""
+        """Say in a few words how faces were split; printed with every result."""
         apart = f", test faces of {test_list}" if test_list else ""
         return f"split by {self.by}, seed {self.seed}{apart}"
 
@@ -267,7 +267,7 @@ class SessionSplit:
         if fraction > 0 and len(set(keys)) < 2:
             raise UserError(
                 f"data.{name}={fraction} with data.split_by={self.by} wanted two {self.by}s or "
-                f"more to choose from, got {keys[0] if keys else 'none'} alone; the subject is "
+                f"more to choose from, got only {keys[0] if keys else 'none'}; the subject is "
                 "the first folder below data.root: set data.root, data.split_by or the fraction"
             )
         rest, chosen = validation_split(keys, fraction, self.seed, name)
@@ -308,10 +308,10 @@ def split_digest(description: Mapping[str, Any]) -> str:
 
 
 def keep_description(path: Path, description: Mapping[str, Any]) -> None:
-    """Write a split as JSON, or see that the one that stands there is the same.
+    """Write a split as JSON, or check that the one saved there is the same.
 
     Raises:
-        UserError: If the file can not be read or is of another split; the first difference is
+        UserError: If the file cannot be read or is of another split; the first difference is
             named.
     """
     if not path.exists():
@@ -333,5 +333,5 @@ def keep_description(path: Path, description: Mapping[str, Any]) -> None:
 def _mismatch(path: Path, wanted: str, got: str) -> UserError:
     return UserError(
         f"{path}: the saved split is of other data or settings: wanted {wanted}, got {got}; "
-        "choose another name= for this run, or go back to the data it was made for"
+        "choose another name= for this run, or return to the data it was made for"
     )

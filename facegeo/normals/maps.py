@@ -20,14 +20,14 @@ Coding = Literal["linear", "srgb"]
 Frame = Literal["right_up_camera", "down_right_camera", "right_down_camera"]
 """Axes of stored normals, the keys of ``facegeo.geometry.normals.FRAMES``."""
 GENERATED: Final = "generated sessions"
-"""In the title of data that were linear in light before notes told codings."""
+"""In the title of data that were linear in light before notes held codings."""
 
 
 def trained_coding(notes: Mapping[str, Any]) -> str | None:
     """Coding of the pixels that a model was trained on; None: unknown.
 
     Args:
-        notes: The model's. Where they tell no coding, that of generated sessions is known.
+        notes: The model's. Where they hold no coding, that of generated sessions is known.
     """
     older = "linear" if GENERATED in str(notes.get("data")) else None
     coding: str | None = notes.get("coding", older)
@@ -39,7 +39,7 @@ def as_trained(photos: Tensor, coding: str | None) -> Tensor:
 
     Args:
         photos: sRGB values in [0, 1], any shape.
-        coding: What the model was trained on; None, as "srgb", leaves photos as they are.
+        coding: Of the photos it was trained on; None, as "srgb", leaves photos as they are.
 
     Returns:
         Same shape.
@@ -163,7 +163,7 @@ def resize_face(image: Bytes, size: int) -> Bytes:
 def resize_normals(normals: Floats, mask: Mask, size: int) -> tuple[Floats, Mask]:
     """Bring a normal map and its mask to another size.
 
-    Normals of the mask's pixels alone are averaged, and brought back to unit length; a pixel
+    Only normals of the mask's pixels are averaged, and brought back to unit length; a pixel
     belongs to the face if more than half of it does. At the wanted size nothing changes but that
     normals are zero off the mask and pixels without direction, see ``LEAST``, leave it.
 

@@ -180,7 +180,7 @@ HEAD = (0.66, 1.05, 0.72)
 
 
 class DrawnBatch(TypedDict):
-    """Which photographs to add and how to show them: numbers alone, no pixels."""
+    """Which photographs to add and how to show them: only numbers, no pixels."""
 
     sample: Tensor
     """Row in the data set, int64, (B,)."""
@@ -193,7 +193,7 @@ class DrawnBatch(TypedDict):
     view: NotRequired[Tensor]
     """Random numbers of the view, (B, ...); faces are shown as they are without."""
     effects: NotRequired[Tensor]
-    """Random numbers of the photographic effects, (B, ...); sRGB alone without."""
+    """Random numbers of the photographic effects, (B, ...); only sRGB without."""
 
 
 class DrawnMixtures(WholeBatches):
@@ -272,11 +272,11 @@ def develop_mixtures(
     the photographs, their border is repeated and no pixel is in the mask.
 
     Args:
-        batch: What was drawn.
+        batch: The draws.
         people: On the batch's device.
         size: Side S of the pictures, px.
         view: How far faces may be moved.
-        effects: What may happen to pictures.
+        effects: Effects on pictures.
     """
     person = batch["person"]
     photos = people.photos[batch["photos"]].flatten(2).float()

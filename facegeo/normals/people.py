@@ -183,7 +183,7 @@ class PeopleSplit:
         if faults:
             raise UserError(
                 f"data.train, val and test must not share people, got {'; '.join(faults)}: a "
-                "person in two splits would be tested on what was trained on"
+                "person in two splits would be tested on after training"
             )
 
     @property
@@ -224,12 +224,12 @@ class Person:
 
     Attributes:
         name: Such as ``yaleB01``.
-        source: Digest of what it was made from.
+        source: Digest of the data it was made from.
         lights: Names of the lights, such as ``A+035E-20``, one a photograph, N.
         directions: Unit vectors towards them, x right, y up, z to the camera, N.
         strengths: Of the lamps, about 1, N.
         points: Left eye, right eye, nose tip, left and right mouth corner, px.
-        bulge: How much the normals look like those of a convex face, -1 to 1.
+        bulge: How similar the normals are to those of a convex face, -1 to 1.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What cameras and files do to pictures, in batches on any device: linear light to sRGB photos.
+"""Effects of cameras and files on pictures, in batches on any device: linear light to sRGB.
 
 Every effect takes its random numbers as an argument, so a picture depends on nothing else.
 """
@@ -59,8 +59,8 @@ class PhotoEffects:
 
     Attributes:
         grey: Share of grey pictures.
-        skin: Share of coloured pictures whose grey face becomes skin-coloured; others keep the
-            lamps' colours alone.
+        skin: Share of coloured pictures whose grey face becomes skin-coloured; others keep
+            only the lamps' colours.
         exposure: Darkest and brightest mean of the face, linear in light.
         srgb: Share of pictures with sRGB's tone curve; others have a random power, and contrast.
         gamma: Least and greatest of the power's inverse.
@@ -99,7 +99,7 @@ def photograph(
         mask: Face pixels, bool, (B, 1, S, S).
         head: 1 at the head, 0 at the background, (B, 1, S, S).
         numbers: Uniform in [0, 1), (B, NUMBERS).
-        effects: What may happen.
+        effects: Their shares and strengths.
 
     Returns:
         Photos in [0, 1] as 8-bit files hold them, (B, 3, S, S).

@@ -38,7 +38,7 @@ EMPTY = {
     "val": "set data.val_fraction above 0, or leave it out of splits",
     "test": "name data.test_list or set data.test_fraction above 0",
 }
-"""What to do where a split has no face."""
+"""Remedies where a split has no face."""
 
 
 class StoredBatch(TypedDict):
@@ -66,7 +66,7 @@ class NormalFaces(WholeBatches):
     Args:
         store: All faces.
         rows: Which of them take part.
-        augment: What may happen to them.
+        augment: Random changes of them.
         seed: Seed of the augmentation.
     """
 
@@ -120,7 +120,7 @@ def develop(batch: StoredBatch, frame: str) -> NormalBatch:
 
 
 DOUBTED = 8
-"""Faces that are looked at for their frame."""
+"""Faces that the check of their frame reads."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class Sessions:
     """Faces of one or two lists.
 
     Attributes:
-        records: What the lists say of each face, N.
+        records: Each face's line in the lists, N.
         store: Their pixels.
         splitting: How they are split.
         rows: Rows of the splits "train", "val" and "test".
@@ -154,7 +154,7 @@ def read_sessions(
     splitting: SessionSplit,
     on_error: OnError = "raise",
 ) -> Sessions:
-    """Read lists and files, decoding what the cache lacks.
+    """Read lists and files; decode them unless the cache holds them.
 
     Args:
         root: Folder with the lists and the files that they name.
@@ -168,7 +168,7 @@ def read_sessions(
 
     Raises:
         FaultsError: With every fault of all lists.
-        UserError: If the cache can not be written or a split has no face.
+        UserError: If the cache cannot be written or a split has no face.
     """
     listed, faults = read_normal_lists(root, [n for n in (train_list, test_list) if n is not None])
     overlap = splitting.overlap(listed, test_list)
@@ -178,11 +178,11 @@ def read_sessions(
         store, records, found = open_store(root, listed, cache_dir, size=size, on_error=on_error)
         faults += [*overlap, *found]
     if store is None or not records or overlap or (faults and on_error == "raise"):
-        remedy = f"mend the lists or the files in {root}"
+        remedy = f"correct the lists or the files in {root}"
         if not listed:
             remedy += "; raw sessions go through facegeo-prepare first"
         elif not overlap:
-            remedy += ", or set data.on_error=skip to go on without these faces"
+            remedy += ", or set data.on_error=skip to continue without these faces"
         raise FaultsError(faults, remedy)
     if faults:
         text = "".join(f"\n  {fault}" for fault in faults)
@@ -191,7 +191,7 @@ def read_sessions(
 
 
 def check_frame(root: Path, frame: str) -> None:
-    """See that ``frame`` is what the folder's own manifest says, where it has one of ours.
+    """Check ``frame`` against the folder's manifest, where it has one of ours.
 
     Raises:
         UserError: If it says another.
@@ -207,11 +207,11 @@ def check_frame(root: Path, frame: str) -> None:
 
 
 def doubt_frame(sessions: Sessions, frame: str, root: Path) -> None:
-    """Warn if the first normal maps do not bulge as faces do: no other check tells their frame.
+    """Warn if the first normal maps do not bulge as faces do: no other check shows their frame.
 
     Args:
         sessions: The faces.
-        frame: What their normals are taken to be in.
+        frame: Assumed frame of their normals.
         root: Folder that the warning names.
     """
     rows = range(min(DOUBTED, len(sessions.records)))
@@ -240,7 +240,7 @@ class PhotofaceDataModule(NormalDataModule):
     Args:
         root: Folder with the lists and the files that they name.
         cache_dir: Where decoded pixels are kept.
-        augment: What happens to training faces.
+        augment: Random changes of training faces.
         train_list: Name of the training list; None where faces are only measured.
         test_list: Name of the test list; None draws the test faces from the training list.
         batch_size: Training faces of a step in one process.
@@ -249,18 +249,18 @@ class PhotofaceDataModule(NormalDataModule):
         coding: How the photos are coded; None: unknown. They are taken as they are, and the
             trained model's notes say how it expects photos.
         frame: Frame of the stored normals, a key of ``facegeo.geometry.normals.FRAMES``.
-        split_by: What stays in one split: all images of a "subject", of a "session", or each
+        split_by: Which images stay in one split: all images of a "subject", of a "session", or each
             "image" by itself.
         val_fraction: Share of the training faces held out for every choice.
         test_fraction: Share of all faces to test on, without a test list.
         split_seed: Seed of the split; not the run's, so that runs compare.
-        title: What the faces are, for tables and pictures.
+        title: Name of the faces, for tables and pictures.
         paper: Section of ``experiments/paper_values.yaml`` with the paper's figures.
         seed: Seed of order and augmentation.
         on_error: "raise" or "skip" faulty faces.
         num_workers: Loader processes; without photometric augmentation 0 is fastest.
         prepare: Called before the lists are read, to make generated data. If it takes
-            ``check_only``, it is first called with that, to find what it lacks.
+            ``check_only``, it is first called with that, to find missing files.
     """
 
     def __init__(
@@ -300,10 +300,10 @@ class PhotofaceDataModule(NormalDataModule):
         self._sessions: Sessions | None = None
 
     def check_sources(self, key: str = "data") -> None:
-        """Look for what generating needs and for what its folder holds.
+        """Check what generating the data needs, and its folder.
 
         Raises:
-            UserError: With the key of what is missing.
+            UserError: With the key of the missing file.
         """
         if self.prepare is None or "check_only" not in signature(self.prepare).parameters:
             return
@@ -355,7 +355,7 @@ class PhotofaceDataModule(NormalDataModule):
 
     @property
     def split_settings(self) -> dict[str, str | float | None]:
-        """What decides which faces were held out."""
+        """Settings that decide which faces were held out."""
         rule = self.splitting
         return {
             "split_by": rule.by,
@@ -373,7 +373,7 @@ class PhotofaceDataModule(NormalDataModule):
 
     @property
     def split_kind(self) -> str:
-        """The kind of split in words, to stand beside every result."""
+        """The kind of split in words, printed with every result."""
         return self.splitting.kind(self.test_list)
 
     def description(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """From photographs under known lights to a folder of normals: the way that every data set takes.
 
-A data set adds a reader and what is computed of a session: ``prepare_photoface`` for Photoface's
+A data set adds a reader and the computation for one session: ``prepare_photoface`` for Photoface's
 four flashes, ``prepare_people`` for the 64 lamps of the Extended Yale B.
 """
 
@@ -45,7 +45,7 @@ Result = TypeVar("Result")
 
 
 class Record(Protocol):
-    """What is kept of a finished session; written last."""
+    """Record of a finished session; written last."""
 
     @property
     def name(self) -> str:
@@ -53,7 +53,7 @@ class Record(Protocol):
 
     @property
     def source(self) -> str:
-        """Digest of what it was made from."""
+        """Digest of the data it was made from."""
 
     def files(self) -> Sequence[str]:
         """Names of the session's files."""
@@ -61,12 +61,12 @@ class Record(Protocol):
 
 Kept = TypeVar("Kept", bound=Record)
 Work = Callable[[RawSession], SessionFault | None]
-"""Computes and writes a session; returns what is wrong with a file that its header did not show."""
+"""Computes and writes a session; returns the fault of a file that its header did not show."""
 
 
 @dataclass(frozen=True)
 class Report(Generic[Kept]):
-    """What was done.
+    """Result of a preparation.
 
     Attributes:
         done: Sessions written now.
@@ -86,7 +86,7 @@ class Preparation(ABC, Generic[Kept]):
     """How one data set is prepared, and everything that decides what is written.
 
     Attributes:
-        things: What the sessions are, in the plural.
+        things: Name of the sessions, in the plural.
         root: Folder of the raw data, or the folder that holds it.
         out: Folder to write to: new, empty, or written by the same preparation.
         on_error: "raise" or "skip" faulty sessions.
@@ -109,7 +109,7 @@ class Preparation(ABC, Generic[Kept]):
 
     @abstractmethod
     def options(self) -> dict[str, Any]:
-        """What decides the bytes of a session, as plain values."""
+        """Options that decide the bytes of a session, as plain values."""
 
     def recorded_options(self) -> dict[str, Any]:
         """The same, for the manifest."""
@@ -120,7 +120,7 @@ class Preparation(ABC, Generic[Kept]):
         """Find the folder of the sessions and their names.
 
         Raises:
-            UserError: If there is none.
+            UserError: If there are no sessions.
         """
 
     @abstractmethod
@@ -128,7 +128,7 @@ class Preparation(ABC, Generic[Kept]):
         """Read all of a session but its pixels, or everything that is wrong with it."""
 
     def sources(self, sessions: Sequence[RawSession]) -> dict[str, str]:
-        """Digest of what each session is made from, by its name."""
+        """Digest of the data that each session is made from, by its name."""
         return {session.name: session.digest for session in sessions}
 
     @abstractmethod
@@ -144,15 +144,15 @@ class Preparation(ABC, Generic[Kept]):
         """Counts and notes of the manifest."""
 
     def finish(self, out: Path, records: Sequence[Kept]) -> None:
-        """Write what belongs to the whole folder."""
+        """Write the files of the whole folder."""
 
     @abstractmethod
     def table(self, report: Report[Kept], title: str) -> Table:
-        """Tabulate what was done."""
+        """Tabulate a report."""
 
 
 def prepare(preparation: Preparation[Kept]) -> Report[Kept]:
-    """Write what the folder lacks.
+    """Write the sessions that the folder lacks.
 
     Raises:
         UserError: If an option is out of range, sessions are faulty (with every fault) or the
@@ -195,7 +195,7 @@ def write_session(folder: Path, files: Mapping[str, bytes], record: Any) -> None
 def largest_part(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     """The largest connected part of a mask (H, W): specks beside it do not belong to the face."""
     _, parts, sizes, _ = cv2.connectedComponentsWithStats(pixels)
-    sizes[0] = 0  # what is not in the mask
+    sizes[0] = 0  # the background
     largest = parts == sizes[:, cv2.CC_STAT_AREA].argmax()
     return np.asarray(largest & (pixels > 0))
 
@@ -280,7 +280,7 @@ def _one_thread() -> None:
 def _claim(root: Path, out: Path, options: Mapping[str, Any]) -> None:
     """Refuse to write to the source itself, or to a folder that holds something else."""
     if out.resolve().is_relative_to(root.resolve()):
-        raise UserError(f"out={out} must lie outside root={root}, whose files it would replace")
+        raise UserError(f"out={out} must be outside root={root}, whose files it would replace")
     if not out.exists() or not any(out.iterdir()):
         return
     try:
@@ -298,13 +298,13 @@ def _claim(root: Path, out: Path, options: Mapping[str, Any]) -> None:
     ]
     if others:
         raise UserError(
-            f"out={out} was prepared otherwise ({'; '.join(others)}); choose another folder or "
-            "remove this one"
+            f"out={out} was prepared with other options ({'; '.join(others)}); choose another "
+            "folder or remove this one"
         )
 
 
 def _is_finished(preparation: Preparation[Kept], out: Path, name: str, source: str) -> bool:
-    """Whether a folder holds a session as made from what the raw data hold now."""
+    """Whether a folder holds a session made from the raw data as they are now."""
     record = preparation.record(out / name)
     return (
         record is not None
@@ -316,7 +316,7 @@ def _is_finished(preparation: Preparation[Kept], out: Path, name: str, source: s
 def _write_manifest(
     out: Path, preparation: Preparation[Kept], records: Sequence[Kept], *, complete: bool
 ) -> None:
-    """Write what the folder holds and what made it."""
+    """Write the manifest: contents, options and versions."""
     counts, notes = preparation.contents(records)
     manifest = {
         "made_by": f"facegeo {__version__}",

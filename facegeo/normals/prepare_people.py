@@ -84,7 +84,7 @@ class _Work:
         out: Folder of the prepared people.
         find_face: Finds points and outline of the face.
         strengths: Of the lamps, by their names.
-        sources: Digest of what each person is made from, by name.
+        sources: Digest of the data that each person is made from, by name.
         fitted: Photographs that take part in the fit, by the person's name.
     """
 
@@ -95,7 +95,7 @@ class _Work:
     fitted: Mapping[str, Sequence[int]]
 
     def __call__(self, session: RawSession) -> SessionFault | None:
-        """Return what is wrong with a file that looked whole."""
+        """Return the fault of a file whose header looked valid."""
         try:
             photos, usable = load_linear(session)
         except ImageError as error:
@@ -136,7 +136,7 @@ def _lit_face(
 
 
 def _well_lit(photos: Bytes, names: Sequence[str]) -> list[Bytes]:
-    """Photographs lit from the front, as sRGB; all if there is none."""
+    """Photographs lit from the front, as sRGB; all if there are none."""
     angles = np.abs([light_angles(name) for name in names])
     chosen = (angles <= WELL_LIT).all(axis=1)
     light = torch.from_numpy(photos[chosen] if chosen.any() else photos).float() / 255
@@ -228,7 +228,7 @@ class PeoplePreparation(Preparation[Person]):
             raise UserError(f"reference={self.reference}: no such folder")
 
     def options(self) -> dict[str, Any]:
-        """What decides the bytes of a person's files but the points, as plain values."""
+        """Options that decide the bytes of a person's files, without the points."""
         return {
             "layout": "yaleb",
             "version": VERSION,
@@ -258,7 +258,7 @@ class PeoplePreparation(Preparation[Person]):
         return [k for k, (a, e) in enumerate(angles) if abs(a) <= most[0] and abs(e) <= most[1]]
 
     def _few_lights(self, session: RawSession) -> SessionFault | None:
-        """Fault of a person whose lights within the limits are too few, or lie in one plane."""
+        """Fault of a person whose lights within the limits are too few or in one plane."""
         fitted = self.fitted(session)
         if len(fitted) < 5:
             limits = f"{self.max_azimuth_deg:g} and {self.max_elevation_deg:g} degrees"

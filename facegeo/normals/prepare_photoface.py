@@ -85,11 +85,11 @@ class Prepared:
 
     Attributes:
         name: ``<subject>/<session>``.
-        source: Digest of what it was made from.
+        source: Digest of the data it was made from.
         square: Left column, top row and side of the crop, px of the photographs.
         shadow: Share of the face's pixels that at least one light does not reach.
         unsure: Share of the face's pixels that fewer than three lights reach.
-        bulge: How much the normals look like those of a convex face, -1 to 1, see ``bulge``.
+        bulge: How similar the normals are to those of a convex face, -1 to 1, see ``bulge``.
         truth: Comparison with the session's own normal map, if it has one.
     """
 
@@ -138,7 +138,7 @@ class PhotofacePreparation(Preparation[Prepared]):
     source_frame: Frame = "down_right_camera"
 
     def options(self) -> dict[str, Any]:
-        """What decides the bytes of a session, as plain values."""
+        """Options that decide the bytes of a session, as plain values."""
         return {**asdict(self.reading), "frame": self.frame, "source_frame": self.source_frame}
 
     def find(self) -> tuple[Path, list[str]]:
@@ -190,7 +190,7 @@ class PhotofacePreparation(Preparation[Prepared]):
             )
 
     def table(self, report: Report[Prepared], title: str) -> Table:
-        """Tabulate what was done."""
+        """Tabulate a report."""
         records = report.records
         rows: list[tuple[str, float | int]] = [
             ("sessions prepared now", report.done),
@@ -221,7 +221,7 @@ def _median(records: Sequence[Prepared], key: str) -> float:
 def _prepare_session(
     out: Path, frame: str, source_frame: str, session: RawSession
 ) -> SessionFault | None:
-    """Compute and write one session; return what is wrong with a file that looked whole."""
+    """Compute and write one session; return the fault of a file whose header looked valid."""
     try:
         photos = load_photos(session.photos)
         target, own_mask = _own_maps(session, source_frame)

@@ -52,10 +52,10 @@ class Adversarial(Protocol):
     """Losses of generator and discriminator, from logits of true and of generated normals."""
 
     def discriminator(self, real: Tensor, fakes: Sequence[Tensor]) -> Tensor:
-        """What the discriminator lessens."""
+        """Loss of the discriminator."""
 
     def generator(self, fakes: Sequence[Tensor]) -> Tensor:
-        """What the generator lessens."""
+        """Loss of the generator."""
 
 
 @checked(prefix="task.")
@@ -75,13 +75,13 @@ class NormalGANTask(LightningModule):
         diff: The same.
         tv: Called with stages and mask.
         adv: Adversarial losses.
-        discriminator: Builds what maps normals to logits; not called if adv has weight 0.
+        discriminator: Builds the map from normals to logits; not called if adv has weight 0.
         metrics: Takes normals, true normals and mask; cloned for each t.
         optimizer: Called with the generator's parameters.
         discriminator_optimizer: Called with the discriminator's parameters.
         steps: Batches this training takes.
         scheduler: Of both rates, stepped each batch; None keeps them.
-        masked: The discriminator sees the face alone, zero around it. Without, it sees all
+        masked: The discriminator sees only the face, zero around it. Without, it sees all
             pixels, the truth white where no face is, as in the published code.
         clip_norm: Bound of the gradients' norm, each optimizer's; None sets none.
         ema: Decay a batch of the running mean of the weights that is validated and kept; None
@@ -262,7 +262,7 @@ def fit_normals(
     callbacks: Sequence[Callable[[Path], Callback]] = (),
     shared: SharedWeights | None = None,
 ) -> dict[str, Any]:
-    """Train the generator; if its weights stand in ``folder`` already, take those.
+    """Train the generator; if its weights are in ``folder`` already, take those.
 
     Args:
         generator: Trained in place; left with the weights to keep, on the CPU, in eval mode.
@@ -272,20 +272,20 @@ def fit_normals(
         folder: The run's folder.
         steps: Batches.
         checkpoint_every: Batches between two checkpoints; a killed run loses no more.
-        validate_every: Batches between two looks at the held-out faces.
-        seed: Seed of what the training draws.
-        weights: What the training starts from: none, imagenet or torchvision's file (the encoder
-            alone), or the whole generator of a model file, a run's folder or a released model.
+        validate_every: Batches between two validations.
+        seed: Seed of the training's random numbers.
+        weights: Where training starts: none, imagenet or torchvision's file (only the encoder), or
+            the whole generator of a model file, a run's folder or a released model.
         max_steps: Take no more batches than this.
         progress: Show a progress bar.
         callbacks: Each is called with ``folder`` and gives one more callback.
         shared: Generators that other runs train alike.
 
     Returns:
-        What the run should record: ``weights`` and the SHA-256 of their file.
+        For the run's record: ``weights`` and the SHA-256 of their file.
 
     Raises:
-        UserError: If a number is below 1, ``data`` has no normals, the weights can not be had, or
+        UserError: If a number is below 1, ``data`` has no normals, the weights cannot be had, or
             the loss is not finite.
     """
     max_steps = steps if max_steps is None else max_steps
@@ -372,10 +372,10 @@ def _start_from(generator: nn.Module, name: str, data: NormalDataModule) -> dict
 
 
 def check_size(generator: nn.Module, data: NormalDataModule) -> None:
-    """See that the generator can take pictures of this side, before any is read.
+    """Check that the generator can take pictures of this side, before any is read.
 
     Raises:
-        UserError: If it can not.
+        UserError: If it cannot.
     """
     resnet = isinstance(getattr(generator, "encoder", None), ResNet)
     stride: int = STRIDE if resnet else getattr(generator, "stride", 1)

@@ -125,7 +125,7 @@ def test_the_content_changes_with_the_shares(prepared: Path, tmp_path: Path) -> 
     ("options", "said"),
     [
         ({"shares": {"people": 1.0}}, r"data\.shares must name the parts people, sessions"),
-        ({"shares": {"people": 0.5, "sessions": 0.4}}, "with the sum 1"),
+        ({"shares": {"people": 0.5, "sessions": 0.4}}, "sum 1, got"),
         ({"shares": {"people": 1.5, "sessions": -0.5}}, r"data\.shares must be .* 0, got"),
         ({"shares": {"people": 0.95, "sessions": 0.05}}, "below one face of data.batch_size=4"),
     ],

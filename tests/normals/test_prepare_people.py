@@ -152,7 +152,7 @@ def test_another_model_of_points_is_another_preparation(
     other = partial(sculptures.find_face)
     other.digest = "another"  # type: ignore[attr-defined]
     changed = SimpleNamespace(**vars(sculptures) | {"find_face": other})
-    with pytest.raises(UserError, match=r"was prepared otherwise \(points"):
+    with pytest.raises(UserError, match=r"other options \(points"):
         run(changed, root)
 
 
