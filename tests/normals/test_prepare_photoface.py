@@ -269,8 +269,8 @@ def test_all_mistakes_in_reading_lights_come_at_once() -> None:
         Reading(lights="rad", lights_frame="up")  # type: ignore[arg-type]
 
 
-def test_folders_that_can_not_be_written_to(order: Preparation, tmp_path: Path, raw: Path) -> None:
-    with pytest.raises(UserError, match=r"must lie outside root=.*PhotofaceDB"):
+def test_folders_that_cannot_be_written_to(order: Preparation, tmp_path: Path, raw: Path) -> None:
+    with pytest.raises(UserError, match=r"must be outside root=.*PhotofaceDB"):
         prepare(replace(order, out=raw / "1001"))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()
