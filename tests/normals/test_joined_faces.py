@@ -141,3 +141,24 @@ def test_parts_of_two_sizes_are_refused(prepared: Path, tmp_path: Path) -> None:
     parts = {"people": people(prepared), "sessions": sessions(tmp_path, size=64)}
     with pytest.raises(UserError, match="one picture size"):
         JoinedFacesDataModule(parts, {"people": 0.5, "sessions": 0.5})
+
+
+def test_missing_files_of_any_part_are_found_before_anything_is_made(
+    prepared: Path, tmp_path: Path
+) -> None:
+    made: list[str] = []
+
+    def render(*, check_only: bool = False) -> None:
+        if check_only:
+            raise UserError("head=ict needs its files; set head.path to the folder")
+        made.append("rendered")
+
+    parts = {"people": people(prepared), "ict": sessions(tmp_path, prepare=render)}
+    data = JoinedFacesDataModule(parts, {"people": 0.5, "ict": 0.5})
+    with pytest.raises(UserError, match=r"set data\.parts\.ict\.prepare\.head_path to"):
+        data.prepare_data()
+    parts = {"people": people(prepared, reference="/nope"), "ict": sessions(tmp_path)}
+    data = JoinedFacesDataModule(parts, {"people": 0.5, "ict": 0.5})
+    with pytest.raises(UserError, match=r"^data\.reference=/nope: no such folder$"):
+        data.prepare_data()
+    assert made == []

@@ -185,6 +185,13 @@ def test_references_are_compared_and_faults_named(
         preparation.table(report, "People")
 
 
+def test_a_missing_folder_of_references_is_found_first(
+    sculptures: SimpleNamespace, root: Path
+) -> None:
+    with pytest.raises(UserError, match=r"^reference=/nope: no such folder$"):
+        run(sculptures, root, reference=Path("/nope"))
+
+
 def test_records_that_are_damaged_are_reported(tmp_path: Path, prepared: Path) -> None:
     folder = Path(shutil.copytree(prepared, tmp_path / "people"))
     (folder / "yaleB01" / RECORD).write_text("{")
