@@ -15,7 +15,8 @@ from omegaconf import DictConfig
 from facegeo.files.places import Points
 from facegeo.files.shipped import conf_dir
 from facegeo.normals.photometric_stereo import flash_directions
-from facegeo.normals.prepare_people import PeoplePreparation, prepare_people
+from facegeo.normals.prepare import prepare
+from facegeo.normals.prepare_people import PeoplePreparation
 
 os.environ["MPLBACKEND"] = "Agg"
 os.environ["WANDB_MODE"] = "disabled"
@@ -200,7 +201,8 @@ def sculptures(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
 def prepared(sculptures: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the prepared ``sculptures``; not to be written to."""
     out = tmp_path_factory.mktemp("prepared") / "people"
-    prepare_people(PeoplePreparation(root=sculptures.root, out=out), sculptures.find_face)
+    find_face = sculptures.find_face
+    prepare(PeoplePreparation(root=sculptures.root, out=out, find_face=find_face, processes=1))
     return out
 
 

@@ -23,10 +23,11 @@ def _prepare_photoface(cfg: "DictConfig") -> None:
 
     from rich.console import Console
 
-    from facegeo.normals.prepare_photoface import Preparation, prepare, report_table
+    from facegeo.normals.prepare import prepare
+    from facegeo.normals.prepare_photoface import PhotofacePreparation
     from facegeo.normals.sessions import Reading
 
-    preparation = Preparation(
+    preparation = PhotofacePreparation(
         root=Path(cfg.root),
         out=Path(cfg.out),
         reading=Reading(cfg.lights, cfg.lights_frame, cfg.points),
@@ -36,7 +37,8 @@ def _prepare_photoface(cfg: "DictConfig") -> None:
         processes=cfg.processes,
     )
     report = prepare(preparation)
-    Console().print(report_table(report, f"{cfg.out}: normals from four photographs").rich())
+    title = f"{cfg.out}: normals from four photographs"
+    Console().print(preparation.table(report, title).rich())
 
 
 def _prepare_people(cfg: "DictConfig") -> None:
@@ -44,22 +46,23 @@ def _prepare_people(cfg: "DictConfig") -> None:
 
     from rich.console import Console
 
-    from facegeo.normals.prepare_people import PeoplePreparation, people_table, prepare_people
+    from facegeo.normals.prepare import prepare
+    from facegeo.normals.prepare_people import PeoplePreparation
     from facegeo.predict.people import FaceFinder
 
     preparation = PeoplePreparation(
         root=Path(cfg.root),
         out=Path(cfg.out),
+        find_face=FaceFinder(cfg.cascade),
+        reference=None if cfg.reference is None else Path(cfg.reference).expanduser(),
         max_azimuth_deg=cfg.max_azimuth_deg,
         max_elevation_deg=cfg.max_elevation_deg,
         on_error=cfg.on_error,
         processes=cfg.processes,
     )
-    report = prepare_people(preparation, FaceFinder(cfg.cascade))
-    reference = None if cfg.reference is None else Path(cfg.reference).expanduser()
+    report = prepare(preparation)
     title = f"{cfg.out}: normals from one lamp at a time"
-    table = people_table(report, preparation.out.expanduser(), reference, title)
-    Console().print(table.rich())
+    Console().print(preparation.table(report, title).rich())
 
 
 def main() -> None:

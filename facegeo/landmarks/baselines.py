@@ -19,7 +19,7 @@ import torch.nn.functional as F  # noqa: N812  torch's own habit
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from facegeo.checks import checked
+from facegeo.checks import checked_call
 from facegeo.landmarks.nets import SideBySide
 from facegeo.training.resnet import CHANNELS, ResNet
 
@@ -185,7 +185,7 @@ class ResNetPoints(SideBySide):
         ValueError: If the side is not a multiple of 32, or ``depth`` is not 18 or 34.
     """
 
-    @checked
+    @checked_call
     def __init__(
         self,
         outputs: Sequence[int],

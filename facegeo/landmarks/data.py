@@ -17,7 +17,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from facegeo.checks import checked
+from facegeo.checks import checked_call
 from facegeo.errors import UserError
 from facegeo.files.faults import OnError, log_skipped, read_all
 from facegeo.geometry.crops import FaceCrops
@@ -75,7 +75,7 @@ class LFPWDataModule(LightningDataModule, WingData):
 
     finds = "points"
 
-    @checked
+    @checked_call
     def __init__(
         self,
         root: str,

@@ -18,7 +18,7 @@ from pydantic import PositiveInt
 from safetensors.torch import load_file, save
 from torch import nn
 
-from facegeo.checks import checked
+from facegeo.checks import checked_call
 from facegeo.errors import UserError
 from facegeo.files.writing import write_whole
 from facegeo.landmarks.data import LFPWDataModule
@@ -138,7 +138,7 @@ MakeTask = Callable[..., LightningModule]
 MakeTrainer = Callable[..., Trainer]
 
 
-@checked
+@checked_call
 def fit_cascade(
     cascade: Cascade,
     data: LFPWDataModule,

@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from facegeo.checks import check_shape, checked
+from facegeo.checks import check_shape, checked_call
 
 
 def half_squared_error(pred: Tensor, target: Tensor) -> Tensor:
@@ -111,7 +111,7 @@ class EuclideanError(nn.Module):
         ValueError: If ``eps`` is below 1e-12, where float gradients would be NaN.
     """
 
-    @checked
+    @checked_call
     def __init__(self, eps: Annotated[float, Field(ge=1e-12)] = 1e-6) -> None:
         super().__init__()
         self.eps = eps
@@ -132,7 +132,7 @@ class WingLoss(nn.Module):
         ValueError: If either is below 1e-6.
     """
 
-    @checked
+    @checked_call
     def __init__(
         self,
         width: Annotated[float, Field(ge=1e-6)] = 0.1,

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  torch's own habit
 from torch import Tensor, nn
 
-from facegeo.checks import checked
+from facegeo.checks import checked_call
 from facegeo.geometry.windows import POINT_NAMES, from_window, to_window, window_of_region
 
 
@@ -217,7 +217,7 @@ class Stage(nn.Module):
     vote_point: Tensor
     counts: Tensor
 
-    @checked
+    @checked_call
     def __init__(
         self,
         sees: Sequence[Sequence[str]],
@@ -339,7 +339,7 @@ class PointStage(Stage):
 
     reach: Tensor
 
-    @checked
+    @checked_call
     def __init__(
         self,
         sizes: Sequence[float],

@@ -1,6 +1,6 @@
 """Random views of a face with its normals, and changes of its colours.
 
-What is drawn is a function of (seed, epoch, row) alone, so it is the same for any batch size and
+Draws are a function of (seed, epoch, row) only, so they are the same for any batch size and
 any number of workers. A flip mirrors pixels and negates x of the normals; a rotation turns
 pixels and the (x, y) of the normals; a scale moves pixels only.
 """
@@ -13,15 +13,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import affine_grid, avg_pool2d, grid_sample
 
-from facegeo.checks import check_shape
+from facegeo.checks import Share, check_shape, checked
 from facegeo.errors import UserError
 from facegeo.geometry.normals import flip as flip_normals
 from facegeo.geometry.normals import rotate_vectors
@@ -33,7 +34,7 @@ NO_QUESTIONS = "NO_ALBUMENTATIONS_UPDATE"
 class Photometric:
     """Transforms of albumentations in their order, drawn anew for each sample and epoch.
 
-    What is drawn is a function of (seed, epoch, row) alone: albumentations' own numbers repeat
+    Draws are a function of (seed, epoch, row) only: albumentations' own numbers repeat
     themselves across workers and epochs.
 
     Args:
@@ -100,11 +101,92 @@ def _albumentations() -> ModuleType:
 
 SHORTEST = 0.05
 """Opposite normals that meet in one pixel leave less than this, and no direction."""
+Turn = Annotated[float, Field(ge=0, le=180)]
+"""Largest rotation either way, degrees."""
 
 
+@dataclass(frozen=True, eq=False)
+class View:
+    """Views of B faces.
+
+    Attributes:
+        flip: Whether the face is mirrored, bool, (B,).
+        angle: Rotation, radians, counter-clockwise as seen, (B,).
+        scale: How much larger the face is seen, (B,).
+        shift: By which the face is moved right and down, half sides of the picture, (B, 2).
+    """
+
+    flip: Tensor
+    angle: Tensor
+    scale: Tensor
+    shift: Tensor
+
+    @classmethod
+    def still(cls, count: int, device: torch.device) -> View:
+        """Faces as they are."""
+        zero = torch.zeros(count, device=device)
+        return cls(zero > 0, zero, zero + 1, torch.zeros(count, 2, device=device))
+
+    def affine(self) -> Tensor:
+        """Maps from the picture to the face's square, both from -1 to 1, y down, (B, 2, 3)."""
+        cos, sin = torch.cos(self.angle) / self.scale, torch.sin(self.angle) / self.scale
+        turn = torch.stack([cos, -sin, sin, cos], dim=1).unflatten(1, (2, 2))
+        return torch.cat([turn, -turn @ self.shift[..., None]], dim=2)
+
+    def source(self, squares: Tensor, height: int, width: int) -> Tensor:
+        """Maps from the picture to a larger one that holds the square, see ``sample_faces``.
+
+        Args:
+            squares: x and y of the middle and side of each face's square, px, (B, 3).
+            height: Of the larger picture, px.
+            width: Of the larger picture, px.
+
+        Returns:
+            Shape (B, 2, 3).
+        """
+        size = squares.new_tensor([width, height])
+        maps = self.affine() * (squares[:, 2:] / size)[..., None]
+        maps[:, :, 2] += (2 * squares[:, :2] + 1) / size - 1
+        return maps
+
+    def places(self, size: int) -> Tensor:
+        """Where each pixel of a picture shows the face's square, from -1 to 1, (B, S, S, 2)."""
+        maps = self.affine()
+        return affine_grid(maps, [len(maps), 1, size, size], align_corners=False)
+
+
+@checked(prefix="data.view.")
+@dataclass(frozen=True)
+class FaceView:
+    """How far training faces are moved. All numbers are ours.
+
+    Attributes:
+        flip: Share of mirrored faces.
+        rotation_deg: Largest rotation, either way.
+        scale_spread: Scale is exp(uniform(-s, s)).
+        shift: Largest shift along x and y, shares of the square's side.
+    """
+
+    flip: Share = 0.5
+    rotation_deg: Turn = 20.0
+    scale_spread: Share = 0.15
+    shift: Annotated[float, Field(ge=0, le=0.5)] = 0.08
+
+    def of(self, numbers: Tensor) -> View:
+        """Return the views of random numbers, uniform in [0, 1), (B, 5)."""
+        either = 2 * numbers - 1
+        return View(
+            flip=numbers[:, 0] < self.flip,
+            angle=torch.deg2rad(either[:, 1] * self.rotation_deg),
+            scale=torch.exp(either[:, 2] * self.scale_spread),
+            shift=2 * self.shift * either[:, 3:5],
+        )
+
+
+@checked(prefix="data.augment.")
 @dataclass(frozen=True)
 class NormalAugment:
-    """What may happen to a training face; new in every epoch.
+    """Random changes of a training face; new in every epoch.
 
     Attributes:
         flip: Share of flipped faces.
@@ -113,50 +195,30 @@ class NormalAugment:
         photometric: Changes colours; None leaves them.
     """
 
-    flip: float = 0.0
-    rotation_deg: float = 0.0
-    scale_spread: float = 0.0
+    flip: Share = 0.0
+    rotation_deg: Turn = 0.0
+    scale_spread: Share = 0.0
     photometric: Photometric | None = None
-
-    def __post_init__(self) -> None:
-        wanted = {
-            "flip": (0 <= self.flip <= 1, "a share from 0 to 1"),
-            "rotation_deg": (0 <= self.rotation_deg <= 180, "from 0 to 180 degrees"),
-            "scale_spread": (0 <= self.scale_spread <= 1, "from 0 to 1"),
-        }
-        for name, (fits, want) in wanted.items():
-            if not fits:
-                raise UserError(f"data.augment.{name} must be {want}, got {getattr(self, name)}")
 
     @property
     def turns(self) -> bool:
-        """Whether pixels are interpolated: a flip alone moves them exactly."""
+        """Whether pixels are interpolated: a flip on its own moves them exactly."""
         return self.rotation_deg > 0 or self.scale_spread > 0
 
-    def draw(
-        self, seed: int, epochs: Tensor, rows: Tensor, count: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Draw the views of a batch.
+    def draw(self, seed: int, epochs: Tensor, rows: Tensor, count: int) -> View:
+        """Draw the views of a batch, without shift.
 
         Args:
             seed: Seed of the run.
             epochs: Epoch of each sample, int64, (B,).
             rows: Row of each sample, int64, (B,).
             count: Rows of the data set.
-
-        Returns:
-            Whether to flip, bool, angle in radians, counter-clockwise as seen, and scale, (B,).
         """
-        fresh = torch.empty(len(rows), 3)
+        fresh = torch.full((len(rows), 5), 0.5)  # the last two numbers: no shift
         for epoch in epochs.unique().tolist():
             chosen = epochs == epoch
-            fresh[chosen] = _uniform(seed, epoch, count)[rows[chosen]]
-        flip, angle, scale = fresh.unbind(1)
-        return (
-            flip < self.flip,
-            torch.deg2rad((2 * angle - 1) * self.rotation_deg),
-            torch.exp((2 * scale - 1) * self.scale_spread),
-        )
+            fresh[chosen, :3] = _uniform(seed, epoch, count)[rows[chosen]]
+        return FaceView(self.flip, self.rotation_deg, self.scale_spread, 0.0).of(fresh)
 
 
 def flip_faces(
@@ -183,9 +245,9 @@ def turn_faces(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Rotate and scale faces about the centre of the image, bilinearly.
 
-    Normals are interpolated over the mask's pixels alone and get their unit length back. A pixel
-    belongs to the face if more than half of what it shows does; what lay outside the image is no
-    face, and repeats the border in the image.
+    Normals are interpolated over the mask's pixels only and get their unit length back. A pixel
+    belongs to the face if more than half of what it shows does; pixels from outside the image are
+    no face, and repeat the border in the image.
 
     Args:
         image: (B, 3, S, S).
@@ -206,9 +268,8 @@ def turn_faces(
     check_shape("mask", mask, "B", 1, "S", "S", sizes=sizes)
     check_shape("angle", angle, "B", sizes=sizes)
     check_shape("scale", scale, "B", sizes=sizes)
-    cos, sin, none = torch.cos(angle) / scale, torch.sin(angle) / scale, torch.zeros_like(angle)
-    source = torch.stack([cos, -sin, none, sin, cos, none], dim=1).unflatten(1, (2, 3))  # y down
-    return sample_faces(image, normal, mask, source, angle, image.shape[-1])
+    view = View(angle > torch.inf, angle, scale, torch.zeros(len(angle), 2, device=angle.device))
+    return sample_faces(image, normal, mask, view.affine(), angle, image.shape[-1])
 
 
 def sample_faces(
@@ -223,7 +284,7 @@ def sample_faces(
     """Cut moved and turned faces out of pictures, bilinearly; see ``turn_faces``.
 
     Args:
-        image: (B, C, H, W); what lies outside repeats the border.
+        image: (B, C, H, W); pixels outside repeat the border.
         normal: Unit normals, x right, y up, z to the camera, zero off the mask, (B, 3, H, W).
         mask: Bool, (B, 1, H, W).
         source: Affine maps from the cut-out to the picture, both from -1 to 1 between outer edges,

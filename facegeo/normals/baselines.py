@@ -1,9 +1,9 @@
 """Networks that Cas-FNE is compared with: CARN and Restormer.
 
 Ahn, Kang, Sohn: Fast, Accurate, and Lightweight Super-Resolution with Cascading Residual Network,
-ECCV 2018, Sec. 3.1 and Fig. 2. What the text leaves open (widths, where a ReLU stands) is as in
-the authors' published network; the loss of the photos' mean colour before its first layer is left
-out, as for every generator here. Cas-FNE does not say how it made normals of it; ours:
+ECCV 2018, Sec. 3.1 and Fig. 2. Details that the text leaves open (widths, places of ReLUs) are as
+in the authors' network; the loss of the photos' mean colour before its first layer is left out,
+as for every generator here. Cas-FNE does not say how it made normals of it; ours:
 
 - Super-resolution gives ``scale`` x ``scale`` pixels for one, normals one. With ``scale`` 1 the
   upsampling is left out. With 2 or 4 it stays, and the photo comes in as small as CARN expects,
@@ -12,10 +12,11 @@ out, as for every generator here. Cas-FNE does not say how it made normals of it
 - The three channels of the last layer are brought to unit length as Cas-FNE's are.
 
 Zamir, Arora, Khan, Hayat, Khan, Yang: Restormer: Efficient Transformer for High-Resolution Image
-Restoration, CVPR 2022, Sec. 3 and Fig. 2. What the text leaves open (unit length of queries and
-keys, layer norms with a bias) is as in the authors' published network. Cas-FNE does not say how it
-made normals of it; ours: the photo is not added to the last layer's output, for normals are no
-corrected photo, and its three channels are brought to unit length as Cas-FNE's are.
+Restoration, CVPR 2022, Sec. 3 and Fig. 2. Details that the text leaves open (unit length of
+queries and keys, layer norms with a bias) are as in the authors' published network. Cas-FNE does
+not say how it made normals of it; ours: the photo is not added to the last layer's
+output, for normals are no corrected photo, and its three channels are brought to unit length as
+Cas-FNE's are.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class ResidualBlock(nn.Module):
 
 
 class Cascading(nn.Module):
-    """Units in a row, before each of which a 1x1 convolution sees all that was found so far.
+    """Units in a row, before each of which a 1x1 convolution sees all features so far.
 
     So are residual blocks tied to a cascading block (Eq. 5), and cascading blocks to the network.
 
@@ -82,7 +83,7 @@ class CARN(nn.Module):
     The published one has 1,591,939, "1,592K": besides, the upsampling for factors 2, 3 and 4.
 
     Args:
-        scale: Side, in pixels of the photo, of what one pixel inside the network stands for.
+        scale: Side, in pixels of the photo, of one pixel inside the network.
         width: Channels inside.
 
     Raises:
@@ -158,7 +159,7 @@ class ChannelAttention(nn.Module):
 
     Args:
         channels: C.
-        heads: Groups of channels that attend apart.
+        heads: Groups of channels that attend separately.
     """
 
     def __init__(self, channels: int, heads: int) -> None:

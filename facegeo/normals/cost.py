@@ -1,4 +1,4 @@
-"""What a generator costs: what is true and, of Cas-FNE, what the paper's Table IV counted.
+"""Cost of a generator: the true figures and, for Cas-FNE, those of the paper's Table IV.
 
 Cas-FNE, Table IV, was counted by thop, whose figures differ from the truth in four ways (all
 found by recomputing the printed numbers): the published network registers its ResNet twice, so
@@ -27,7 +27,7 @@ SIDE = 256
 DEPTHS = range(6)
 MIB = 2**20
 NORM_COST = 4
-"""What thop takes for each value of a batch norm."""
+"""Multiplications that thop counts for each value of a batch norm."""
 
 Layer = nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.BatchNorm2d
 
@@ -39,9 +39,9 @@ PARTS = {
 }
 NOTE = (
     "GMAC: 10^9 multiplications with a weight for one image of 256x256; twice that in FLOPs. "
-    "Beside them what the rule of the paper's Table IV gives, in whose row t=k there are k-1 "
+    "Beside them the figures by the rule of the paper's Table IV, in whose row t=k there are k-1 "
     "refinements (it counts the ResNet's multiplications four times and its parameters twice, "
-    "transposed convolutions on output pixels, and batch norms), and what the paper prints."
+    "transposed convolutions on output pixels, and batch norms), and those that the paper prints."
 )
 
 OTHERS_NOTE = (
@@ -79,7 +79,7 @@ class Call:
 
 
 def generator_costs(model: CasFNE) -> list[Cost]:
-    """Count t = 0 to 5, or t = 0 alone if the model was built with that.
+    """Count t = 0 to 5, or only t = 0 if the model was built with that.
 
     Args:
         model: Left as it is; nothing is computed.
@@ -101,7 +101,7 @@ def generator_costs(model: CasFNE) -> list[Cost]:
 
 
 def profile_generator(model: CasFNE) -> dict[str, object]:
-    """Count what Cas-FNE's generator costs for one image of 256x256.
+    """Count the cost of Cas-FNE's generator for one image of 256x256.
 
     Args:
         model: The paper's has 18,102,758 parameters.
@@ -138,7 +138,7 @@ def generator_tables(model: CasFNE, printed: Mapping[str, Mapping[str, float]]) 
 
 
 def profile_other(model: nn.Module) -> dict[str, object]:
-    """Count what any other generator costs for one image of 256x256.
+    """Count the cost of any other generator for one image of 256x256.
 
     Args:
         model: Maps images (B, 3, H, W) to normals; left as it is, and nothing is computed.
@@ -162,7 +162,7 @@ def other_costs(model: nn.Module) -> dict[str, dict[str, int]]:
 
 
 def other_tables(model: nn.Module) -> list[Table]:
-    """Tabulate what any other generator costs, in the one row there is."""
+    """Tabulate the cost of any other generator, in one row."""
     counts = cast("dict[str, int]", profile_other(model))
     row = (type(model).__name__, counts["parameters"])
     gmacs = (counts["macs"] / 1e9, counts["attention_macs"] / 1e9)

@@ -1,30 +1,27 @@
-"""Data modules of faces with normals: their base, batches and sessions."""
+"""Data modules of faces with normals: the base of all, and one that joins several."""
 
 from __future__ import annotations
 
-import json
-import logging
+import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any, TypedDict
 
 import torch
 from lightning import LightningDataModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from facegeo.checks import Count, Share, checked
 from facegeo.errors import UserError
-from facegeo.files.faults import FaultsError, OnError
 from facegeo.files.torch_file import sha256
-from facegeo.geometry.normals import LIKE_A_FACE, bulge, decode, from_frame
-from facegeo.normals.augment import SHORTEST, NormalAugment, flip_faces, lengths, turn_faces
-from facegeo.normals.lists import NormalRecord, SessionSplit, describe_split, read_normal_lists
+from facegeo.normals.lists import (
+    split_digest,
+)
 from facegeo.normals.maps import warn_of_faces
-from facegeo.normals.store import NormalStore, open_store
 from facegeo.training.model_file import find_model, is_model
-from facegeo.training.stream import BatchStream, Draw, ResumableLoader, Rows, as_it_is
+from facegeo.training.stream import BatchStream, Draw, ResumableLoader, as_it_is, keep_split_file
 from facegeo.training.wing import Costs, Settings, WingData, model_costs
 
 
@@ -65,14 +62,15 @@ class NormalDataModule(LightningDataModule, WingData, ABC):
 
     Attributes:
         size: Side of all pictures, px.
-        coding: How the pictures are coded, of ``facegeo.normals.maps.CODINGS``; None: unknown.
-        title: What the faces are, for tables and pictures.
+        coding: How the pictures are coded, linear or srgb; None: unknown.
+        title: Name of the faces, for tables and pictures.
         paper: Section of ``experiments/paper_values.yaml`` with the paper's figures, if any.
         batch_size: Training faces of a step in one process.
         eval_batch_size: Faces of a validation or test batch.
         num_workers: Loader processes.
         seed: Seed of order and augmentation.
         steps: Training batches to serve.
+        real_people: Whether pictures show people who did not agree to be shown to others.
     """
 
     finds = "normals"
@@ -85,6 +83,22 @@ class NormalDataModule(LightningDataModule, WingData, ABC):
     num_workers: int
     seed: int
     steps: int = 1
+    real_people: bool = False
+
+    @property
+    def measured(self) -> NormalDataModule:
+        """The data module whose faces are measured on: this one, unless it joins several."""
+        return self
+
+    def check_sources(self, key: str = "data") -> None:
+        """Look for folders and files that are missing, before anything is read or rendered.
+
+        Args:
+            key: Of this module in the configuration, for messages.
+
+        Raises:
+            UserError: With the key of the first that is missing.
+        """
 
     @abstractmethod
     def check(self, splits: Sequence[str]) -> None:
@@ -96,24 +110,33 @@ class NormalDataModule(LightningDataModule, WingData, ABC):
 
     @abstractmethod
     def content(self) -> str:
-        """Hex digits that change with any face, normal or mask, and with the split."""
+        """Sixteen hex digits that change with any face, normal or mask, and with the split."""
 
     def tested_content(self) -> str:
-        """Hex digits that change with what is measured on."""
-        return self.content()
+        """Hex digits that change with the faces that are measured on."""
+        return self.measured.content()
 
     @abstractmethod
+    def description(self) -> dict[str, Any]:
+        """All of the split, for its file."""
+
     def keep_split(self, path: Path) -> None:
         """Save the split, or compare it with the one that was saved.
 
         Raises:
             UserError: If the saved split is of other data or settings.
         """
+        keep_split_file(path, self.description())
+
+    @property
+    def split_digest(self) -> str:
+        """Sixteen hex digits that change with any face of any split."""
+        return split_digest(self.description())
 
     @property
     @abstractmethod
     def split_settings(self) -> dict[str, Any]:
-        """What decides which faces were held out."""
+        """Settings and names that decide which faces were held out."""
 
     @property
     @abstractmethod
@@ -183,6 +206,10 @@ class NormalDataModule(LightningDataModule, WingData, ABC):
         """More pictures of a split's faces to measure on, by name, such as other light."""
         return {}
 
+    def pictures(self, split: str, view: str | None = None) -> WholeBatches:
+        """Faces of a split, or of one of its ``views``."""
+        return self.faces(split) if view is None else self.views(split)[view]
+
     def subjects(self, split: str, view: str | None = None) -> Sequence[str]:
         """Name the person of each ``sample`` of a split or view; empty: do not report people."""
         return ()
@@ -221,7 +248,7 @@ class NormalDataModule(LightningDataModule, WingData, ABC):
     def in_order(self, split: str, view: str | None = None) -> DataLoader[Any]:
         """Batches of a split's faces as they are, or of one of its ``views``."""
         return DataLoader(
-            self.faces(split) if view is None else self.views(split)[view],
+            self.pictures(split, view),
             batch_size=self.eval_batch_size,
             collate_fn=as_it_is,
             generator=torch.Generator(),  # its own: torch's global numbers stay for dropout
@@ -239,191 +266,202 @@ def check_splits(splits: Sequence[str]) -> None:
         raise UserError(f"splits must be among {', '.join(SPLITS)}; got {', '.join(unknown)}")
 
 
-class StoredBatch(TypedDict):
-    """Pixels as stored and how they shall be seen: bytes, so that little is moved about."""
-
-    sample: Tensor
-    """Row in the data set, int64, (B,)."""
-    image: Tensor
-    """RGB, uint8, (B, S, S, 3)."""
-    normal: Tensor
-    """Colours, uint8, or vectors, float16, in the files' frame, (B, S, S, 3)."""
-    mask: Tensor
-    """1 for face pixels, uint8, (B, S, S)."""
-    flip: NotRequired[Tensor]
-    """Whether the face is mirrored, bool, (B,); not there if none may be, and so below."""
-    angle: NotRequired[Tensor]
-    """Rotation after that, radians, counter-clockwise as seen, (B,)."""
-    scale: NotRequired[Tensor]
-    """How much larger it is seen, (B,)."""
-
-
-class NormalFaces(WholeBatches):
-    """Whole batches of stored faces.
+@checked(prefix="data.")
+class JoinedFacesDataModule(NormalDataModule):
+    """Training batches with faces of several data modules; the first one validates and tests.
 
     Args:
-        store: All faces.
-        rows: Which of them take part.
-        augment: What may happen to them.
-        seed: Seed of the augmentation.
+        parts: Data modules by name, all of one picture size.
+        shares: Share of each part in every training batch, by the same names; their sum is 1. A
+            part of share 0 is not read.
+        batch_size: Training faces of a step in one process.
+        title: Name of the faces; None takes the first part's.
+        seed: Seed of order and augmentation.
+        num_workers: Loader processes.
+        root: For configurations of parts to point to (``${data.root}``); not used here.
+        reference: The same.
+        size: The same.
+
+    Raises:
+        UserError: If names, sizes or shares do not fit together.
     """
 
-    def __init__(self, store: NormalStore, rows: Tensor, augment: NormalAugment, seed: int) -> None:
-        self.store, self.rows, self.augment, self.seed = store, rows, augment, seed
+    def __init__(
+        self,
+        parts: Mapping[str, NormalDataModule],
+        shares: Mapping[str, Share],
+        *,
+        batch_size: Count = 8,
+        title: str | None = None,
+        seed: int = 0,
+        num_workers: int = 0,
+        root: str | None = None,
+        reference: str | None = None,
+        size: int | None = None,
+    ) -> None:
+        super().__init__()
+        if set(parts) != set(shares) or not parts:
+            raise UserError(
+                f"data.shares must name the parts {', '.join(parts)}; got {', '.join(shares)}"
+            )
+        if abs(sum(shares.values()) - 1) > 1e-6:
+            raise UserError(f"data.shares must have the sum 1, got {dict(shares)}")
+        self.main = next(iter(parts.values()))
+        self.counts = _counts(shares, batch_size)
+        self.parts = {name: part for name, part in parts.items() if self.counts[name]}
+        sizes = {name: part.size for name, part in parts.items()}
+        if len(set(sizes.values())) > 1:
+            raise UserError(f"all parts of data must have one picture size, got {sizes}")
+        self.shares, self._first = dict(shares), next(iter(parts))
+        self.size, self.coding, self.paper = self.main.size, self.main.coding, self.main.paper
+        self.title = self.main.title if title is None else title
+        self.batch_size, self.eval_batch_size = batch_size, self.main.eval_batch_size
+        self.seed, self.num_workers = seed, num_workers
+        self.real_people = any(part.real_people for part in self._used.values())
 
-    def __len__(self) -> int:
-        return len(self.rows)
+    @property
+    def measured(self) -> NormalDataModule:
+        """The first part."""
+        return self.main
 
-    def __getitems__(self, draws: Sequence[Draw | int]) -> StoredBatch:
-        """A batch of (epoch, row) draws; a bare row is of epoch 0."""
-        pairs = [draw if isinstance(draw, tuple) else (0, draw) for draw in draws]
-        epochs, rows = torch.tensor(pairs).unbind(1)
-        image, normal, mask = self.store.take(self.rows[rows])
-        change = self.augment.photometric
-        if change is not None:
-            for place, (epoch, row) in enumerate(pairs):
-                changed = change(image[place].numpy(), self.seed, epoch, row)
-                image[place] = torch.from_numpy(changed)
-        flip, angle, scale = self.augment.draw(self.seed, epochs, rows, len(self))
-        batch: StoredBatch = {
-            "sample": self.rows[rows],
-            "image": image,
-            "normal": normal,
-            "mask": mask,
-        }
-        if self.augment.flip > 0:
-            batch["flip"] = flip
-        if self.augment.turns:
-            batch["angle"], batch["scale"] = angle, scale
-        return batch
+    @property
+    def _used(self) -> dict[str, NormalDataModule]:
+        """Parts that are read: those trained on, and the one that is measured on."""
+        return {self._first: self.main} | self.parts
 
+    def check_sources(self, key: str = "data") -> None:
+        """Look for files that any part lacks, before any part is rendered."""
+        for name, part in self._used.items():
+            part.check_sources(f"{key}.parts.{name}")
 
-def develop(batch: StoredBatch, frame: str) -> NormalBatch:
-    """Decode a batch, bring its normals to our frame and unit length, and move the faces.
+    def prepare_data(self) -> None:
+        """Render or prepare the data of the parts."""
+        self.check_sources()
+        for part in self._used.values():
+            part.prepare_data()
 
-    Args:
-        batch: As stored, on the device that trains.
-        frame: Frame of the stored normals, a key of ``FRAMES``.
-    """
-    image, stored = (batch[key].permute(0, 3, 1, 2).contiguous() for key in ("image", "normal"))
-    vectors = decode(stored) if stored.dtype == torch.uint8 else stored.float()
-    mask = batch["mask"][:, None] > 0
-    normal = from_frame(vectors / lengths(vectors).clamp_min(SHORTEST), frame) * mask
-    image = image.float() / 255
-    if "flip" in batch:
-        image, normal, mask = flip_faces(image, normal, mask, batch["flip"])
-    if "angle" in batch:
-        image, normal, mask = turn_faces(image, normal, mask, batch["angle"], batch["scale"])
-    return {"sample": batch["sample"], "image": image, "normal": normal, "mask": mask}
+    def check(self, splits: Sequence[str]) -> None:
+        """Read everything before a training begins.
 
-
-log = logging.getLogger(__name__)
-DOUBTED = 8
-"""Faces that are looked at for their frame."""
-
-
-@dataclass(frozen=True)
-class Sessions:
-    """Faces of one or two lists.
-
-    Attributes:
-        records: What the lists say of each face, N.
-        store: Their pixels.
-        splitting: How they are split.
-        rows: Rows of the splits "train", "val" and "test".
-    """
-
-    records: Sequence[NormalRecord]
-    store: NormalStore
-    splitting: SessionSplit
-    rows: Mapping[str, Rows]
+        Raises:
+            UserError: With every fault of a part, or if a split is unknown or empty.
+        """
+        self.main.check(splits)
+        for part in self.parts.values():
+            part.check(["train"])
 
     def description(self) -> dict[str, Any]:
         """All of the split, for its file."""
-        return describe_split(self.splitting, self.records, self.store.digest, self.rows)
+        contents = {name: part.content() for name, part in self.parts.items()}
+        return {"split": self.split_settings, "shares": self.shares, "parts": contents}
 
+    def content(self) -> str:
+        """Sixteen hex digits that change with any face of any part, the split and the shares."""
+        return hashlib.sha256(repr(self.description()).encode()).hexdigest()[:16]
 
-def read_sessions(
-    root: Path,
-    train_list: str | None,
-    test_list: str | None,
-    cache_dir: Path,
-    *,
-    size: int,
-    splitting: SessionSplit,
-    on_error: OnError = "raise",
-) -> Sessions:
-    """Read lists and files, decoding what the cache lacks.
+    @property
+    def split_settings(self) -> dict[str, Any]:
+        """Those of the first part."""
+        return self.main.split_settings
 
-    Args:
-        root: Folder with the lists and the files that they name.
-        train_list: Name of the training list; None where faces are only measured.
-        test_list: Name of the test list; None draws the test faces from the training list.
-        cache_dir: Where decoded pixels are kept.
-        size: Side that all pictures are brought to, px.
-        splitting: How faces are split.
-        on_error: "raise" or "skip" faulty faces; a list that shares subjects with another can
-            not be skipped.
+    @property
+    def split_kind(self) -> str:
+        """The kind of split of the first part."""
+        return self.main.split_kind
 
-    Raises:
-        FaultsError: With every fault of all lists.
-        UserError: If the cache can not be written or a split has no face.
-    """
-    listed, faults = read_normal_lists(root, [n for n in (train_list, test_list) if n is not None])
-    overlap = splitting.overlap(listed, test_list)
-    records: list[NormalRecord] = []
-    store = None
-    if listed:
-        store, records, found = open_store(root, listed, cache_dir, size=size, on_error=on_error)
-        faults += [*overlap, *found]
-    if store is None or not records or overlap or (faults and on_error == "raise"):
-        remedy = f"mend the lists or the files in {root}"
-        if not listed:
-            remedy += "; raw sessions go through facegeo-prepare first"
-        elif not overlap:
-            remedy += ", or set data.on_error=skip to go on without these faces"
-        raise FaultsError(faults, remedy)
-    if faults:
-        text = "".join(f"\n  {fault}" for fault in faults)
-        log.warning("%d faults, %d faces are left:%s", len(faults), len(records), text)
-    return Sessions(records, store, splitting, splitting.rows(records, test_list))
+    @property
+    def validates(self) -> bool:
+        """Whether any face of the first part is held out for validation."""
+        return self.main.validates
 
+    def faces(self, split: str) -> WholeBatches:
+        """Faces of a split of the first part, as they are."""
+        return self.main.faces(split)
 
-def check_frame(root: Path, frame: str) -> None:
-    """See that ``frame`` is what the folder's own manifest says, where it has one of ours.
+    def training_faces(self) -> JoinedFaces:
+        """Faces of all parts to train on."""
+        return JoinedFaces({name: part.training_faces() for name, part in self.parts.items()})
 
-    Raises:
-        UserError: If it says another.
-    """
-    path = root / "manifest.json"
-    try:
-        manifest = json.loads(path.read_text())
-        said = {**manifest.get("options", {}), **manifest.get("prepared", {})}.get("frame", frame)
-    except (OSError, ValueError, AttributeError, TypeError):
-        return  # another's file of that name, or none
-    if said != frame:
-        raise UserError(f"{path} says that its normals are in {said}: set data.frame={said}")
+    def training_stream(self, rank: int, world: int) -> JoinedStream:
+        """Order of the training: a stream of each part, side by side."""
+        faces = self.training_faces().parts
+        streams = {
+            name: BatchStream(
+                len(faces[name]), self.counts[name], self.steps, self.seed, rank, world
+            )
+            for name in self.parts
+        }
+        return JoinedStream(streams, self.steps)
 
-
-def doubt_frame(sessions: Sessions, frame: str, root: Path) -> None:
-    """Warn if the first normal maps do not bulge as faces do: no other check tells their frame.
-
-    Args:
-        sessions: The faces.
-        frame: What their normals are taken to be in.
-        root: Folder that the warning names.
-    """
-    rows = range(min(DOUBTED, len(sessions.records)))
-    faces = NormalFaces(sessions.store, torch.arange(len(rows)), NormalAugment(), 0)
-    batch = develop(faces.__getitems__(rows), frame)
-    found = [bulge(*face) for face in zip(batch["normal"], batch["mask"], strict=True)]
-    middle = float(torch.tensor(found).median())
-    if middle < LIKE_A_FACE:
-        log.warning(
-            "the normals in %s do not look like those of faces (correlation with a ball %.2f, "
-            "want %g): try data.frame other than %s",
-            root,
-            middle,
-            LIKE_A_FACE,
-            frame,
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> NormalBatch:  # noqa: ANN401
+        """Make the pictures of a batch, part by part, and put them together."""
+        if "joined" not in batch:  # of the first part, to measure on
+            return self.main.on_after_batch_transfer(batch, dataloader_idx)
+        made = [
+            self.parts[name].on_after_batch_transfer(own, dataloader_idx)
+            for name, own in batch["joined"].items()
+        ]
+        return NormalBatch(
+            sample=torch.cat([one["sample"] for one in made]),
+            image=torch.cat([one["image"] for one in made]),
+            normal=torch.cat([one["normal"] for one in made]),
+            mask=torch.cat([one["mask"] for one in made]),
         )
+
+
+class JoinedFaces(WholeBatches):
+    """Batches of several data sets: takes draws (name, draw).
+
+    Args:
+        parts: Data sets by name.
+    """
+
+    def __init__(self, parts: Mapping[str, WholeBatches]) -> None:
+        self.parts = parts
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts.values())
+
+    def __getitems__(self, draws: Sequence[tuple[str, Draw]]) -> dict[str, dict[str, Any]]:
+        """One batch of each data set, by name."""
+        own = {name: [draw for of, draw in draws if of == name] for name in self.parts}
+        return {"joined": {name: self.parts[name].__getitems__(rows) for name, rows in own.items()}}
+
+
+class JoinedStream(Sampler[list[tuple[str, Draw]]]):
+    """Several streams side by side, each with its own part of every batch; resumable as they are.
+
+    Args:
+        streams: Streams by name.
+        batches: Length of the stream.
+    """
+
+    def __init__(self, streams: Mapping[str, BatchStream], batches: int) -> None:
+        self.streams, self.batches, self.start = streams, batches, 0
+
+    def __len__(self) -> int:
+        return self.batches
+
+    def __iter__(self) -> Iterator[list[tuple[str, Draw]]]:
+        for stream in self.streams.values():
+            stream.start = self.start
+        for drawn in zip(*self.streams.values(), strict=True):
+            yield [
+                (name, draw) for name, own in zip(self.streams, drawn, strict=True) for draw in own
+            ]
+
+
+def _counts(shares: Mapping[str, float], batch_size: int) -> dict[str, int]:
+    """Faces of each part in a batch: the nearest whole numbers with the right sum."""
+    exact = {name: share * batch_size for name, share in shares.items()}
+    counts = {name: int(value) for name, value in exact.items()}
+    rest = sorted(exact, key=lambda name: counts[name] - exact[name])
+    for name in rest[: batch_size - sum(counts.values())]:
+        counts[name] += 1
+    lost = [name for name, share in shares.items() if share and not counts[name]]
+    if lost:
+        raise UserError(
+            f"data.shares of {', '.join(lost)} are below one face of data.batch_size={batch_size}; "
+            "raise the batch size, or set the share to 0"
+        )
+    return counts

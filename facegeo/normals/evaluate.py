@@ -1,7 +1,8 @@
-"""Measure models of normals, and show what they find in plain photos."""
+"""Measure models of normals, and show their normals of plain photos."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +23,14 @@ from facegeo.normals.panels import normal_panel
 from facegeo.normals.photos import PhotoFolder
 from facegeo.training.results import keep_metrics, keep_table
 
+log = logging.getLogger(__name__)
 SHOWN = 6
 """Faces of a page of panels."""
 
 
 @dataclass(frozen=True)
 class Estimated:
-    """Faces of a batch and what was found in them, on the CPU.
+    """Faces of a batch and their estimated normals, on the CPU.
 
     Attributes:
         batch: The faces.
@@ -63,7 +65,7 @@ def report_normals(
         device: Where the generator runs.
         console: Shows the table; None: the terminal.
         t: Refinements to run; None: as the model was built.
-        panels: Draw every face, not the first few alone.
+        panels: Draw every face, not only the first few.
 
     Returns:
         The metrics, such as ``test/t2/mean_deg``, ``test/mixtures/t2/mean_deg`` of a view,
@@ -72,26 +74,36 @@ def report_normals(
         ``author_compat`` are averaged as the authors' tools do.
 
     Raises:
-        UserError: As ``find_normals`` says.
+        UserError: As ``find_normals``.
     """
-    console, results = console or Console(), dict[str, float]()
-    model = model.to(device).eval()
-    for split in splits:
-        for view in (None, *data.views(split)):
-            part = split if view is None else f"{split}/{view}"
-            measured = _measure(model, data, split, view, device, t, folder, panels)
-            results |= measured
-            count = len(data.faces(split) if view is None else data.views(split)[view])
-            title = f"{data.title}: {count} {part} images, {data.size} px, {data.split_kind}"
-            name = part.replace("/", "_")
-            keep_table(folder, name, normal_table(measured, part, title, paper or {}), console)
-            people = list(dict.fromkeys(data.subjects(split, view)))
-            if people:
-                title = f"{data.title}: people of {part}"
-                table = person_table(measured, part, people, title)
-                keep_table(folder, f"{name}_people", table, console)
+    console, results, name_of_data = console or Console(), dict[str, float](), data.title
+    if data.real_people:
+        log.warning("%s: pictures of real people are written to %s", name_of_data, folder)
+    data, model = data.measured, model.to(device).eval()
+    parts = {
+        split if view is None else f"{split}/{view}": (split, view)
+        for split in splits
+        for view in (None, *data.views(split))
+    }
+    counts = {part: len(data.pictures(*choice)) for part, choice in parts.items()}
+    log.info("measuring %s on %s", _listed(counts), device)
+    for part, (split, view) in parts.items():
+        measured = _measure(model, data, split, view, device, t, folder, panels)
+        results |= measured
+        title = f"{name_of_data}: {counts[part]} {part} images, {data.size} px, {data.split_kind}"
+        name = part.replace("/", "_")
+        keep_table(folder, name, normal_table(measured, part, title, paper or {}), console)
+        people = list(dict.fromkeys(data.subjects(split, view)))
+        if people:
+            title = f"{name_of_data}: people of {part}"
+            table = person_table(measured, part, people, title)
+            keep_table(folder, f"{name}_people", table, console)
     keep_metrics(folder, results, console)
     return results
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return " and ".join(f"{count} {part} images" for part, count in counts.items())
 
 
 def _measure(
@@ -215,10 +227,6 @@ def _draw(
     return len(pages)
 
 
-ROWS = 6
-"""Faces of a page."""
-
-
 @torch.inference_mode()
 def show_photos(
     model: nn.Module,
@@ -233,7 +241,7 @@ def show_photos(
     panels: bool = False,
     coding: str | None = None,
 ) -> dict[str, float]:
-    """Draw what a generator of normals sees in photos: ``photos_0000.png`` and so on.
+    """Draw a generator's normals of photos: ``photos_0000.png`` and so on.
 
     Args:
         model: Maps images to the normals of t = 0..T.
@@ -244,17 +252,17 @@ def show_photos(
         device: Where the generator runs.
         console: Says where they are; None: the terminal.
         t: Refinements to run; None: as the model was built.
-        panels: Draw all photos, not the first page alone.
+        panels: Draw all photos, not only the first page.
         coding: Of the photos that the generator was trained on, see ``facegeo.normals.maps``.
 
     Returns:
         No numbers.
 
     Raises:
-        UserError: As ``find_normals`` says.
+        UserError: As ``find_normals``.
     """
     model = model.to(device).eval()
-    for page, batch in enumerate(DataLoader(photos, ROWS)):
+    for page, batch in enumerate(DataLoader(photos, SHOWN)):
         if page and not panels:
             break
         stages = find_normals(model, as_trained(batch["image"].to(device), coding), t)

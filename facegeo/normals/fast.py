@@ -4,10 +4,10 @@ A transposed convolution (kernel 4, stride 2, padding 1) makes each of the four 
 out of one from 2 x 2 pixels that go in. So it is a 2 x 2 convolution to four times the channels,
 whose maps are then woven into one.
 
-What differs from ``CasFNE``: batch normalisation is folded into the convolutions; a convolution
-of two concatenated maps is the sum of two convolutions, and the half that sees the photo alone is
+Differences from ``CasFNE``: batch normalisation is folded into the convolutions; a convolution
+of two concatenated maps is the sum of two convolutions, and the half that sees only the photo is
 done once for all refinements, which share their weights; the initial block's last two layers are
-one; layers to three channels are in the form of ``Quarters``; memory lies channels last.
+one; layers to three channels are in the form of ``Quarters``; tensors are channels last.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Doubling(nn.Module):
         return cast(Tensor, self.conv(x))
 
     def finish(self, x: Tensor) -> Tensor:
-        """The doubled map (B, O, 2 H, 2 W) from what the first step gives."""
+        """The doubled map (B, O, 2 H, 2 W) from the output of the first step."""
         return x
 
 
@@ -72,13 +72,13 @@ class Quarters(Doubling):
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__(weight, bias)
-        # Row 2i of what comes out has rows i - 1 and i under taps 3 and 1; row 2i + 1 has rows i
+        # Row 2i of the output has rows i - 1 and i under taps 3 and 1; row 2i + 1 has rows i
         # and i + 1 under taps 2 and 0; columns alike.
         taps = weight.flip(2, 3).unflatten(3, (2, 2)).unflatten(2, (2, 2))
         self.conv = conv_of(_quarter_kernels(taps), None if bias is None else bias.repeat(4), 1, 1)
 
     def finish(self, x: Tensor) -> Tensor:
-        """The doubled map (B, O, 2 H, 2 W) from what the first step gives."""
+        """The doubled map (B, O, 2 H, 2 W) from the output of the first step."""
         a, b, c, d = x.chunk(4, dim=1)
         return _weave(a[..., :-1, :-1], b[..., :-1, 1:], c[..., 1:, :-1], d[..., 1:, 1:])
 
@@ -87,8 +87,8 @@ class DoublingHead(nn.Module):
     """A doubling layer and a 3 x 3 convolution behind it, between which nothing bends, as one.
 
     Together they are a 3 x 3 convolution to four times the channels, woven into one, but along
-    the edges: there the second layer sees zeros where the one layer sees what the first would give
-    outside its map. That is worked out and taken away.
+    the edges: there the second layer sees zeros where the one layer sees values of the first
+    outside its map. Their share is computed and subtracted.
 
     Args:
         weight: Of the doubling layer's transposed convolution, (I, M, 4, 4).
@@ -154,7 +154,7 @@ class FastBlock(nn.Module):
         self.levels = nn.ModuleList(_levels(block.decoder, make))
 
     def prepare(self, structure: Features) -> list[Tensor]:
-        """What each level knows from the photo alone, given the five scales of E_f."""
+        """Each level's share that depends only on the photo, given the five scales of E_f."""
         levels = zip(self.levels, reversed(structure), strict=True)
         return [cast(Level, level).prepare(skip) for level, skip in levels]
 
@@ -173,8 +173,8 @@ class Level(nn.Module):
     """One level of D_cn, whose structure passes as it is (CAT): its half is done beforehand.
 
     Args:
-        own: What becomes of the features that come from below.
-        skip: What becomes of the structure.
+        own: Layer for the features that come from below.
+        skip: Layer for the structure.
     """
 
     def __init__(self, own: Doubling, skip: Doubling) -> None:
@@ -182,8 +182,8 @@ class Level(nn.Module):
         self.own, self.skip = own, skip
 
     def prepare(self, structure: Tensor) -> Tensor:
-        """The structure's share of what the layer gives."""
-        return cast(Tensor, self.skip(structure))  # E_f's features are none below zero
+        """The structure's share of the layer's output."""
+        return cast(Tensor, self.skip(structure))  # E_f's features are never below zero
 
     def forward(self, x: Tensor, known: Tensor) -> Tensor:
         """Features of the next finer scale; ``x`` is overwritten."""
@@ -194,9 +194,9 @@ class FusedLevel(Level):
     """One level whose structure the normals change.
 
     Args:
-        own: What becomes of the features that come from below.
-        skip: What becomes of the structure.
-        fusion: What the normals do to it.
+        own: Layer for the features that come from below.
+        skip: Layer for the structure.
+        fusion: How the normals change it.
     """
 
     def __init__(self, own: Doubling, skip: Doubling, fusion: nn.Module) -> None:
@@ -254,7 +254,7 @@ def _levels(decoder: RefiningDecoder, make: type[Doubling]) -> list[Level]:
 
 def _halves(weight: Tensor, number: int) -> tuple[Tensor, Tensor]:
     """The share of a weight (I, O, 4, 4) that sees the level's own features, and the rest."""
-    if number == 0:  # the structure stands first there, and has 512 of the channels
+    if number == 0:  # the structure comes first there, and has 512 of the channels
         structure, own = weight[: -NormalEncoder.channels], weight[-NormalEncoder.channels :]
         return own, structure
     half = len(weight) // 2
@@ -274,7 +274,7 @@ DOUBLINGS = {"transposed": Doubling, "quarters": Quarters}
 def fast_generator(generator: CasFNE, doubling: str = "transposed") -> FastCasFNE:
     """Bring a generator into the form that infers fastest.
 
-    Its weights are copied: what becomes of ``generator`` later changes nothing here. The result
+    Its weights are copied: later changes of ``generator`` change nothing here. The result
     answers to ``to``: a GPU, or ``torch.bfloat16`` where equal outputs are not asked for. It can
     be exported (``torch.onnx.export(..., dynamo=True)``), compiled (``torch.compile``), and its
     calls recorded on a GPU (``facegeo.training.recorded``).
@@ -302,7 +302,7 @@ def fast_generator(generator: CasFNE, doubling: str = "transposed") -> FastCasFN
 
 
 class FastCasFNE(nn.Module):
-    """What ``fast_generator`` makes.
+    """The form that ``fast_generator`` returns.
 
     Args:
         generator: The generator.

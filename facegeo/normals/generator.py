@@ -2,18 +2,19 @@
 
 Cas-FNE, Sec. V-4, compares three ways and describes them in one line: "the feature modulation
 module [71]" (StyleGAN2) and "AdaIN [72]", beside the concatenation (CAT) of Eq. (3). Where they
-stand and what changes what is not said. Our reading: at every scale the normals are the prior
-that modulates the structure features, which then are concatenated as before. So the decoder
+are and which features change which is not said. Our reading: at every scale the normals are the
+prior that modulates the structure features, which then are concatenated as before. So the decoder
 keeps its widths, and AdaIN its 29.3 M parameters of Table IV; FMM has fewer than printed there.
 
-Wang, Zhang, Ma, Guo: Cas-FNE, IEEE/CAA JAS 11(12), 2024, Sec. III-B and Fig. 2. What the text
-leaves open (widths, biases, where a ReLU stands) is as in the authors' published network.
+Wang, Zhang, Ma, Guo: Cas-FNE, IEEE/CAA JAS 11(12), 2024, Sec. III-B and Fig. 2. Details
+that the text leaves open (widths, biases, places of ReLUs) are as in the authors' network.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise
+from pathlib import Path
 from typing import cast
 
 import torch
@@ -21,6 +22,8 @@ import torch.nn.functional as F  # noqa: N812  torch's own habit
 from torch import Tensor, nn
 
 from facegeo.checks import check_shape
+from facegeo.errors import UserError
+from facegeo.files.torch_file import check_tensors, read_torch_file
 from facegeo.geometry.normals import normalise
 from facegeo.training.resnet import CHANNELS, ResNet
 
@@ -31,7 +34,7 @@ def to_normals(x: Tensor) -> Tensor:
 
 
 def face_camera(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
-    """Let a last layer's first guess look at the camera, by a bias of (0, 0, 1).
+    """Let a last layer's first guess point to the camera, by a bias of (0, 0, 1).
 
     Ours: no paper says how it begins. Where chance lets some of the weights of a transposed
     convolution begin on the far side of the sphere, a cosine's gradient vanishes, and a lattice of
@@ -43,12 +46,12 @@ def face_camera(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
 
 
 def check_one_stage(image: Tensor, t: int | None, stride: int) -> None:
-    """See that a generator without refinements can do what it is asked.
+    """Check the arguments of a generator without refinements.
 
     Args:
         image: Shape (B, 3, H, W).
         t: Refinements asked for; None: as many as it has.
-        stride: What H and W must be multiples of.
+        stride: H and W must be multiples of it.
 
     Raises:
         ValueError: If the shape is another, or refinements are wanted.
@@ -207,7 +210,7 @@ class RefiningDecoder(nn.Module):
     """D_cn: from the features of normals and structure to better normals (Eq. 3).
 
     Args:
-        fusion: Builds what the normals do to the structure of one scale.
+        fusion: Builds the fusion of one scale.
     """
 
     def __init__(self, fusion: MakeFusion) -> None:
@@ -240,7 +243,7 @@ class CascadedBlock(nn.Module):
     """One refinement: encode the normals so far, decode them with the structure (Fig. 2).
 
     Args:
-        fusion: Builds what the normals do to the structure of one scale.
+        fusion: Builds the fusion of one scale.
     """
 
     def __init__(self, fusion: MakeFusion) -> None:
@@ -260,13 +263,12 @@ class CasFNE(nn.Module):
     Args:
         t: Refinements of a forward pass; the paper's main model has 2. With 0 no cascaded block
             is built. A model trained with some ``t`` >= 1 can be run with any other.
-        fusion: Builds what the normals do to the structure of one scale; ``fusion.py`` has CAT
-            (the paper's choice), AdaIN and FMM.
+        fusion: Builds the fusion of one scale: CAT (the paper's choice), AdaIN or FMM.
         head_kernel: See ``InitialDecoder``.
         imagenet_norm: See ``ResNet``.
 
     Raises:
-        ValueError: If a value is none of those.
+        ValueError: If a value is out of range.
     """
 
     finds = "normals"
@@ -366,3 +368,94 @@ class PatchDiscriminator(nn.Module):
         """
         check_shape("normals", normals, "B", 3, "H", "W")
         return cast(Tensor, self.model(normals))
+
+
+# The authors' checkpoint is a dict: the generator under ``model`` (t = 2), the discriminator under
+# ``Dmodel``. The generator's ResNet was registered twice, so each of its tensors is in the file
+# under two names, beside an unused classifier.
+RESNET = "BasedNormalNet.base_model."
+FC = {f"{RESNET}fc.weight": torch.empty(1000, 512), f"{RESNET}fc.bias": torch.empty(1000)}
+
+
+def _prefixes() -> list[tuple[str, str]]:
+    """Beginnings of names, theirs and ours; one of ours may have two of theirs."""
+    pairs = [(RESNET, "encoder.")]
+    pairs += [("BasedNormalNet.layer0.0.", "encoder.conv1.")]
+    pairs += [("BasedNormalNet.layer0.1.", "encoder.bn1.")]
+    pairs += [("BasedNormalNet.layer1.1.", "encoder.layer1.")]
+    pairs += [(f"BasedNormalNet.layer{i}.", f"encoder.layer{i}.") for i in (2, 3, 4)]
+    pairs += [("BasedNormalNet.conhead.", "initial.head.")]
+    for i in range(5):
+        pairs += [
+            (f"BasedNormalNet.deconv{i + 4}.", f"initial.deconvs.{i}."),
+            (f"BasedNormalNet.deconv{i + 4}_bn.", f"initial.norms.{i}."),
+            (f"NormalEncoder.conv{i + 1}.", f"block.encoder.convs.{i}."),
+            (f"NormalEncoder.conv{i + 2}_bn.", f"block.encoder.norms.{i}."),
+            (f"NormalDecoder.N2deconv{i + 4}.", f"block.decoder.deconvs.{i}."),
+            (f"NormalDecoder.N2deconv{i + 4}_bn.", f"block.decoder.norms.{i}."),
+        ]
+    return pairs
+
+
+def load_author_generator(path: str | Path) -> CasFNE:
+    """Build the generator from the authors' file.
+
+    Args:
+        path: Their checkpoint.
+
+    Returns:
+        The generator with t = 2 in eval mode: called on (B, 3, 256, 256) it gives the normals of
+        t = 0, 1, 2, in the frame they were trained in.
+
+    Raises:
+        UserError: If the file cannot be read, or is not laid out as theirs: lists names that
+            are missing or left over, or two tensors that differ and should be the same.
+    """
+    path = Path(path)
+    model = CasFNE(2)
+    own = model.state_dict()
+    names = {
+        theirs + name.removeprefix(ours): name
+        for theirs, ours in _prefixes()
+        for name in own
+        if name.startswith(ours)
+    }
+    wanted = {theirs: own[name] for theirs, name in names.items()} | FC
+    found = check_tensors(path, _part(path, "model"), wanted)
+    first: dict[str, str] = {}
+    for theirs, name in names.items():
+        same = first.setdefault(name, theirs)
+        if not torch.equal(found[theirs], found[same]):
+            raise UserError(
+                f"{path}: {same} and {theirs} must be the same tensor, but their values differ; "
+                "it is not the authors' file as published"
+            )
+    model.load_state_dict({name: found[theirs] for name, theirs in first.items()})
+    return model.eval()
+
+
+def load_author_discriminator(path: str | Path) -> PatchDiscriminator:
+    """Build the discriminator from the authors' file.
+
+    Args:
+        path: Their checkpoint.
+
+    Returns:
+        The discriminator in eval mode.
+
+    Raises:
+        UserError: If the file cannot be read, or is not laid out as theirs.
+    """
+    path = Path(path)
+    model = PatchDiscriminator()
+    model.load_state_dict(check_tensors(path, _part(path, "Dmodel"), model.state_dict()))
+    return model.eval()
+
+
+def _part(path: Path, key: str) -> object:
+    whole = read_torch_file(path)
+    if not isinstance(whole, Mapping) or key not in whole:
+        got = sorted(map(str, whole)) if isinstance(whole, Mapping) else type(whole).__name__
+        raise UserError(f"{path} must be a dict with {key!r} as the authors' file is, got {got}")
+    part: object = whole[key]
+    return part

@@ -5,19 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, cast
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from facegeo.checks import Count, checked
 from facegeo.errors import UserError
 from facegeo.geometry.normals import normalise
+from facegeo.normals.augment import FaceView
 from facegeo.normals.data import NormalBatch, NormalDataModule, check_splits
-from facegeo.normals.lists import split_digest
 from facegeo.normals.mixtures import (
     DrawnBatch,
     DrawnMixtures,
-    FaceView,
     FixedMixtures,
     LampTable,
     MixtureLight,
@@ -26,9 +27,9 @@ from facegeo.normals.mixtures import (
 )
 from facegeo.normals.people import People, PeopleSplit, light_angles, read_people, read_references
 from facegeo.normals.photo_effects import BANK, PhotoEffects
-from facegeo.training.stream import keep_split_file
 
 
+@checked(prefix="data.")
 class LightMixturesDataModule(NormalDataModule):
     """People photographed under one lamp at a time; light adds up, so any sum is a true picture.
 
@@ -42,7 +43,7 @@ class LightMixturesDataModule(NormalDataModule):
         prepare: Called with ``root`` and ``cache_dir``; returns the folder of prepared people.
         light: How training pictures are lit.
         view: How training faces are moved.
-        effects: What cameras and files do to training pictures.
+        effects: Effects of cameras and files on training pictures.
         val: Names of the people to validate on, such as ``yaleB04``.
         test: Names of the people to test on; all others are trained on.
         train: Names of the people to train on; None takes all others.
@@ -55,13 +56,14 @@ class LightMixturesDataModule(NormalDataModule):
         batch_size: Training pictures of a step in one process.
         eval_batch_size: Pictures of a validation or test batch.
         size: Side of all pictures, px.
-        title: What the faces are, for tables and pictures.
+        title: Name of the faces, for tables and pictures.
         paper: Section of ``experiments/paper_values.yaml`` with figures to print beside ours.
         seed: Seed of everything that is drawn.
         num_workers: Loader processes; they only draw numbers, so 0 is fastest.
     """
 
     coding = "srgb"
+    real_people = True
 
     def __init__(
         self,
@@ -79,24 +81,16 @@ class LightMixturesDataModule(NormalDataModule):
         mixtures: Mapping[str, Mapping[str, float]] | None = None,
         max_azimuth_deg: float = 60.0,
         max_elevation_deg: float = 50.0,
-        views_per_person: int = 64,
-        batch_size: int = 8,
-        eval_batch_size: int = 32,
-        size: int = 128,
+        views_per_person: Count = 64,
+        batch_size: Count = 8,
+        eval_batch_size: Count = 32,
+        size: Annotated[int, Field(ge=1, le=BANK)] = 128,
         title: str = "Extended Yale B",
         paper: str | None = None,
         seed: int = 0,
         num_workers: int = 0,
     ) -> None:
         super().__init__()
-        if size > BANK:
-            raise UserError(f"data.size must be at most {BANK} px, got {size}")
-        if min(batch_size, eval_batch_size, size, views_per_person) < 1:
-            sizes = (batch_size, eval_batch_size, size, views_per_person)
-            raise UserError(
-                "data.batch_size, eval_batch_size, size and views_per_person must be 1 or more, "
-                f"got {sizes}"
-            )
         self.root, self.cache_dir, self.prepare = root, cache_dir, prepare
         self.light, self.view, self.effects = light, view, effects
         self.listed = PeopleSplit(train, val, test)
@@ -105,13 +99,21 @@ class LightMixturesDataModule(NormalDataModule):
         self.limits = (max_azimuth_deg, max_elevation_deg)
         self.views_per_person = views_per_person
         self.batch_size, self.eval_batch_size, self.size = batch_size, eval_batch_size, size
-        self.title, self.paper, self.seed, self.num_workers = title, paper, seed, num_workers
+        truth = "our prepared normals" if reference is None else "reference normals"
+        self.title = f"{title} (truth: {truth})"
+        self.paper, self.seed, self.num_workers = paper, seed, num_workers
         self._people: People | None = None
         self._moved: dict[torch.device, People] = {}
         self._digest = self._shown = ""
 
+    def check_sources(self, key: str = "data") -> None:
+        """See that there is a folder of references, if one is asked for."""
+        if self.reference is not None and not self.reference.is_dir():
+            raise UserError(f"data.reference={self.reference}: no such folder")
+
     def prepare_data(self) -> None:
         """Prepare people into the cache if need be."""
+        self.check_sources()
         self.prepare(root=self.root, cache_dir=self.cache_dir)
 
     @property
@@ -170,9 +172,8 @@ class LightMixturesDataModule(NormalDataModule):
 
     @property
     def split_settings(self) -> dict[str, Any]:
-        """What decides which people were held out."""
-        description = self.description()
-        return {**description, "digest": split_digest(description)}
+        """Settings and names that decide which people were held out."""
+        return self.description() | {"digest": self.split_digest}
 
     @property
     def split_kind(self) -> str:
@@ -188,14 +189,6 @@ class LightMixturesDataModule(NormalDataModule):
         """Sixteen hex digits that change with any photograph, normal or mask, and the split."""
         shown = [self.description(), self._shown, self.mixtures, self.limits, self.size]
         return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
-
-    def keep_split(self, path: Path) -> None:
-        """Save the split, or compare it with the one that was saved.
-
-        Raises:
-            UserError: If the saved split is of other data or settings.
-        """
-        keep_split_file(path, self.description())
 
     def training_faces(self) -> DrawnMixtures:
         """Random mixtures of the training people."""
@@ -233,7 +226,7 @@ class LightMixturesDataModule(NormalDataModule):
 
     def subjects(self, split: str, view: str | None = None) -> Sequence[str]:
         """Name the person of each picture of a split or view."""
-        faces = self.faces(split) if view is None else self.views(split)[view]
+        faces = cast(FixedMixtures, self.pictures(split, view))
         return [self.people.names[row] for row in faces.person.tolist()]
 
     def average_face(self) -> Tensor | None:

@@ -15,9 +15,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from facegeo.errors import UserError
 from facegeo.files.faults import Fault, WantedError
@@ -162,6 +163,7 @@ def companions(face: str) -> tuple[str, str]:
 
 
 SplitBy = Literal["subject", "session", "image"]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
 KEYS: Mapping[str, Callable[[NormalRecord], str]] = {
     "subject": lambda record: record.subject,
     "session": lambda record: record.session,
@@ -177,7 +179,7 @@ class SessionSplit:
     that were trained on: for comparison with figures that were made so, as the paper's may be.
 
     Attributes:
-        by: What stays together: all images of a subject, of a session, or nothing.
+        by: Which images stay together: those of a subject, of a session, or none.
         val_fraction: Share of the faces that are not for testing to hold out for every choice.
         test_fraction: Share of all faces to test on, where no list says which.
         seed: Another seed gives another split.
@@ -187,15 +189,6 @@ class SessionSplit:
     val_fraction: float = 0.1
     test_fraction: float = 0.2
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.by not in get_args(SplitBy):
-            wanted = ", ".join(get_args(SplitBy))
-            raise UserError(f"data.split_by must be one of {wanted}; got {self.by}")
-        for name in ("val_fraction", "test_fraction"):
-            if not 0 <= getattr(self, name) < 1:
-                got = getattr(self, name)
-                raise UserError(f"data.{name} must be at least 0 and below 1, got {got}")
 
     def rows(self, records: Sequence[NormalRecord], test_list: str | None) -> dict[str, Rows]:
         """Rows of the "train", "val" and "test" faces, each ascending.
@@ -237,7 +230,7 @@ class SessionSplit:
         ]
 
     def kind(self, test_list: str | None) -> str:
-        """Say in a few words how faces were split; stands beside every result."""
+        """Say in a few words how faces were split; printed with every result."""
         apart = f", test faces of {test_list}" if test_list else ""
         return f"split by {self.by}, seed {self.seed}{apart}"
 
@@ -248,7 +241,7 @@ class SessionSplit:
         if fraction > 0 and len(set(keys)) < 2:
             raise UserError(
                 f"data.{name}={fraction} with data.split_by={self.by} wanted two {self.by}s or "
-                f"more to choose from, got {keys[0] if keys else 'none'} alone; the subject is "
+                f"more to choose from, got only {keys[0] if keys else 'none'}; the subject is "
                 "the first folder below data.root: set data.root, data.split_by or the fraction"
             )
         rest, chosen = validation_split(keys, fraction, self.seed, name)

@@ -14,7 +14,7 @@ from torch.nn.functional import softplus
 from facegeo.checks import check_shape
 
 WHITE_NORMAL = (3**-0.5, -(3**-0.5), 3**-0.5)
-"""What Photoface's white background says once read as a unit normal, told in our frame."""
+"""Photoface's white background read as a unit normal, in our frame."""
 
 
 class CosineLoss(nn.Module):
@@ -56,7 +56,7 @@ class CosineLoss(nn.Module):
             truth, mask = torch.where(mask, truth, white), torch.ones_like(mask)
         total = truth.new_zeros(())
         for stage in stages:
-            pred = torch.where(mask, stage.float(), 0)  # what lies outside sends no gradient
+            pred = torch.where(mask, stage.float(), 0)  # pixels outside send no gradient
             squared = pred.square().sum(dim=1, keepdim=True).clamp(min=1e-8)
             cosine = (pred * truth).sum(dim=1, keepdim=True) * squared.rsqrt()
             total = total + _face_mean((1 - cosine) * mask, mask).mean()
@@ -75,7 +75,7 @@ class TotalVariationLoss(nn.Module):
         masked: Count differences between two pixels of the mask and let M be its pixels. False
             counts all pixels.
         mean_over_batch: False sums over the faces, as the published code does: with batch 8 and
-            weight 1e-3 it weighs eight times what it seems to.
+            weight 1e-3 it weighs eight times as much as it seems to.
     """
 
     def __init__(self, *, masked: bool = True, mean_over_batch: bool = True) -> None:
@@ -165,20 +165,20 @@ class AdversarialLoss:
 
     .. math:: L_{adv} = \sum_{s=0}^{t} D_{adv}(\hat N_s)
 
-    Cas-FNE, Eq. (7), names neither the cost nor what the discriminator learns from; both are
+    Cas-FNE, Eq. (7), names neither the cost nor the discriminator's training; both are
     ours: the original one of Goodfellow et al., 2014, the generator's in its non-saturating form.
     Every patch weighs the same; computed in float32 whatever autocast says.
     """
 
     def discriminator(self, real_logits: Tensor, fake_logits: Sequence[Tensor]) -> Tensor:
-        """Return what the discriminator minimises: real as real plus the mean over fake stages.
+        """Return the discriminator's loss: real as real plus the mean over fake stages.
 
         Args:
             real_logits: Its answer to true normals, shape (B, 1, h, w); above 0 means "real".
             fake_logits: Its answers to each stage's detached normals, same shape each.
 
         Returns:
-            The loss, shape (), float32; 2 ln 2 for a discriminator that can not tell.
+            The loss, shape (), float32; 2 ln 2 for a discriminator that cannot tell them apart.
 
         Raises:
             ValueError: If there is no stage.
@@ -186,13 +186,13 @@ class AdversarialLoss:
         return _cost(real_logits, real=True) + _costs(fake_logits, real=False).mean()
 
     def generator(self, fake_logits: Sequence[Tensor]) -> Tensor:
-        """Return what the generator minimises: each stage taken for real, summed over stages.
+        """Return the generator's loss: each stage taken for real, summed over stages.
 
         Args:
             fake_logits: The discriminator's answers to each stage's normals, shape (B, 1, h, w).
 
         Returns:
-            The loss, shape (), float32; ln 2 a stage where the discriminator can not tell.
+            The loss, shape (), float32; ln 2 a stage where the discriminator cannot tell.
 
         Raises:
             ValueError: If there is no stage.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 import cv2
 import numpy as np
@@ -17,16 +17,20 @@ from facegeo.files.images import ImageError, decode, image_size
 from facegeo.geometry.light import to_linear
 
 log = logging.getLogger(__name__)
-CODINGS: Final = ("linear", "srgb")
+
+Coding = Literal["linear", "srgb"]
+"""How photos are coded: in proportion to light, or by sRGB's curve."""
+Frame = Literal["right_up_camera", "down_right_camera", "right_down_camera"]
+"""Axes of stored normals, the keys of ``facegeo.geometry.normals.FRAMES``."""
 GENERATED: Final = "generated sessions"
-"""In the title of data that were linear in light before notes told codings."""
+"""In the title of data that were linear in light before notes held codings."""
 
 
 def trained_coding(notes: Mapping[str, Any]) -> str | None:
     """Coding of the pixels that a model was trained on; None: unknown.
 
     Args:
-        notes: The model's. Where they tell no coding, that of generated sessions is known.
+        notes: The model's. Where they hold no coding, that of generated sessions is known.
     """
     older = "linear" if GENERATED in str(notes.get("data")) else None
     coding: str | None = notes.get("coding", older)
@@ -58,7 +62,7 @@ def as_trained(photos: Tensor, coding: str | None) -> Tensor:
 
     Args:
         photos: sRGB values in [0, 1], any shape.
-        coding: What the model was trained on; None, as "srgb", leaves photos as they are.
+        coding: Of the photos it was trained on; None, as "srgb", leaves photos as they are.
 
     Returns:
         Same shape.
@@ -182,7 +186,7 @@ def resize_face(image: Bytes, size: int) -> Bytes:
 def resize_normals(normals: Floats, mask: Mask, size: int) -> tuple[Floats, Mask]:
     """Bring a normal map and its mask to another size.
 
-    Normals of the mask's pixels alone are averaged, and brought back to unit length; a pixel
+    Only normals of the mask's pixels are averaged, and brought back to unit length; a pixel
     belongs to the face if more than half of it does. At the wanted size nothing changes but that
     normals are zero off the mask and pixels without direction, see ``LEAST``, leave it.
 

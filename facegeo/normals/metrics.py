@@ -13,7 +13,7 @@ from facegeo.geometry.normals import angle_map
 THRESHOLDS_DEG = (11.25, 20.0, 22.5, 25.0, 30.0)
 AUTHOR_THRESHOLDS_DEG = (20.0, 25.0, 30.0)
 BIN_DEG = 0.01
-BINS = 18001  # 0.00 to 179.99 degrees; the last one holds 180 and what has no direction
+BINS = 18001  # 0.00 to 179.99 degrees; the last one holds 180 and pixels without a direction
 AUTHOR_BATCH = 8
 AUTHOR_MASK = 0.8
 
@@ -38,7 +38,7 @@ class NormalErrors(Metric):
     The paper's Table I prints the standard deviation over pixels, its Table III over images.
 
     A pixel without a direction (predicted or true normal is zero or not finite) is below no
-    threshold and lies at 180 degrees for the median; the means and deviations it enters become
+    threshold and counts as 180 degrees for the median; the means and deviations it enters become
     NaN, so that nobody misses it. An image without a pixel in its mask counts nowhere. All are
     NaN if no pixel was seen.
 

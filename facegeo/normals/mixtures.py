@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import NotRequired, TypedDict
 
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, avg_pool2d, max_pool2d
+from torch.nn.functional import avg_pool2d, max_pool2d
 
+from facegeo.checks import Share, checked
 from facegeo.errors import UserError
 from facegeo.geometry.light import to_srgb
-from facegeo.normals.augment import flip_faces, sample_faces
+from facegeo.normals.augment import FaceView, View, flip_faces, sample_faces
 from facegeo.normals.data import NormalBatch, WholeBatches
 from facegeo.normals.people import People
 from facegeo.normals.photo_effects import NUMBERS as EFFECT_NUMBERS
@@ -25,6 +26,7 @@ LIGHT_NUMBERS = 1 + 6 * LIGHTS + 5
 """Random numbers that the light of a picture takes."""
 
 
+@checked(prefix="data.light.")
 @dataclass(frozen=True)
 class MixtureLight:
     """How training pictures are lit. All numbers are ours.
@@ -42,19 +44,15 @@ class MixtureLight:
         coloured: Share of pictures whose lamps have unlike colours.
     """
 
-    single: float = 0.3
-    few: float = 0.25
-    soft: float = 0.25
-    key_and_fill: float = 0.2
-    behind: float = 0.1
-    colour: float = 0.15
-    coloured: float = 0.3
+    single: Share = 0.3
+    few: Share = 0.25
+    soft: Share = 0.25
+    key_and_fill: Share = 0.2
+    behind: Share = 0.1
+    colour: Share = 0.15
+    coloured: Share = 0.3
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            if not 0 <= getattr(self, field.name) <= 1:
-                value = getattr(self, field.name)
-                raise UserError(f"data.light.{field.name} must be from 0 to 1, got {value}")
         if sum(self.shares) <= 0:
             raise UserError("data.light: single, few, soft and key_and_fill are all 0")
 
@@ -177,100 +175,12 @@ def fixed_light(
 
 VIEW_NUMBERS = 5
 """Random numbers that a view takes."""
-
-
-@dataclass(frozen=True, eq=False)
-class View:
-    """Views of B faces.
-
-    Attributes:
-        flip: Whether the face is mirrored, after everything else, bool, (B,).
-        angle: Rotation, radians, counter-clockwise as seen, (B,).
-        scale: How much larger the face is seen, (B,).
-        shift: By which the face is moved right and down, half sides of the square, (B, 2).
-    """
-
-    flip: Tensor
-    angle: Tensor
-    scale: Tensor
-    shift: Tensor
-
-    @classmethod
-    def still(cls, count: int, device: torch.device) -> View:
-        """Faces as they are."""
-        zero = torch.zeros(count, device=device)
-        return cls(zero > 0, zero, zero + 1, torch.zeros(count, 2, device=device))
-
-    def affine(self) -> Tensor:
-        """Maps from the picture to the face's square, both from -1 to 1, y down, (B, 2, 3)."""
-        cos, sin = torch.cos(self.angle) / self.scale, torch.sin(self.angle) / self.scale
-        turn = torch.stack([cos, -sin, sin, cos], dim=1).unflatten(1, (2, 2))
-        return torch.cat([turn, -turn @ self.shift[..., None]], dim=2)
-
-    def source(self, squares: Tensor, height: int, width: int) -> Tensor:
-        """Maps from the picture to a larger one that holds the square, see ``sample_faces``.
-
-        Args:
-            squares: x and y of the middle and side of each face's square, px, (B, 3).
-            height: Of the larger picture, px.
-            width: Of the larger picture, px.
-
-        Returns:
-            Shape (B, 2, 3).
-        """
-        size = squares.new_tensor([width, height])
-        maps = self.affine() * (squares[:, 2:] / size)[..., None]
-        maps[:, :, 2] += (2 * squares[:, :2] + 1) / size - 1
-        return maps
-
-    def places(self, size: int) -> Tensor:
-        """Where each pixel of a picture shows the face's square, from -1 to 1, (B, S, S, 2)."""
-        maps = self.affine()
-        return affine_grid(maps, [len(maps), 1, size, size], align_corners=False)
-
-
-@dataclass(frozen=True)
-class FaceView:
-    """How far training faces are moved. All numbers are ours.
-
-    Attributes:
-        flip: Share of mirrored faces.
-        rotation_deg: Largest rotation, either way.
-        scale_spread: Scale is exp(uniform(-s, s)).
-        shift: Largest shift along x and y, shares of the square's side.
-    """
-
-    flip: float = 0.5
-    rotation_deg: float = 20.0
-    scale_spread: float = 0.15
-    shift: float = 0.08
-
-    def __post_init__(self) -> None:
-        most = {"flip": 1, "rotation_deg": 180, "scale_spread": 1, "shift": 0.5}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not 0 <= value <= most[field.name]:
-                raise UserError(
-                    f"data.view.{field.name} must be from 0 to {most[field.name]}, got {value}"
-                )
-
-    def of(self, numbers: Tensor) -> View:
-        """Return the views of random numbers, uniform in [0, 1), (B, VIEW_NUMBERS)."""
-        either = 2 * numbers - 1
-        return View(
-            flip=numbers[:, 0] < self.flip,
-            angle=torch.deg2rad(either[:, 1] * self.rotation_deg),
-            scale=torch.exp(either[:, 2] * self.scale_spread),
-            shift=2 * self.shift * either[:, 3:5],
-        )
-
-
 HEAD = (0.66, 1.05, 0.72)
 """Half width, reach above and below the middle of a head, in half sides of the face's square."""
 
 
 class DrawnBatch(TypedDict):
-    """Which photographs to add and how to show them: numbers alone, no pixels."""
+    """Which photographs to add and how to show them: only numbers, no pixels."""
 
     sample: Tensor
     """Row in the data set, int64, (B,)."""
@@ -283,7 +193,7 @@ class DrawnBatch(TypedDict):
     view: NotRequired[Tensor]
     """Random numbers of the view, (B, ...); faces are shown as they are without."""
     effects: NotRequired[Tensor]
-    """Random numbers of the photographic effects, (B, ...); sRGB alone without."""
+    """Random numbers of the photographic effects, (B, ...); only sRGB without."""
 
 
 class DrawnMixtures(WholeBatches):
@@ -362,11 +272,11 @@ def develop_mixtures(
     the photographs, their border is repeated and no pixel is in the mask.
 
     Args:
-        batch: What was drawn.
+        batch: The draws.
         people: On the batch's device.
         size: Side S of the pictures, px.
         view: How far faces may be moved.
-        effects: What may happen to pictures.
+        effects: Effects on pictures.
     """
     person = batch["person"]
     photos = people.photos[batch["photos"]].flatten(2).float()

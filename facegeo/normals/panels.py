@@ -49,7 +49,7 @@ def normal_panel(
 
     Normals are shown as colours (n + 1) / 2: red for x to the right, green for y up, blue for z
     to the camera. Errors are those of the last stage, in colours that end at 40 degrees; under each
-    stage stands the mean of its errors over the face's mask, in degrees. The first light shades
+    stage is the mean of its errors over the face's mask, in degrees. The first light shades
     every stage, as in Cas-FNE's Figs. 3 and 10 to 13, the others the last one. Pixels are shown as
     they are; maps under 128 pixels are enlarged by a whole number.
 
@@ -60,7 +60,7 @@ def normal_panel(
             camera, any length > 0.
         title: One line on top: which data, which run.
         normal: True normals, same shape; None leaves out the truth, the errors and their map.
-        mask: Face pixels, bool, shape (B, 1, H, W); None takes all. What lies outside is white.
+        mask: Face pixels, bool, shape (B, 1, H, W); None takes all. Pixels outside are white.
         lights: Names of lights to shade with, keys of ``LIGHTS``.
 
     Returns:
@@ -94,7 +94,7 @@ def tile_page(path: Path, columns: Mapping[str, Tensor], title: str) -> Path:
 
     Args:
         path: PNG file to write; its folder is made.
-        columns: RGB, uint8, (B, 3, H, W) each, by what stands over the column.
+        columns: RGB, uint8, (B, 3, H, W) each, by the text over the column.
         title: One line on top.
 
     Returns:
@@ -152,7 +152,7 @@ def _bytes(images: Tensor) -> Tensor:
 
 
 def _heat(errors: Tensor, mask: Tensor) -> Tensor:
-    """Colours of errors in degrees (B, 1, H, W), RGB bytes; no direction looks like the worst."""
+    """Colours of errors in degrees (B, 1, H, W), RGB bytes; no direction counts as the worst."""
     share = (errors.nan_to_num(nan=180) / SCALE_DEG).clamp(0, 1)[:, 0].numpy()
     colours = torch.from_numpy(mpl.colormaps[COLOURS](share)[..., :3]).permute(0, 3, 1, 2)
     return _bytes(colours.where(mask, 1))

@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -26,9 +26,9 @@ from facegeo.errors import UserError
 from facegeo.files.faults import WantedError
 from facegeo.files.images import ImageError, image_size
 from facegeo.files.places import MARGIN, five_point_outline
-from facegeo.files.writing import write_whole
 from facegeo.normals.maps import read_mask
 from facegeo.normals.photometric_stereo import flash_directions
+from facegeo.normals.prepare import MANIFEST, RECORD
 from facegeo.normals.sessions import RawSession, SessionFault, load_photos, photo_sizes
 
 DATABASE = "CroppedYale"
@@ -183,7 +183,7 @@ class PeopleSplit:
         if faults:
             raise UserError(
                 f"data.train, val and test must not share people, got {'; '.join(faults)}: a "
-                "person in two splits would be tested on what was trained on"
+                "person in two splits would be tested on after training"
             )
 
     @property
@@ -213,10 +213,9 @@ class PeopleSplit:
         return rows
 
 
-RECORD, PHOTOS, NORMALS = "prepared.json", "photos.npy", "normals.npy"
-MASK, ALBEDO = "mask.png", "albedo.png"
-MANIFEST, NAMES = "manifest.json", "names"
-"""File of the whole folder, and the note in it that lists its people."""
+PHOTOS, NORMALS, MASK, ALBEDO = "photos.npy", "normals.npy", "mask.png", "albedo.png"
+NAMES = "names"
+"""The note in the manifest that lists the folder's people."""
 
 
 @dataclass(frozen=True)
@@ -225,12 +224,12 @@ class Person:
 
     Attributes:
         name: Such as ``yaleB01``.
-        source: Digest of what it was made from.
+        source: Digest of the data it was made from.
         lights: Names of the lights, such as ``A+035E-20``, one a photograph, N.
         directions: Unit vectors towards them, x right, y up, z to the camera, N.
         strengths: Of the lamps, about 1, N.
         points: Left eye, right eye, nose tip, left and right mouth corner, px.
-        bulge: How much the normals look like those of a convex face, -1 to 1.
+        bulge: How similar the normals are to those of a convex face, -1 to 1.
     """
 
     name: str
@@ -260,9 +259,10 @@ class Person:
                 "facegeo-prepare yaleb again"
             ) from error
 
-    def write(self, folder: Path) -> None:
-        """Write the record into a folder."""
-        write_whole(folder / RECORD, json.dumps(asdict(self), indent=1))
+    @staticmethod
+    def files() -> list[str]:
+        """Names of the person's files."""
+        return [PHOTOS, NORMALS, MASK, ALBEDO]
 
 
 @dataclass(frozen=True, eq=False)
@@ -392,6 +392,8 @@ def read_references(folder: Path, names: Sequence[str]) -> dict[str, tuple[Tenso
     Raises:
         UserError: With all files that are missing or something else.
     """
+    if not folder.is_dir():
+        raise UserError(f"reference={folder}: no such folder")
     found: dict[str, tuple[Tensor, Tensor]] = {}
     faults = []
     for name in names:

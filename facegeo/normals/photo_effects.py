@@ -1,4 +1,4 @@
-"""What cameras and files do to pictures, in batches on any device: linear light to sRGB photos.
+"""Effects of cameras and files on pictures, in batches on any device: linear light to sRGB.
 
 Every effect takes its random numbers as an argument, so a picture depends on nothing else.
 """
@@ -6,14 +6,17 @@ Every effect takes its random numbers as an argument, so a picture depends on no
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
+from typing import Annotated
 
 import torch
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 from torch import Tensor
 from torch.nn.functional import conv2d, grid_sample, interpolate, pad
 
-from facegeo.errors import UserError
+from facegeo.checks import Share, checked
 from facegeo.geometry.light import to_srgb
 from facegeo.training.stream import seeded
 
@@ -37,14 +40,27 @@ QUANTISER = (
 """JPEG's example table for luminance (ITU-T T.81, Table K.1); used for colour as well, doubled."""
 
 
+def _rising(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise PydanticCustomError("order", "two numbers, the smaller first")
+    return pair
+
+
+RISING = AfterValidator(_rising)
+Level = Annotated[float, Field(ge=0.001, le=1)]
+Gamma = Annotated[float, Field(ge=1, le=4)]
+Quality = Annotated[int, Field(ge=1, le=100)]
+
+
+@checked(prefix="data.effects.")
 @dataclass(frozen=True)
 class PhotoEffects:
     """How training pictures are photographed. All numbers are ours.
 
     Attributes:
         grey: Share of grey pictures.
-        skin: Share of coloured pictures whose grey face becomes skin-coloured; others keep the
-            lamps' colours alone.
+        skin: Share of coloured pictures whose grey face becomes skin-coloured; others keep
+            only the lamps' colours.
         exposure: Darkest and brightest mean of the face, linear in light.
         srgb: Share of pictures with sRGB's tone curve; others have a random power, and contrast.
         gamma: Least and greatest of the power's inverse.
@@ -58,34 +74,19 @@ class PhotoEffects:
         jpeg_quality: Worst and best quality.
     """
 
-    grey: float = 0.25
-    skin: float = 0.85
-    exposure: tuple[float, float] = (0.06, 0.5)
-    srgb: float = 0.5
-    gamma: tuple[float, float] = (1.5, 2.8)
-    background: float = 0.7
-    blur: float = 0.4
-    blur_px: float = 1.0
-    shrink: float = 0.25
-    shrink_by: float = 3.0
-    noise: float = 0.04
-    jpeg: float = 0.4
-    jpeg_quality: tuple[int, int] = (30, 95)
-
-    def __post_init__(self) -> None:
-        pairs = {"exposure": (0.001, 1), "gamma": (1, 4), "jpeg_quality": (1, 100)}
-        above = {"blur_px": (0, 10), "shrink_by": (1, 8), "noise": (0, 1)}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name in pairs:
-                low, high = pairs[field.name]
-                fits = len(value) == 2 and low <= value[0] <= value[1] <= high
-                wanted = f"two numbers from {low:g} to {high:g}, the smaller first"
-            else:
-                low, high = above.get(field.name, (0, 1))
-                fits, wanted = low <= value <= high, f"from {low:g} to {high:g}"
-            if not fits:
-                raise UserError(f"data.effects.{field.name} must be {wanted}, got {value}")
+    grey: Share = 0.25
+    skin: Share = 0.85
+    exposure: Annotated[tuple[Level, Level], RISING] = (0.06, 0.5)
+    srgb: Share = 0.5
+    gamma: Annotated[tuple[Gamma, Gamma], RISING] = (1.5, 2.8)
+    background: Share = 0.7
+    blur: Share = 0.4
+    blur_px: Annotated[float, Field(ge=0, le=10)] = 1.0
+    shrink: Share = 0.25
+    shrink_by: Annotated[float, Field(ge=1, le=8)] = 3.0
+    noise: Share = 0.04
+    jpeg: Share = 0.4
+    jpeg_quality: Annotated[tuple[Quality, Quality], RISING] = (30, 95)
 
 
 def photograph(
@@ -98,7 +99,7 @@ def photograph(
         mask: Face pixels, bool, (B, 1, S, S).
         head: 1 at the head, 0 at the background, (B, 1, S, S).
         numbers: Uniform in [0, 1), (B, NUMBERS).
-        effects: What may happen.
+        effects: Their shares and strengths.
 
     Returns:
         Photos in [0, 1] as 8-bit files hold them, (B, 3, S, S).

@@ -1,41 +1,236 @@
-"""LightningDataModule of faces with normals, in Photoface's prepared layout."""
+"""Data module of faces with normals in Photoface's prepared layout, its sessions and batches."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
-from typing import Literal
+from typing import Any, NotRequired, TypedDict
 
 import torch
+from torch import Tensor
 
+from facegeo.checks import Count, checked
 from facegeo.errors import UserError
-from facegeo.geometry.normals import FRAMES
-from facegeo.normals.augment import NormalAugment
-from facegeo.normals.data import (
-    NormalBatch,
-    NormalDataModule,
-    NormalFaces,
-    Sessions,
-    StoredBatch,
-    check_frame,
-    check_splits,
-    develop,
-    doubt_frame,
-    read_sessions,
+from facegeo.files.faults import FaultsError, OnError
+from facegeo.geometry.normals import LIKE_A_FACE, bulge, decode, from_frame
+from facegeo.normals.augment import SHORTEST, NormalAugment, flip_faces, lengths, turn_faces
+from facegeo.normals.data import NormalBatch, NormalDataModule, WholeBatches, check_splits
+from facegeo.normals.lists import (
+    Fraction,
+    NormalRecord,
+    SessionSplit,
+    SplitBy,
+    describe_split,
+    read_normal_lists,
 )
-from facegeo.normals.lists import SessionSplit, SplitBy, split_digest
-from facegeo.normals.maps import CODINGS
-from facegeo.training.stream import keep_split_file
+from facegeo.normals.maps import Coding, Frame
+from facegeo.normals.store import NormalStore, open_store
+from facegeo.training.stream import Draw, Rows
 
-SPLITS = {
+log = logging.getLogger(__name__)
+EMPTY = {
     "train": "name data.train_list",
     "val": "set data.val_fraction above 0, or leave it out of splits",
     "test": "name data.test_list or set data.test_fraction above 0",
 }
-"""What to do where a split has no face."""
+"""Remedies where a split has no face."""
 
 
+class StoredBatch(TypedDict):
+    """Pixels as stored and how they shall be seen: bytes, so that little is moved about."""
+
+    sample: Tensor
+    """Row in the data set, int64, (B,)."""
+    image: Tensor
+    """RGB, uint8, (B, S, S, 3)."""
+    normal: Tensor
+    """Colours, uint8, or vectors, float16, in the files' frame, (B, S, S, 3)."""
+    mask: Tensor
+    """1 for face pixels, uint8, (B, S, S)."""
+    flip: NotRequired[Tensor]
+    """Whether the face is mirrored, bool, (B,); not there if none may be, and so below."""
+    angle: NotRequired[Tensor]
+    """Rotation after that, radians, counter-clockwise as seen, (B,)."""
+    scale: NotRequired[Tensor]
+    """How much larger it is seen, (B,)."""
+
+
+class NormalFaces(WholeBatches):
+    """Whole batches of stored faces.
+
+    Args:
+        store: All faces.
+        rows: Which of them take part.
+        augment: Random changes of them.
+        seed: Seed of the augmentation.
+    """
+
+    def __init__(self, store: NormalStore, rows: Tensor, augment: NormalAugment, seed: int) -> None:
+        self.store, self.rows, self.augment, self.seed = store, rows, augment, seed
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitems__(self, draws: Sequence[Draw | int]) -> StoredBatch:
+        """A batch of (epoch, row) draws; a bare row is of epoch 0."""
+        pairs = [draw if isinstance(draw, tuple) else (0, draw) for draw in draws]
+        epochs, rows = torch.tensor(pairs).unbind(1)
+        image, normal, mask = self.store.take(self.rows[rows])
+        change = self.augment.photometric
+        if change is not None:
+            for place, (epoch, row) in enumerate(pairs):
+                changed = change(image[place].numpy(), self.seed, epoch, row)
+                image[place] = torch.from_numpy(changed)
+        view = self.augment.draw(self.seed, epochs, rows, len(self))
+        batch: StoredBatch = {
+            "sample": self.rows[rows],
+            "image": image,
+            "normal": normal,
+            "mask": mask,
+        }
+        if self.augment.flip > 0:
+            batch["flip"] = view.flip
+        if self.augment.turns:
+            batch["angle"], batch["scale"] = view.angle, view.scale
+        return batch
+
+
+def develop(batch: StoredBatch, frame: str) -> NormalBatch:
+    """Decode a batch, bring its normals to our frame and unit length, and move the faces.
+
+    Args:
+        batch: As stored, on the device that trains.
+        frame: Frame of the stored normals, a key of ``FRAMES``.
+    """
+    image, stored = (batch[key].permute(0, 3, 1, 2).contiguous() for key in ("image", "normal"))
+    vectors = decode(stored) if stored.dtype == torch.uint8 else stored.float()
+    mask = batch["mask"][:, None] > 0
+    normal = from_frame(vectors / lengths(vectors).clamp_min(SHORTEST), frame) * mask
+    image = image.float() / 255
+    if "flip" in batch:
+        image, normal, mask = flip_faces(image, normal, mask, batch["flip"])
+    if "angle" in batch:
+        image, normal, mask = turn_faces(image, normal, mask, batch["angle"], batch["scale"])
+    return {"sample": batch["sample"], "image": image, "normal": normal, "mask": mask}
+
+
+DOUBTED = 8
+"""Faces that the check of their frame reads."""
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """Faces of one or two lists.
+
+    Attributes:
+        records: Each face's line in the lists, N.
+        store: Their pixels.
+        splitting: How they are split.
+        rows: Rows of the splits "train", "val" and "test".
+    """
+
+    records: Sequence[NormalRecord]
+    store: NormalStore
+    splitting: SessionSplit
+    rows: Mapping[str, Rows]
+
+    def description(self) -> dict[str, Any]:
+        """All of the split, for its file."""
+        return describe_split(self.splitting, self.records, self.store.digest, self.rows)
+
+
+def read_sessions(
+    root: Path,
+    train_list: str | None,
+    test_list: str | None,
+    cache_dir: Path,
+    *,
+    size: int,
+    splitting: SessionSplit,
+    on_error: OnError = "raise",
+) -> Sessions:
+    """Read lists and files; decode them unless the cache holds them.
+
+    Args:
+        root: Folder with the lists and the files that they name.
+        train_list: Name of the training list; None where faces are only measured.
+        test_list: Name of the test list; None draws the test faces from the training list.
+        cache_dir: Where decoded pixels are kept.
+        size: Side that all pictures are brought to, px.
+        splitting: How faces are split.
+        on_error: "raise" or "skip" faulty faces; a list that shares subjects with another can
+            not be skipped.
+
+    Raises:
+        FaultsError: With every fault of all lists.
+        UserError: If the cache cannot be written or a split has no face.
+    """
+    listed, faults = read_normal_lists(root, [n for n in (train_list, test_list) if n is not None])
+    overlap = splitting.overlap(listed, test_list)
+    records: list[NormalRecord] = []
+    store = None
+    if listed:
+        store, records, found = open_store(root, listed, cache_dir, size=size, on_error=on_error)
+        faults += [*overlap, *found]
+    if store is None or not records or overlap or (faults and on_error == "raise"):
+        remedy = f"correct the lists or the files in {root}"
+        if not listed:
+            remedy += "; raw sessions go through facegeo-prepare first"
+        elif not overlap:
+            remedy += ", or set data.on_error=skip to continue without these faces"
+        raise FaultsError(faults, remedy)
+    if faults:
+        text = "".join(f"\n  {fault}" for fault in faults)
+        log.warning("%d faults, %d faces are left:%s", len(faults), len(records), text)
+    return Sessions(records, store, splitting, splitting.rows(records, test_list))
+
+
+def check_frame(root: Path, frame: str) -> None:
+    """Check ``frame`` against the folder's manifest, where it has one of ours.
+
+    Raises:
+        UserError: If it says another.
+    """
+    path = root / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text())
+        said = {**manifest.get("options", {}), **manifest.get("prepared", {})}.get("frame", frame)
+    except (OSError, ValueError, AttributeError, TypeError):
+        return  # another's file of that name, or none
+    if said != frame:
+        raise UserError(f"{path} says that its normals are in {said}: set data.frame={said}")
+
+
+def doubt_frame(sessions: Sessions, frame: str, root: Path) -> None:
+    """Warn if the first normal maps do not bulge as faces do: no other check shows their frame.
+
+    Args:
+        sessions: The faces.
+        frame: Assumed frame of their normals.
+        root: Folder that the warning names.
+    """
+    rows = range(min(DOUBTED, len(sessions.records)))
+    faces = NormalFaces(sessions.store, torch.arange(len(rows)), NormalAugment(), 0)
+    batch = develop(faces.__getitems__(rows), frame)
+    found = [bulge(*face) for face in zip(batch["normal"], batch["mask"], strict=True)]
+    middle = float(torch.tensor(found).median())
+    if middle < LIKE_A_FACE:
+        log.warning(
+            "the normals in %s do not look like those of faces (correlation with a ball %.2f, "
+            "want %g): try data.frame other than %s",
+            root,
+            middle,
+            LIKE_A_FACE,
+            frame,
+        )
+
+
+@checked(prefix="data.")
 class PhotofaceDataModule(NormalDataModule):
     """Faces with normals and mask, four photographs of a session sharing one normal map.
 
@@ -45,26 +240,27 @@ class PhotofaceDataModule(NormalDataModule):
     Args:
         root: Folder with the lists and the files that they name.
         cache_dir: Where decoded pixels are kept.
-        augment: What happens to training faces.
+        augment: Random changes of training faces.
         train_list: Name of the training list; None where faces are only measured.
         test_list: Name of the test list; None draws the test faces from the training list.
         batch_size: Training faces of a step in one process.
         eval_batch_size: Faces of a validation or test batch.
         size: Side that all pictures are brought to, px.
-        coding: How the photos are coded, of ``facegeo.normals.maps.CODINGS``; None: unknown. They
-            are taken as they are; the trained model's notes tell it to whom shows it photos.
+        coding: How the photos are coded; None: unknown. They are taken as they are, and the
+            trained model's notes say how it expects photos.
         frame: Frame of the stored normals, a key of ``facegeo.geometry.normals.FRAMES``.
-        split_by: What stays in one split: all images of a "subject", of a "session", or each
+        split_by: Which images stay in one split: all images of a "subject", of a "session", or each
             "image" by itself.
         val_fraction: Share of the training faces held out for every choice.
         test_fraction: Share of all faces to test on, without a test list.
         split_seed: Seed of the split; not the run's, so that runs compare.
-        title: What the faces are, for tables and pictures.
+        title: Name of the faces, for tables and pictures.
         paper: Section of ``experiments/paper_values.yaml`` with the paper's figures.
         seed: Seed of order and augmentation.
         on_error: "raise" or "skip" faulty faces.
         num_workers: Loader processes; without photometric augmentation 0 is fastest.
-        prepare: Called with nothing before the lists are read, to make generated data.
+        prepare: Called before the lists are read, to make generated data. If it takes
+            ``check_only``, it is first called with that, to find missing files.
     """
 
     def __init__(
@@ -75,36 +271,25 @@ class PhotofaceDataModule(NormalDataModule):
         *,
         train_list: str | None = "train.csv",
         test_list: str | None = "test.csv",
-        batch_size: int = 8,
-        eval_batch_size: int = 32,
-        size: int = 256,
-        coding: str | None = None,
-        frame: str = "down_right_camera",
+        batch_size: Count = 8,
+        eval_batch_size: Count = 32,
+        size: Count = 256,
+        coding: Coding | None = None,
+        frame: Frame = "down_right_camera",
         split_by: SplitBy = "subject",
-        val_fraction: float = 0.1,
-        test_fraction: float = 0.2,
+        val_fraction: Fraction = 0.1,
+        test_fraction: Fraction = 0.2,
         split_seed: int = 0,
         title: str = "Photoface",
         paper: str | None = None,
         seed: int = 0,
-        on_error: Literal["raise", "skip"] = "raise",
+        on_error: OnError = "raise",
         num_workers: int = 0,
-        prepare: Callable[[], object] | None = None,
+        prepare: Callable[..., object] | None = None,
     ) -> None:
         super().__init__()
-        if on_error not in ("raise", "skip"):
-            raise UserError(f"data.on_error must be raise or skip, got {on_error}")
         if train_list is None and test_list is None:
             raise UserError("data.train_list and data.test_list are both null: name one")
-        if frame not in FRAMES:
-            raise UserError(f"data.frame must be one of {', '.join(FRAMES)}; got {frame}")
-        if coding not in (*CODINGS, None):
-            raise UserError(f"data.coding must be {', '.join(CODINGS)} or null; got {coding}")
-        if min(batch_size, eval_batch_size, size) < 1:
-            sizes = (batch_size, eval_batch_size, size)
-            raise UserError(
-                f"data.batch_size, eval_batch_size and size must be 1 or more, got {sizes}"
-            )
         self.root, self.cache_dir = Path(root).expanduser(), Path(cache_dir).expanduser()
         self.train_list, self.test_list = train_list, test_list
         self.augment, self.batch_size, self.eval_batch_size = augment, batch_size, eval_batch_size
@@ -114,8 +299,23 @@ class PhotofaceDataModule(NormalDataModule):
         self.title, self.paper, self.coding = title, paper, coding
         self._sessions: Sessions | None = None
 
+    def check_sources(self, key: str = "data") -> None:
+        """Check what generating the data needs, and its folder.
+
+        Raises:
+            UserError: With the key of the missing file.
+        """
+        if self.prepare is None or "check_only" not in signature(self.prepare).parameters:
+            return
+        try:
+            self.prepare(check_only=True)
+        except UserError as error:
+            text = str(error).replace("head.path", f"{key}.prepare.head_path")
+            raise UserError(text if key in text else f"{key}.prepare: {text}") from error
+
     def prepare_data(self) -> None:
         """Generate the data if that is asked for."""
+        self.check_sources()
         if self.prepare is not None:
             self.prepare()
         self.prepare = None  # Lightning calls this for every stage
@@ -131,7 +331,7 @@ class PhotofaceDataModule(NormalDataModule):
         rows = self.sessions.rows
         for split in splits:
             if not len(rows[split]):
-                raise UserError(f"there is no {split} face: {SPLITS[split]}")
+                raise UserError(f"there is no {split} face: {EMPTY[split]}")
 
     @property
     def sessions(self) -> Sessions:
@@ -155,14 +355,14 @@ class PhotofaceDataModule(NormalDataModule):
 
     @property
     def split_settings(self) -> dict[str, str | float | None]:
-        """What decides which faces were held out."""
+        """Settings that decide which faces were held out."""
         rule = self.splitting
         return {
             "split_by": rule.by,
             "split_seed": rule.seed,
             "val_fraction": rule.val_fraction,
             "test_fraction": rule.test_fraction if self.test_list is None else None,
-            "content": self.sessions.description()["content"],
+            "content": self.description()["content"],
             "digest": self.split_digest,
         }
 
@@ -173,21 +373,12 @@ class PhotofaceDataModule(NormalDataModule):
 
     @property
     def split_kind(self) -> str:
-        """The kind of split in words, to stand beside every result."""
+        """The kind of split in words, printed with every result."""
         return self.splitting.kind(self.test_list)
 
-    @property
-    def split_digest(self) -> str:
-        """Sixteen hex digits that change with any face of any split."""
-        return split_digest(self.sessions.description())
-
-    def keep_split(self, path: Path) -> None:
-        """Save the split, or see that the one saved is this one.
-
-        Raises:
-            UserError: If the saved split is of other data or settings.
-        """
-        keep_split_file(path, self.sessions.description())
+    def description(self) -> dict[str, Any]:
+        """All of the split, for its file."""
+        return self.sessions.description()
 
     @property
     def validates(self) -> bool:

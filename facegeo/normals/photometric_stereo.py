@@ -2,7 +2,7 @@
 
 Woodham (1980): a photograph is ``albedo * max(normal . light, 0)``, so three of them give the
 normal. Skin shines and noses throw shadows; ``robust`` finds the photographs that do not fit.
-Coleman and Jain (1982) and Barsky and Petrou (2003) look which triples of four lights agree. Here
+Coleman and Jain (1982) and Barsky and Petrou (2003) test which triples of four lights agree. Here
 each pixel weighs: all four fit, or one is an attached shadow, a cast shadow or a highlight.
 """
 
@@ -92,7 +92,7 @@ less likely, cost."""
 STEEPEST = 0.17
 """Least z of a normal: steeper surfaces are hardly seen."""
 DARK = 0.1
-"""A pixel below this share of the albedo, or in the noise, tells no normal: shadow, or grazing."""
+"""A pixel below this share of the albedo, or in the noise, gives no normal: shadow, or grazing."""
 GRAZING, ENOUGH = 0.2, 5
 """Light that falls at a smaller cosine than the first is left out where the second number of lights
 remains: there skin is brighter than Lambert's law has it."""
@@ -101,7 +101,7 @@ ROUNDS = 12
 
 @dataclass(frozen=True)
 class Surface:
-    """What the photographs tell; all maps have the photographs' size.
+    """Normals, albedo and trust of a surface; all maps have the photographs' size.
 
     Attributes:
         normals: Unit vectors, x right, y up, z to the camera, float32, shape (3, H, W); zero
@@ -109,7 +109,7 @@ class Surface:
         albedo: Light sent back by a surface that faces its light, shape (H, W).
         lit: Photographs that agree with the surface and are not dark there, bool, (N, H, W).
         confidence: Length of the mean of all explanations' normals, 0 to 1, shape (H, W): low
-            where explanations that are as likely as each other point apart.
+            where explanations that are as likely as each other disagree.
     """
 
     normals: Tensor
@@ -144,7 +144,7 @@ def robust(images: Tensor, lights: Tensor, usable: Tensor | None = None) -> Surf
     """Fit the photographs that show neither shadow nor highlight at a pixel.
 
     Four lights: the explanations of the module's text, averaged by their likelihood; a normal
-    that points away from the camera is none. Five and more: least squares, reweighted
+    that points away from the camera is ruled out. Five and more: least squares, reweighted
     ``ROUNDS`` times by Cauchy's weights without pixels that are dark, lit at a grazing angle or not
     usable. Three: least squares.
 
@@ -167,7 +167,7 @@ def robust(images: Tensor, lights: Tensor, usable: Tensor | None = None) -> Surf
 
 
 def colour_albedo(images: Tensor, lights: Tensor, surface: Surface) -> Tensor:
-    """Albedo of each channel, from the lit photographs alone.
+    """Albedo of each channel, from only the lit photographs.
 
     Args:
         images: Linear in light, shape (N, C, H, W).
@@ -307,7 +307,7 @@ def lamp_strengths(faces: Sequence[LitFace], directions: Tensor) -> Tensor:
 
     Alternates between ``robust`` for each face and, for each lamp, the median over faces of the
     median ratio of measured to predicted light over lit pixels. Logarithms of strengths that are a
-    linear function of the direction look like another shape of all faces (stronger lamps on the
+    linear function of the direction act like another shape of all faces (stronger lamps on the
     right like faces turned to the right), so that part is set to zero; our choice.
 
     Args:

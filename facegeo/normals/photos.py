@@ -54,7 +54,7 @@ class PhotoFolder(Dataset[Photo], WingData):
 
     Raises:
         UserError: If there is no photo, both lists are given, or, with all faults at once, photos
-            can not be read, have no place or lie off it, or lines of a list are torn.
+            cannot be read, have no place or one outside the photo, or lines of a list are torn.
         ValueError: If ``size`` or ``limit`` is below 1.
     """
 
@@ -86,7 +86,9 @@ class PhotoFolder(Dataset[Photo], WingData):
         if faults:
             count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
             lines = "".join(f"\n  {fault}" for fault in faults)
-            raise UserError(f"{count} in the photos of {self.root}:{lines}\nMend or remove these.")
+            raise UserError(
+                f"{count} in the photos of {self.root}:{lines}\nCorrect or remove these."
+            )
 
     def report(
         self,
@@ -154,7 +156,7 @@ def _photos(root: Path) -> list[str]:
 def _places(
     root: Path, names: Sequence[str], points: Path | str | None, boxes: Path | str | None
 ) -> Places:
-    """What is told of the photos' places; empty where nothing is."""
+    """Known places of faces in the photos; empty where there are none."""
     if points is not None and boxes is not None:
         raise UserError(f"wanted points or boxes, got both: {points} and {boxes}; give one")
     if points is not None:
@@ -175,7 +177,7 @@ def _beside(root: Path, names: Sequence[str]) -> Places:
 
 
 def _check(path: Path, outline: Points | None) -> None:
-    """See that the photo is whole, as far as can be told without decoding, and holds the face."""
+    """Check that the photo is whole, as far as its header shows, and holds the face."""
     try:
         data = path.read_bytes()
         height, width = image_size(data)

@@ -9,17 +9,18 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, max_pool2d
 
+from facegeo.checks import checked
 from facegeo.errors import UserError
 from facegeo.files.images import ImageError
 from facegeo.files.places import Points, outline_mask
@@ -51,13 +52,17 @@ from facegeo.normals.photometric_stereo import (
     lamp_strengths,
     robust,
 )
-from facegeo.normals.prepare import claim, progress, share, stop_or_warn, survey, write_manifest
+from facegeo.normals.prepare import (
+    Preparation,
+    Report,
+    Work,
+    largest_part,
+    white_level,
+    write_session,
+)
 from facegeo.normals.sessions import RawSession, SessionFault
-from facegeo.rendering.order import check_processes
 from facegeo.rendering.photo import png_bytes
 
-ALBEDO_WHITE = 0.99
-"""Quantile of the face's albedo that is stored as 255."""
 WELL_LIT = (25, 20)
 """Largest azimuth and elevation of the lights whose photographs show the points, degrees."""
 STEADY = 0.35
@@ -71,68 +76,59 @@ FindFace = Callable[[Sequence[Bytes]], tuple[Points, Points]]
 """Maps well-lit sRGB photographs (H, W, 3) of one face to its five points and its outline, px."""
 
 
-def prepare_person(
-    out: Path,
-    find_face: FindFace,
-    strengths: Mapping[str, float],
-    source: str,
-    fitted: Sequence[int],
-    session: RawSession,
-) -> SessionFault | None:
-    """Compute and write one person.
+@dataclass(frozen=True)
+class _Work:
+    """Computes and writes one person, perhaps in another process.
 
-    Args:
+    Attributes:
         out: Folder of the prepared people.
         find_face: Finds points and outline of the face.
         strengths: Of the lamps, by their names.
-        source: Digest of what the person is made from.
-        fitted: Photographs that take part in the fit.
-        session: The photographs.
-
-    Returns:
-        None, or what is wrong with a file that looked whole.
+        sources: Digest of the data that each person is made from, by name.
+        fitted: Photographs that take part in the fit, by the person's name.
     """
-    try:
-        photos, usable = load_linear(session)
-    except ImageError as error:
-        return SessionFault(session.name, "*.pgm", "readable images", str(error))
-    names = light_names(session.photos)
-    face = lit_face(photos[fitted], usable[fitted], session, fitted, fitted)
-    strength = torch.tensor([strengths[name] for name in names], dtype=torch.float64)
-    surface = robust(face.images, face.lights * strength[fitted, None], face.usable)
-    points, outline = find_face(_well_lit(photos, names))
-    mask = face_mask(surface, outline)
-    if not mask.any():
-        return SessionFault(session.name, "*.pgm", "a face", "no pixel that the lights reach")
-    person = Person(
-        name=session.name,
-        source=source,
-        lights=tuple(names),
-        directions=session.lights,
-        strengths=tuple(strength.tolist()),
-        points=tuple((float(x), float(y)) for x, y in points),
-        bulge=bulge(surface.normals, mask),
-    )
-    _write(out / session.name, person, photos, surface, mask)
-    return None
+
+    out: Path
+    find_face: FindFace
+    strengths: Mapping[str, float]
+    sources: Mapping[str, str]
+    fitted: Mapping[str, Sequence[int]]
+
+    def __call__(self, session: RawSession) -> SessionFault | None:
+        """Return the fault of a file whose header looked valid."""
+        try:
+            photos, usable = load_linear(session)
+        except ImageError as error:
+            return SessionFault(session.name, "*.pgm", "readable images", str(error))
+        names, fitted = light_names(session.photos), self.fitted[session.name]
+        face = _lit_face(photos[fitted], usable[fitted], session, fitted, fitted)
+        strength = torch.tensor([self.strengths[name] for name in names], dtype=torch.float64)
+        surface = robust(face.images, face.lights * strength[fitted, None], face.usable)
+        points, outline = self.find_face(_well_lit(photos, names))
+        mask = face_mask(surface, outline)
+        if not mask.any():
+            return SessionFault(session.name, "*.pgm", "a face", "no pixel that the lights reach")
+        person = Person(
+            name=session.name,
+            source=self.sources[session.name],
+            lights=tuple(names),
+            directions=session.lights,
+            strengths=tuple(strength.tolist()),
+            points=tuple((float(x), float(y)) for x, y in points),
+            bulge=bulge(surface.normals, mask),
+        )
+        _write(self.out / session.name, person, photos, surface, mask)
+        return None
 
 
-def lit_face(
+def _lit_face(
     photos: Bytes,
     usable: npt.NDArray[np.bool_],
     session: RawSession,
     fitted: Sequence[int],
     lamps: Sequence[int],
 ) -> LitFace:
-    """Return the photographs of a session that take part in the fit.
-
-    Args:
-        photos: Their grey values, linear in light, uint8, (N, H, W).
-        usable: Which of them are not saturated, (N, H, W).
-        session: All of the session.
-        fitted: Which of its photographs these are, N.
-        lamps: The lamp of each, N.
-    """
+    """Return the ``fitted`` photographs (N, H, W) of a session and the ``lamps`` of each, N."""
     pixels = torch.from_numpy(np.ascontiguousarray(photos))
     lights = torch.tensor(session.lights, dtype=torch.float64)[fitted]
     unsaturated = torch.from_numpy(np.ascontiguousarray(usable))
@@ -140,7 +136,7 @@ def lit_face(
 
 
 def _well_lit(photos: Bytes, names: Sequence[str]) -> list[Bytes]:
-    """Photographs lit from the front, as sRGB; all if there is none."""
+    """Photographs lit from the front, as sRGB; all if there are none."""
     angles = np.abs([light_angles(name) for name in names])
     chosen = (angles <= WELL_LIT).all(axis=1)
     light = torch.from_numpy(photos[chosen] if chosen.any() else photos).float() / 255
@@ -165,13 +161,9 @@ def face_mask(surface: Surface, outline: Points) -> Tensor:
     seen = surface.valid & steady & (surface.normals[2] >= STEEPEST)
     pixels: npt.NDArray[Any] = (seen.numpy() & inside).astype(np.uint8)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
-    pixels = cv2.morphologyEx(
-        cv2.morphologyEx(pixels, cv2.MORPH_CLOSE, kernel), cv2.MORPH_OPEN, kernel
-    )
-    _, parts, sizes, _ = cv2.connectedComponentsWithStats(pixels)
-    sizes[0] = 0  # what is not in the mask
-    largest = (parts == sizes[:, cv2.CC_STAT_AREA].argmax()) & (pixels > 0) & inside
-    return torch.from_numpy(largest)[None] & ~_rough(surface.normals)
+    closed = cv2.morphologyEx(pixels, cv2.MORPH_CLOSE, kernel)
+    opened: npt.NDArray[Any] = cv2.morphologyEx(closed, cv2.MORPH_OPEN, kernel)
+    return torch.from_numpy(largest_part(opened) & inside)[None] & ~_rough(surface.normals)
 
 
 def _rough(normals: Tensor) -> Tensor:
@@ -183,14 +175,16 @@ def _rough(normals: Tensor) -> Tensor:
 
 def _write(folder: Path, person: Person, photos: Bytes, surface: Surface, mask: Tensor) -> None:
     """Write photographs, normals, mask and albedo, then the record."""
-    white = max(float(np.quantile(surface.albedo[mask[0]].numpy(), ALBEDO_WHITE)), 1e-6)
+    white = max(white_level(surface.albedo[mask[0]]), 1e-6)
     albedo = (surface.albedo / white).clamp(0, 1) * 255
     normals = surface.normals.permute(1, 2, 0).to(torch.float16)
-    write_whole(folder / PHOTOS, _npy(photos))
-    write_whole(folder / NORMALS, _npy(normals.numpy()))
-    write_whole(folder / MASK, png_bytes(mask[0].to(torch.uint8).numpy() * np.uint8(255)))
-    write_whole(folder / ALBEDO, png_bytes(albedo.round().to(torch.uint8).numpy()))
-    person.write(folder)
+    files = {
+        PHOTOS: _npy(photos),
+        NORMALS: _npy(normals.numpy()),
+        MASK: png_bytes(mask[0].to(torch.uint8).numpy() * np.uint8(255)),
+        ALBEDO: png_bytes(albedo.round().to(torch.uint8).numpy()),
+    }
+    write_session(folder, files, person)
 
 
 def _npy(values: npt.NDArray[Any]) -> bytes:
@@ -206,41 +200,35 @@ THINNED = 3
 """The strengths are estimated from every third row and column."""
 
 
+LimitDeg = Annotated[float, Field(ge=30, le=90)]
+
+
+@checked(prefix="")
 @dataclass(frozen=True, kw_only=True)
-class PeoplePreparation:
-    """Everything that decides what is written.
+class PeoplePreparation(Preparation[Person]):
+    """Preparation of ``CroppedYale``.
 
     Attributes:
-        root: ``CroppedYale`` or the folder that holds it.
-        out: Folder to write to: new, empty, or written by the same preparation.
+        find_face: Finds points and outline of each face.
         max_azimuth_deg: Lights farther to the side do not take part in the fit.
         max_elevation_deg: Lights higher or lower do not take part in the fit.
-        on_error: "raise" or "skip" faulty people.
-        processes: How many share the work; None for one a core.
+        reference: Folder of ``<name>.npz`` to compare with, see ``read_references``.
     """
 
-    root: Path
-    out: Path
-    max_azimuth_deg: float = 85.0
-    max_elevation_deg: float = 75.0
-    on_error: Literal["raise", "skip"] = "raise"
-    processes: int | None = 1
+    things: ClassVar[str] = "people"
+    find_face: FindFace
+    max_azimuth_deg: LimitDeg = 85.0
+    max_elevation_deg: LimitDeg = 75.0
+    reference: Path | None = None
 
     def check(self) -> None:
-        """Look for mistakes before any work is done.
-
-        Raises:
-            UserError: If an option is out of range; the text names it.
-        """
-        for key in ("max_azimuth_deg", "max_elevation_deg"):
-            if not 30 <= getattr(self, key) <= 90:
-                raise UserError(f"{key} must be from 30 to 90 degrees, got {getattr(self, key)}")
-        if self.on_error not in ("raise", "skip"):
-            raise UserError(f"on_error must be raise or skip, got {self.on_error!r}")
-        check_processes(self.processes)
+        """Look for mistakes before any work is done."""
+        super().check()
+        if self.reference is not None and not self.reference.is_dir():
+            raise UserError(f"reference={self.reference}: no such folder")
 
     def options(self) -> dict[str, Any]:
-        """What decides the bytes of a person's files, as plain values."""
+        """Options that decide the bytes of a person's files, without the points."""
         return {
             "layout": "yaleb",
             "version": VERSION,
@@ -248,99 +236,86 @@ class PeoplePreparation:
             "max_elevation_deg": self.max_elevation_deg,
         }
 
+    def recorded_options(self) -> dict[str, Any]:
+        """The same with the digest of the model of points."""
+        return self.options() | {"points": getattr(self.find_face, "digest", "")}
+
+    def find(self) -> tuple[Path, list[str]]:
+        """Find the folder of the people and their names."""
+        return find_people(self.root.expanduser())
+
+    def read(self, root: Path, name: str) -> RawSession | list[SessionFault]:
+        """Read all of a person but the pixels; too few lights are a fault."""
+        session = read_person(root, name)
+        if isinstance(session, RawSession) and (fault := self._few_lights(session)):
+            return [fault]
+        return session
+
     def fitted(self, session: RawSession) -> list[int]:
         """Photographs of a session whose lights take part in the fit."""
         angles = [light_angles(photo.name) for photo in session.photos]
         most = (self.max_azimuth_deg, self.max_elevation_deg)
         return [k for k, (a, e) in enumerate(angles) if abs(a) <= most[0] and abs(e) <= most[1]]
 
-
-@dataclass(frozen=True)
-class PeopleReport:
-    """What was done.
-
-    Attributes:
-        done: People written now.
-        kept: People that were there already.
-        faulty: People left out.
-        people: All people in the folder.
-    """
-
-    done: int
-    kept: int
-    faulty: int
-    people: Sequence[Person]
-
-
-def prepare_people(preparation: PeoplePreparation, find_face: FindFace) -> PeopleReport:
-    """Write what the folder lacks.
-
-    Args:
-        preparation: What to write, and where.
-        find_face: Finds points and outline of each face.
-
-    Returns:
-        What was done.
-
-    Raises:
-        UserError: If an option is out of range, people are faulty (with every fault) or the
-            folder holds something else.
-    """
-    preparation.check()
-    root, names = find_people(preparation.root.expanduser())
-    out = preparation.out.expanduser()
-    options = preparation.options() | {"points": getattr(find_face, "digest", "")}
-    claim(root, out, options)
-    sessions, faults = survey(names, partial(read_person, root))
-    faults += _few_lights(sessions, preparation)
-    stop_or_warn(faults, root, preparation.on_error)
-    faulty = {fault.session for fault in faults}
-    sessions = [session for session in sessions if session.name not in faulty]
-    if not sessions:
-        raise UserError(f"root={root}: every person has faults; nobody is left to prepare")
-    source = source_digest(sessions)
-    todo = [session for session in sessions if not _is_finished(out, session.name, source)]
-    if todo:
-        write_manifest(out, options, *_contents([]), complete=False)
-        strengths = _strengths(out / LAMPS, source, sessions, preparation)
-        work = partial(_work, preparation, find_face, strengths, source)
-        written = share(work, todo, preparation.processes)
-        late = [f for f in progress(written, "Preparing", len(todo)) if f is not None]
-        stop_or_warn(late, root, preparation.on_error)
-        faulty |= {fault.session for fault in late}
-    people = [Person.read(out / s.name) for s in sessions if s.name not in faulty]
-    write_manifest(out, options, *_contents(people), complete=True)
-    done = len(todo) - len(faulty & {session.name for session in todo})
-    return PeopleReport(done, len(sessions) - len(todo), len(faulty), people)
-
-
-def source_digest(sessions: Sequence[RawSession]) -> str:
-    """SHA-256 of all people together: the strengths of the lamps come from all of them."""
-    text = "\n".join(f"{session.name} {session.digest}" for session in sessions)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _few_lights(
-    sessions: Sequence[RawSession], preparation: PeoplePreparation
-) -> list[SessionFault]:
-    """Faults of people whose lights within the limits are too few, or lie in one plane."""
-    limits = f"{preparation.max_azimuth_deg:g} and {preparation.max_elevation_deg:g} degrees"
-    faults = []
-    for session in sessions:
-        fitted = preparation.fitted(session)
+    def _few_lights(self, session: RawSession) -> SessionFault | None:
+        """Fault of a person whose lights within the limits are too few or in one plane."""
+        fitted = self.fitted(session)
         if len(fitted) < 5:
+            limits = f"{self.max_azimuth_deg:g} and {self.max_elevation_deg:g} degrees"
             wanted = f"5 lights or more within {limits}"
-            faults.append(SessionFault(session.name, "*.pgm", wanted, str(len(fitted))))
-            continue
+            return SessionFault(session.name, "*.pgm", wanted, str(len(fitted)))
         try:
             check_lights(torch.tensor(session.lights, dtype=torch.float64)[fitted])
         except ValueError as error:
-            faults.append(SessionFault(session.name, "*.pgm", "lights from all sides", str(error)))
-    return faults
+            return SessionFault(session.name, "*.pgm", "lights from all sides", str(error))
+        return None
+
+    def sources(self, sessions: Sequence[RawSession]) -> dict[str, str]:
+        """The same digest for everybody: the strengths of the lamps come from all people."""
+        text = "\n".join(f"{session.name} {session.digest}" for session in sessions)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        return dict.fromkeys((session.name for session in sessions), digest)
+
+    def record(self, folder: Path) -> Person | None:
+        """Read the record of a person's folder."""
+        try:
+            return Person.read(folder)
+        except UserError:
+            return None
+
+    def work(self, out: Path, sessions: Sequence[RawSession]) -> Work:
+        """Estimate the strengths of the lamps; return the work on one person."""
+        fitted = {session.name: self.fitted(session) for session in sessions}
+        sources = self.sources(sessions)
+        strengths = _strengths(out / LAMPS, sources[sessions[0].name], sessions, fitted)
+        return _Work(out, self.find_face, strengths, sources, fitted)
+
+    def contents(self, records: Sequence[Person]) -> tuple[dict[str, int], dict[str, str]]:
+        """Counts and notes of the manifest."""
+        photos = sum(len(person.lights) for person in records)
+        notes = {
+            NAMES: " ".join(person.name for person in records),
+            PHOTOS: "uint8 (N, H, W), linear in light, ambient light subtracted where it is known",
+            NORMALS: "float16 (H, W, 3), unit vectors, x right, y up, z to the camera",
+            MASK: "255: face pixels with a known normal",
+            ALBEDO: "255 = 99th percentile of the albedo in the mask",
+        }
+        return {"people": len(records), "photographs": photos}, notes
+
+    def table(self, report: Report[Person], title: str) -> Table:
+        """Tabulate the people of the folder: a row for each, and their mean.
+
+        Raises:
+            UserError: If a reference is missing or of another size.
+        """
+        return _people_table(report, self.out.expanduser(), self.reference, title)
 
 
 def _strengths(
-    path: Path, source: str, sessions: Sequence[RawSession], preparation: PeoplePreparation
+    path: Path,
+    source: str,
+    sessions: Sequence[RawSession],
+    fitted: Mapping[str, Sequence[int]],
 ) -> dict[str, float]:
     """Strengths of all lamps by the lights' names, as kept or estimated now."""
     try:
@@ -352,54 +327,18 @@ def _strengths(
     names = sorted({name for session in sessions for name in light_names(session.photos)})
     place = {name: lamp for lamp, name in enumerate(names)}
     faces = []
-    for session in progress(sessions, "Reading lamps", len(sessions)):
-        fitted = preparation.fitted(session)
+    for session in sessions:
         photos, usable = load_linear(session)
-        thin = (fitted, slice(None, None, THINNED), slice(None, None, THINNED))
-        lamps = [place[name] for name in light_names([session.photos[k] for k in fitted])]
-        faces.append(lit_face(photos[thin], usable[thin], session, fitted, lamps))
+        own = fitted[session.name]
+        thin = (own, slice(None, None, THINNED), slice(None, None, THINNED))
+        lamps = [place[name] for name in light_names([session.photos[k] for k in own])]
+        faces.append(_lit_face(photos[thin], usable[thin], session, own, lamps))
     angles = torch.tensor([light_angles(name) for name in names])
     found = lamp_strengths(faces, flash_directions(*angles.T))
     strengths = dict(zip(names, found.tolist(), strict=True))
     text = json.dumps({"source": source, "strengths": strengths}, indent=1)
     write_whole(path, text)
     return strengths
-
-
-def _work(
-    preparation: PeoplePreparation,
-    find_face: FindFace,
-    strengths: dict[str, float],
-    source: str,
-    session: RawSession,
-) -> SessionFault | None:
-    """Prepare one person, perhaps in another process."""
-    out, fitted = preparation.out.expanduser(), preparation.fitted(session)
-    return prepare_person(out, find_face, strengths, source, fitted, session)
-
-
-def _is_finished(out: Path, name: str, source: str) -> bool:
-    """Whether a folder holds a person as made from what all people's photographs are now."""
-    folder = out / name
-    if not all((folder / file).is_file() for file in (PHOTOS, NORMALS, MASK, ALBEDO)):
-        return False
-    try:
-        return Person.read(folder).source == source
-    except UserError:
-        return False
-
-
-def _contents(people: Sequence[Person]) -> tuple[dict[str, int], dict[str, str]]:
-    """Counts and notes of the manifest."""
-    photos = sum(len(person.lights) for person in people)
-    notes = {
-        NAMES: " ".join(person.name for person in people),
-        PHOTOS: "uint8 (N, H, W), linear in light, ambient light subtracted where it is known",
-        NORMALS: "float16 (H, W, 3), unit vectors, x right, y up, z to the camera",
-        MASK: "255: face pixels with a known normal",
-        ALBEDO: "255 = 99th percentile of the albedo in the mask",
-    }
-    return {"people": len(people), "photographs": photos}, notes
 
 
 COLUMNS = ("", "lights", "mean deg", "median deg", "mask %")
@@ -410,24 +349,14 @@ NOTE = (
 )
 
 
-def people_table(report: PeopleReport, out: Path, reference: Path | None, title: str) -> Table:
-    """Tabulate the people of a folder: a row for each, and their mean.
-
-    Args:
-        report: What was done.
-        out: Folder of the prepared people.
-        reference: Folder of ``<name>.npz``, see ``read_references``; None compares with nothing.
-        title: Of the table.
-
-    Raises:
-        UserError: If a reference is missing or of another size.
-    """
+def _people_table(report: Report[Person], out: Path, reference: Path | None, title: str) -> Table:
+    """Tabulate the people of a folder, compared with references if there are some."""
     done = (
         f"{report.done} people prepared now, {report.kept} finished before, "
         f"{report.faulty} left out."
     )
     if reference is None:
-        rows = tuple((person.name, len(person.lights)) for person in report.people)
+        rows = tuple((person.name, len(person.lights)) for person in report.records)
         return Table(title=title, columns=COLUMNS[:2], rows=rows, note=done)
     people = read_people(out)
     truths = read_references(reference, people.names)

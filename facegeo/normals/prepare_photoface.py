@@ -1,40 +1,55 @@
-"""Prepare raw Photoface-like sessions and report how it went."""
+"""Raw Photoface-like sessions, four flashes each, become the layout that training reads."""
 
 from __future__ import annotations
 
+import json
 import logging
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar
 
+import numpy as np
+import torch
+from torch import Tensor
+
+from facegeo.checks import checked
 from facegeo.errors import UserError
+from facegeo.files.faults import WantedError
+from facegeo.files.images import ImageError
+from facegeo.files.places import crop_square, outline_mask
 from facegeo.files.tables import Table
-from facegeo.geometry.normals import FRAMES, LIKE_A_FACE
+from facegeo.files.writing import write_whole
+from facegeo.geometry.light import directional_shading
+from facegeo.geometry.normals import LIKE_A_FACE, angle_map, bulge, encode, from_frame, to_frame
+from facegeo.normals.lists import SESSION_MASK, SESSION_NORMAL
+from facegeo.normals.maps import Bytes, Frame, read_mask, read_normals
+from facegeo.normals.photometric_stereo import DARK, Surface, colour_albedo, least_squares, robust
 from facegeo.normals.prepare import (
-    Prepared,
-    claim,
-    is_finished,
-    prepare_session,
-    progress,
-    share,
-    stop_or_warn,
-    survey,
-    write_list,
-    write_manifest,
+    RECORD,
+    Preparation,
+    Report,
+    Work,
+    largest_part,
+    white_level,
+    write_session,
 )
 from facegeo.normals.sessions import (
-    FORMATS,
+    RawSession,
     Reading,
     SessionFault,
     find_root,
     find_sessions,
+    load_photos,
     read_session,
 )
-from facegeo.rendering.order import check_processes
+from facegeo.rendering.photo import png_bytes
 
+FACE, ALBEDO, LIST = "im{}_c.png", "albedo_c.png", "faces.csv"
+BRIGHT = 0.1
+"""Without points and mask, the face is where the albedo exceeds this share of its white level."""
 TRUTH_ROWS = {
     "mean": "mean angle to the session's own normals, deg",
     "median": "median of it",
@@ -46,153 +61,268 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Report:
-    """What was done.
+class Truth:
+    """Angles to the normal map that a session already had, in degrees.
 
     Attributes:
-        done: Sessions written now.
-        kept: Sessions that were there already.
-        faulty: Sessions left out.
-        records: Of all sessions in the folder, those of earlier calls too.
+        mean: Robust fit, mean over the pixels of the session's own mask.
+        median: The same, median.
+        plain_mean: Plain least squares, mean.
+        plain_median: The same, median.
+        kept_mean: Robust fit, mean over the pixels that the new mask keeps.
     """
 
-    done: int
-    kept: int
-    faulty: int
-    records: Sequence[Prepared]
+    mean: float
+    median: float
+    plain_mean: float
+    plain_median: float
+    kept_mean: float
 
 
-def report_table(report: Report, title: str) -> Table:
-    """Tabulate what was done."""
-    records = report.records
-    rows: list[tuple[str, float | int]] = [
-        ("sessions prepared now", report.done),
-        ("sessions finished before", report.kept),
-        ("sessions left out", report.faulty),
-    ]
-    if records:
-        rows += [
-            ("face pixels that a light misses, %", 100 * _median(records, "shadow")),
-            ("face pixels that fewer than three reach, %", 100 * _median(records, "unsure")),
+@dataclass(frozen=True)
+class Prepared:
+    """Record of a finished session; written last.
+
+    Attributes:
+        name: ``<subject>/<session>``.
+        source: Digest of the data it was made from.
+        square: Left column, top row and side of the crop, px of the photographs.
+        shadow: Share of the face's pixels that at least one light does not reach.
+        unsure: Share of the face's pixels that fewer than three lights reach.
+        bulge: How similar the normals are to those of a convex face, -1 to 1, see ``bulge``.
+        truth: Comparison with the session's own normal map, if it has one.
+    """
+
+    name: str
+    source: str
+    square: tuple[int, int, int]
+    shadow: float
+    unsure: float
+    bulge: float
+    truth: Truth | None
+
+    @staticmethod
+    def read(folder: Path) -> Prepared | None:
+        """Read the record of a folder; None if the session is unfinished."""
+        try:
+            values = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+            truth = values.pop("truth")
+            square = tuple(values.pop("square"))
+            return Prepared(**values, square=square, truth=truth and Truth(**truth))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def files(self) -> list[str]:
+        """Names of the session's images."""
+        return [*self.faces(), SESSION_NORMAL, SESSION_MASK, ALBEDO]
+
+    def faces(self) -> list[str]:
+        """Names of the face images."""
+        return [FACE.format(k) for k in range(4)]
+
+
+@checked(prefix="")
+@dataclass(frozen=True, kw_only=True)
+class PhotofacePreparation(Preparation[Prepared]):
+    """Preparation of ``PhotofaceDB``, or of any folder ``<subject>/<session>``.
+
+    Attributes:
+        reading: How to read lights and points.
+        frame: Axes of the normals written.
+        source_frame: Axes of a normal map that a session already has, to compare with.
+    """
+
+    things: ClassVar[str] = "sessions"
+    reading: Reading = field(default_factory=Reading)
+    frame: Frame = "down_right_camera"
+    source_frame: Frame = "down_right_camera"
+
+    def options(self) -> dict[str, Any]:
+        """Options that decide the bytes of a session, as plain values."""
+        return {**asdict(self.reading), "frame": self.frame, "source_frame": self.source_frame}
+
+    def find(self) -> tuple[Path, list[str]]:
+        """Find the folder of the subjects and the names of their sessions."""
+        root = find_root(self.root.expanduser())
+        if not root.is_dir():
+            raise UserError(f"root={root}: no such folder")
+        names = find_sessions(root)
+        if not names:
+            raise UserError(
+                f"root={root} must hold folders <subject>/<session> with im0.bmp to im3.bmp and "
+                "LightSource.m, found none"
+            )
+        return root, names
+
+    def read(self, root: Path, name: str) -> RawSession | list[SessionFault]:
+        """Read all of a session but its pixels."""
+        return read_session(root, name, self.reading)
+
+    def record(self, folder: Path) -> Prepared | None:
+        """Read the record of a session's folder."""
+        return Prepared.read(folder)
+
+    def work(self, out: Path, sessions: Sequence[RawSession]) -> Work:
+        """Return the work on one session."""
+        return partial(_prepare_session, out, self.frame, self.source_frame)
+
+    def contents(self, records: Sequence[Prepared]) -> tuple[dict[str, int], dict[str, str]]:
+        """Counts and notes of the manifest."""
+        notes = {
+            "normals": f"channels: {self.frame}; colour = (n + 1) / 2 * 255; white: no face",
+            "mask": "hull of the points; without points: where three lights or more reach the "
+            "session's own mask or, without one, the largest bright surface",
+            "albedo": "1 = its 99th percentile in the session's mask",
+        }
+        return {"sessions": len(records), "faces": 4 * len(records)}, notes
+
+    def finish(self, out: Path, records: Sequence[Prepared]) -> None:
+        """Write ``faces.csv``, one column ``face``; warn if the faces do not bulge."""
+        faces = [f"{record.name}/{face}" for record in records for face in record.faces()]
+        write_whole(out / LIST, "".join(f"{line}\n" for line in ["face", *faces]))
+        if records and _median(records, "bulge") < LIKE_A_FACE:  # no residual shows this mistake
+            log.warning(
+                "the normals do not look like those of faces (correlation with a ball %.2f, want "
+                "%g): azimuths may count from another axis; try lights_frame other than %s",
+                _median(records, "bulge"),
+                LIKE_A_FACE,
+                self.reading.lights_frame,
+            )
+
+    def table(self, report: Report[Prepared], title: str) -> Table:
+        """Tabulate a report."""
+        records = report.records
+        rows: list[tuple[str, float | int]] = [
+            ("sessions prepared now", report.done),
+            ("sessions finished before", report.kept),
+            ("sessions left out", report.faulty),
         ]
-    truths = [record.truth for record in records if record.truth is not None]
-    for key, text in TRUTH_ROWS.items():
+        if records:
+            rows += [
+                ("face pixels that a light misses, %", 100 * _median(records, "shadow")),
+                ("face pixels that fewer than three reach, %", 100 * _median(records, "unsure")),
+            ]
+        truths = [record.truth for record in records if record.truth is not None]
+        for key, text in TRUTH_ROWS.items():
+            if truths:
+                rows.append((text, statistics.fmean(getattr(truth, key) for truth in truths)))
+        note = f"Shares are medians over {len(records)} sessions."
         if truths:
-            rows.append((text, statistics.fmean(getattr(truth, key) for truth in truths)))
-    note = f"Shares are medians over {len(records)} sessions."
-    if truths:
-        note += f" Angles to the sessions' own normal maps are means over {len(truths)} sessions."
-    return Table(title=title, columns=("", "value"), rows=tuple(rows), note=note)
+            note += (
+                f" Angles to the sessions' own normal maps are means over {len(truths)} sessions."
+            )
+        return Table(title=title, columns=("", "value"), rows=tuple(rows), note=note)
 
 
 def _median(records: Sequence[Prepared], key: str) -> float:
     return float(statistics.median(getattr(record, key) for record in records))
 
 
-def warn_of_flat(records: Sequence[Prepared], lights_frame: str) -> None:
-    """Doubt the lights' frame, which no residual tells, if the faces do not bulge."""
-    if records and _median(records, "bulge") < LIKE_A_FACE:
-        log.warning(
-            "the normals do not look like those of faces (correlation with a ball %.2f, want %g): "
-            "azimuths may count from another axis; try lights_frame other than %s",
-            _median(records, "bulge"),
-            LIKE_A_FACE,
-            lights_frame,
-        )
+def _prepare_session(
+    out: Path, frame: str, source_frame: str, session: RawSession
+) -> SessionFault | None:
+    """Compute and write one session; return the fault of a file whose header looked valid."""
+    try:
+        photos = load_photos(session.photos)
+        target, own_mask = _own_maps(session, source_frame)
+    except ImageError as error:
+        return SessionFault(session.name, "im*", "readable images", str(error))
+    except WantedError as error:
+        files = f"{SESSION_NORMAL}, {SESSION_MASK}"
+        return SessionFault(session.name, files, error.wanted, error.got)
+    left, top, side = square = _square(session)
+    window = (slice(None), slice(top, top + side), slice(left, left + side))
+    photos = np.ascontiguousarray(photos[window])
+    colour = torch.from_numpy(photos).permute(0, 3, 1, 2).float() / 255
+    grey, lights = colour.mean(1), torch.tensor(session.lights, dtype=torch.float64)
+    surface = robust(grey, lights)
+    face = _face(session, surface, None if own_mask is None else own_mask[window], square)
+    mask = face
+    if session.outline is None:
+        seen = (face & surface.valid)[0].to(torch.uint8).numpy()
+        mask = torch.from_numpy(largest_part(seen))[None]
+    if not mask.any():
+        return SessionFault(session.name, "im*", "a face", "no pixel that three lights reach")
+    truth = None
+    if target is not None and own_mask is not None:
+        plain = least_squares(grey, lights)
+        truth = _compare(target[window], own_mask[window], mask, surface, plain)
+    shadow, unsure = _shares(grey, lights, surface, face)
+    round_ = bulge(surface.normals, mask)
+    record = Prepared(session.name, session.digest, square, shadow, unsure, round_, truth)
+    albedo = colour_albedo(colour, lights, surface)
+    _write(out / session.name, record, photos, to_frame(surface.normals, frame), mask, albedo)
+    return None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Preparation:
-    """Everything that decides what is written.
+def _write(
+    folder: Path, record: Prepared, photos: Bytes, normals: Tensor, mask: Tensor, albedo: Tensor
+) -> None:
+    """Write the images, then the record."""
+    brightest = max(white_level(albedo[mask.expand_as(albedo)]), 1e-6)
+    shown = (albedo * mask / brightest).clamp(0, 1) * 255
+    pictures = [
+        *photos,
+        encode(normals, mask).permute(1, 2, 0).numpy(),
+        mask[0].to(torch.uint8).numpy() * np.uint8(255),
+        shown.round().to(torch.uint8).permute(1, 2, 0).numpy(),
+    ]
+    files = dict(zip(record.files(), map(png_bytes, pictures), strict=True))
+    write_session(folder, files, record)
 
-    Attributes:
-        root: ``PhotofaceDB``, the folder that holds it, or any folder ``<subject>/<session>``.
-        out: Folder to write to: new, empty, or written by the same preparation.
-        reading: How to read lights and points.
-        frame: Axes of the normals written, a key of ``FRAMES``.
-        source_frame: Axes of a normal map that a session already has, to compare with.
-        on_error: "raise" or "skip" faulty sessions.
-        processes: How many share the work; None for one a core.
+
+def _square(session: RawSession) -> tuple[int, int, int]:
+    if session.outline is None:
+        return 0, 0, session.height
+    return crop_square(session.outline, session.height, session.width)
+
+
+def _face(
+    session: RawSession, surface: Surface, own: Tensor | None, square: tuple[int, int, int]
+) -> Tensor:
+    """Face pixels, bool, (1, S, S): hull of the points; without points the session's own mask.
+
+    Without either, the largest piece of bright surface that three lights reach.
     """
-
-    root: Path
-    out: Path
-    reading: Reading = field(default_factory=Reading)
-    frame: str = "down_right_camera"
-    source_frame: str = "down_right_camera"
-    on_error: Literal["raise", "skip"] = "raise"
-    processes: int | None = None
-
-    def check(self) -> None:
-        """Look for mistakes before any work is done.
-
-        Raises:
-            UserError: If an option is out of range; the text names it.
-        """
-        for key, value, choices in (
-            ("frame", self.frame, FRAMES),
-            ("source_frame", self.source_frame, FRAMES),
-            ("lights_frame", self.reading.lights_frame, FRAMES),
-            ("lights", self.reading.lights, FORMATS),
-            ("on_error", self.on_error, ("raise", "skip")),
-        ):
-            if value not in choices:
-                raise UserError(f"{key} must be one of {', '.join(choices)}; got {value!r}")
-        check_processes(self.processes)
-
-    def options(self) -> dict[str, Any]:
-        """What decides the bytes of a session, as plain values."""
-        return {**asdict(self.reading), "frame": self.frame, "source_frame": self.source_frame}
+    if session.outline is not None:
+        return torch.from_numpy(outline_mask(session.outline, *square))[None]
+    if own is not None:
+        return own
+    bright = surface.albedo > BRIGHT * white_level(surface.albedo)
+    return torch.from_numpy(largest_part((surface.valid & bright).to(torch.uint8).numpy()))[None]
 
 
-def prepare(preparation: Preparation) -> Report:
-    """Write what the folder lacks.
-
-    Args:
-        preparation: What to write, and where.
-
-    Returns:
-        What was done.
-
-    Raises:
-        UserError: If an option is out of range, sessions are faulty (with every fault) or the
-            folder holds something else.
-    """
-    preparation.check()
-    root, out = find_root(preparation.root.expanduser()), preparation.out.expanduser()
-    claim(root, out, preparation.options())
-    names = find_sessions(root)
-    if not names:
-        raise UserError(
-            f"root={root} must hold folders <subject>/<session> with im0.bmp to im3.bmp and "
-            "LightSource.m, found none"
-        )
-    sessions, faults = survey(names, partial(read_session, root, reading=preparation.reading))
-    stop_or_warn(faults, preparation.root, preparation.on_error)
-    todo = [session for session in sessions if not is_finished(out, session)]
-    if todo:
-        write_manifest(out, preparation.options(), *_contents(preparation, 0), complete=False)
-    work = partial(prepare_session, out, preparation.frame, preparation.source_frame)
-    results = list(progress(share(work, todo, preparation.processes), "Preparing", len(todo)))
-    late = [result for result in results if isinstance(result, SessionFault)]
-    stop_or_warn(late, preparation.root, preparation.on_error)
-    lost = {fault.session for fault in late}
-    records = [Prepared.read(out / s.name) for s in sessions if s.name not in lost]
-    finished = [record for record in records if record is not None]
-    write_list(out, finished)
-    contents = _contents(preparation, len(finished))
-    write_manifest(out, preparation.options(), *contents, complete=True)
-    warn_of_flat(finished, preparation.reading.lights_frame)
-    faulty = len({fault.session for fault in [*faults, *late]})
-    return Report(len(results) - len(late), len(sessions) - len(todo), faulty, finished)
+def _own_maps(session: RawSession, frame: str) -> tuple[Tensor | None, Tensor | None]:
+    """Normals (3, H, W) of ours and mask (1, H, W) that the session already has, if any."""
+    normals = mask = None
+    if (file := session.folder / SESSION_MASK).is_file():
+        mask = torch.from_numpy(read_mask(file.read_bytes()))[None]
+    if (file := session.folder / SESSION_NORMAL).is_file():
+        stored = torch.from_numpy(read_normals(file.read_bytes())).permute(2, 0, 1)
+        normals = from_frame(stored, frame)
+    for found in (normals, mask):
+        if found is not None and found.shape[1:] != (session.height, session.width):
+            wanted = f"the photographs' size, {session.width} x {session.height}"
+            raise WantedError(wanted, f"{found.shape[2]} x {found.shape[1]}")
+    return normals, mask
 
 
-def _contents(preparation: Preparation, count: int) -> tuple[dict[str, int], dict[str, str]]:
-    """Counts and notes of the manifest."""
-    notes = {
-        "normals": f"channels: {preparation.frame}; colour = (n + 1) / 2 * 255; white: no face",
-        "mask": "hull of the points; without points: where three lights or more reach the "
-        "session's own mask or, without one, the largest bright surface",
-        "albedo": "1 = its 99th percentile in the session's mask",
-    }
-    return {"sessions": count, "faces": 4 * count}, notes
+def _compare(
+    target: Tensor, inside: Tensor, mask: Tensor, surface: Surface, plain: Surface
+) -> Truth | None:
+    angles = [angle_map(fit.normals, target) for fit in (surface, plain)]
+    known = inside & angles[0].isfinite() & angles[1].isfinite()
+    if not (known & mask).any():
+        return None
+    means = [float(v) for a in angles for v in (a[known].mean(), a[known].median())]
+    values = [*means, float(angles[0][known & mask].mean())]
+    return Truth(*values)
+
+
+def _shares(grey: Tensor, lights: Tensor, surface: Surface, face: Tensor) -> tuple[float, float]:
+    """Shares of the face's pixels in the shadow of some light, and lit by fewer than three."""
+    shading = directional_shading(surface.normals, lights.float())
+    expected = surface.albedo * shading.clamp_min(DARK)
+    shadow = (~surface.lit & (grey <= expected)).any(0)[face[0]]
+    unsure = (surface.lit.sum(0) < 3)[face[0]]
+    return float(shadow.float().mean()), float(unsure.float().mean())

@@ -13,19 +13,22 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from facegeo.checks import checked
 from facegeo.files.faults import WantedError
 from facegeo.files.images import ImageError, decode, image_size
 from facegeo.files.places import Points, metadata_outline, read_outline
 from facegeo.geometry.normals import from_frame
+from facegeo.normals.maps import Frame
 from facegeo.normals.photometric_stereo import check_lights, light_directions
 
-FORMATS = ("zenith_azimuth_deg", "xyz")
+LightFormat = Literal["zenith_azimuth_deg", "xyz"]
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 ASSIGNMENT = re.compile(rf"([A-Za-z]\w*)\s*(?:\([^)]*\))?\s*=\s*(\[[^\]]*\]|{NUMBER})")
 ZENITH, AZIMUTH = re.compile(r"zen|slant|polar", re.I), re.compile(r"azi|tilt", re.I)
@@ -34,7 +37,7 @@ ZENITH, AZIMUTH = re.compile(r"zen|slant|polar", re.I), re.compile(r"azi|tilt", 
 def read_lights(text: str, count: int, layout: str, frame: str) -> Tensor:
     """Read and check the lights of one session.
 
-    Angles may stand in variables named for them (``zenith1 = [38]; azimuth1 = [42]``, or all
+    Angles may be in variables named for them (``zenith1 = [38]; azimuth1 = [42]``, or all
     zeniths in one and all azimuths in another), in rows ``[z a; z a; ...]``, in two rows, or
     behind an index or a name with a digit each.
 
@@ -111,13 +114,13 @@ def _numbers(text: str) -> Sequence[float]:
 PHOTOS = 4
 LIGHTS, METADATA = "LightSource.m", "metadata.txt"
 NAMES = ("im{}.bmp", "im{}.png", "im{}.jpg", "im{}_c.png")
-"""What photograph k is called: as distributed, copied to another format, or rendered."""
+"""File names of photograph k: as distributed, copied to another format, or rendered."""
 DATABASE = "PhotofaceDB"
 
 
 @dataclass(frozen=True)
 class SessionFault:
-    """What is wrong with a file of a session.
+    """Fault of a file of a session.
 
     Attributes:
         session: ``<subject>/<session>``.
@@ -139,7 +142,7 @@ class SessionFault:
 
 @dataclass(frozen=True)
 class RawSession:
-    """A session without faults, as far as the headers of its files tell.
+    """A session without faults, as far as the headers of its files show.
 
     Attributes:
         name: ``<subject>/<session>``.
@@ -164,20 +167,21 @@ class RawSession:
     ambient: Path | None = None
 
 
+@checked(prefix="")
 @dataclass(frozen=True)
 class Reading:
     """How to read Photoface sessions.
 
     Attributes:
-        lights: One of ``facegeo.normals.sessions.FORMATS``.
+        lights: How ``LightSource.m`` gives a light.
         lights_frame: Frame of the light directions.
         points: File with 68 points: a name in the session's folder, or a path with ``{session}``
             in place of ``<subject>/<session>``; None looks for the 11 of ``metadata.txt``, and
             takes square photographs as they are.
     """
 
-    lights: str = "zenith_azimuth_deg"
-    lights_frame: str = "right_up_camera"
+    lights: LightFormat = "zenith_azimuth_deg"
+    lights_frame: Frame = "right_up_camera"
     points: str | None = None
 
 
@@ -253,7 +257,7 @@ def load_photos(photos: Sequence[Path]) -> npt.NDArray[np.uint8]:
         RGB, shape (N, H, W, 3).
 
     Raises:
-        ImageError: If one is damaged where its header did not tell.
+        ImageError: If one is damaged where its header did not show it.
     """
     return np.stack([decode(photo.read_bytes()) for photo in photos])
 
@@ -309,7 +313,7 @@ def _outline(
     size: tuple[int, int] | None,
     faults: list[SessionFault],
 ) -> Points | None:
-    """Find the face; note what is wrong with its points."""
+    """Find the face; note the faults of its points."""
     path = folder / METADATA
     try:
         if reading.points is not None:

@@ -1,6 +1,6 @@
 """Decoded faces with normals, cached on disk.
 
-The cache is keyed by what it holds: bytes of the files, their places in the lists, the size. A
+The cache is keyed by its contents: bytes of the files, their places in the lists, the size. A
 map that the photographs of a session share is kept once.
 """
 
@@ -44,7 +44,7 @@ IMAGES, NORMALS, MASKS, INDEX = "images.u8", "normals", "masks.u8", "index.json"
 
 @dataclass(frozen=True)
 class Plan:
-    """What a cache shall hold.
+    """Contents of a cache.
 
     Attributes:
         root: Folder that all paths are relative to.
@@ -93,7 +93,7 @@ class Losses:
 
 
 class UnsoundError(Exception):
-    """A build that was given up because of ``losses``."""
+    """A build that stopped because of ``losses``."""
 
     def __init__(self, losses: Losses) -> None:
         super().__init__(f"{len(losses.faults)} faults")
@@ -324,7 +324,7 @@ def open_store(
         faulty file. No store if ``on_error`` is ``"raise"`` and there are faults.
 
     Raises:
-        UserError: If the cache can not be written.
+        UserError: If the cache cannot be written.
     """
     plan = Plan.of(root, records, size)
     digest = digests(plan, progress)

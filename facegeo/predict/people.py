@@ -14,7 +14,8 @@ from facegeo.files.places import Points
 from facegeo.files.torch_file import sha256
 from facegeo.files.writing import build_once
 from facegeo.normals.people import find_people
-from facegeo.normals.prepare_people import PeoplePreparation, prepare_people
+from facegeo.normals.prepare import prepare
+from facegeo.normals.prepare_people import PeoplePreparation
 from facegeo.predict.boxes import box_of_points
 from facegeo.predict.face import Floats, Image
 from facegeo.predict.loading import load_points
@@ -96,13 +97,14 @@ def ensure_people(root: str, cache_dir: str, *, cascade: str = "ccnn-lfpw") -> P
         cascade: Name of the model of points.
 
     Raises:
-        UserError: As ``prepare_people`` says.
+        UserError: As ``prepare`` says.
     """
     given = Path(root).expanduser()
     if is_prepared(given):
         return given
     folder, names = find_people(given)
-    preparation, finder = PeoplePreparation(root=given, out=Path()), FaceFinder(cascade)
+    finder = FaceFinder(cascade)
+    preparation = PeoplePreparation(root=given, out=Path(), find_face=finder, processes=1)
     files = sorted(folder.glob("*/*.pgm"))
     stats = [file.stat() for file in files]
     names_and_times = [
@@ -112,7 +114,7 @@ def ensure_people(root: str, cache_dir: str, *, cascade: str = "ccnn-lfpw") -> P
     key = json.dumps([str(folder.resolve()), preparation.options(), finder.digest, names_and_times])
 
     def build(out: Path) -> None:
-        prepare_people(replace(preparation, out=out), finder)
+        prepare(replace(preparation, out=out))
 
     return build_once(
         Path(cache_dir).expanduser(),

@@ -95,6 +95,7 @@ def ensure_faces(
     head_path: Path | str | None = None,
     processes: int | None = None,
     on_rate: OnRate = None,
+    check_only: bool = False,
 ) -> Path:
     """Return a folder of generated faces, making it if need be.
 
@@ -116,6 +117,7 @@ def ensure_faces(
         head_path: Where ICT-FaceKit is, for ``ict``.
         processes: Processes to share the work; None for one a core.
         on_rate: Called once with the seconds that are left, after the first few faces.
+        check_only: Render nothing, only look for mistakes and missing files.
 
     Returns:
         ``root``.
@@ -139,6 +141,9 @@ def ensure_faces(
         mask=tuple(mask),
     )
     root = Path(root).expanduser()
+    if check_only:
+        is_complete(root, order)
+        return root
     fill(root, order, processes=processes, on_rate=on_rate)
     return root
 

@@ -14,8 +14,8 @@ import torch.nn.functional as F  # noqa: N812  torch's own habit
 from torch import Tensor
 
 from facegeo.errors import UserError
-from facegeo.normals import authors_file as checkpoint
-from facegeo.normals.authors_file import load_author_discriminator, load_author_generator
+from facegeo.normals import generator as checkpoint
+from facegeo.normals.generator import load_author_discriminator, load_author_generator
 
 Tensors = dict[str, Tensor]
 BASE, CODE, DECODE = "BasedNormalNet.", "NormalEncoder.", "NormalDecoder."

@@ -21,7 +21,6 @@ from facegeo.errors import UserError
 from facegeo.geometry.normals import normalise
 from facegeo.normals.augment import NormalAugment
 from facegeo.normals.baselines import CARN
-from facegeo.normals.fit import GENERATOR, fit_normals
 from facegeo.normals.losses import (
     AdversarialLoss,
     CosineLoss,
@@ -30,7 +29,7 @@ from facegeo.normals.losses import (
 )
 from facegeo.normals.metrics import NormalErrors
 from facegeo.normals.photoface import PhotofaceDataModule
-from facegeo.normals.task import NormalGANTask
+from facegeo.normals.task import GENERATOR, NormalGANTask, fit_normals
 from facegeo.training.model_file import save_model
 from facegeo.training.resnet import ResNet
 from facegeo.training.schedules import cosine
@@ -247,7 +246,7 @@ def test_a_kill_between_the_last_step_and_the_file(
         raise DiedError
 
     with monkeypatch.context() as patch:
-        patch.setattr("facegeo.normals.fit.save", die)
+        patch.setattr("facegeo.normals.task.save", die)
         with pytest.raises(DiedError):
             train("killed", checkpoint_every=every)
     assert same(train("killed", checkpoint_every=every), whole)

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from facegeo.errors import UserError
-from facegeo.normals.augment import NormalAugment
-from facegeo.normals.joined_faces import JoinedFacesDataModule
+from facegeo.normals.augment import FaceView, NormalAugment
+from facegeo.normals.data import JoinedFacesDataModule
 from facegeo.normals.light_mixtures import LightMixturesDataModule
-from facegeo.normals.mixtures import FaceView, MixtureLight
+from facegeo.normals.mixtures import MixtureLight
 from facegeo.normals.photo_effects import PhotoEffects
 from facegeo.normals.photoface import PhotofaceDataModule
 
@@ -97,7 +97,7 @@ def test_the_first_part_is_measured_on_whatever_is_trained_on(
     assert list(raw["joined"]) == ["sessions"]
     alone = people(prepared)
     assert len(data.faces("val")) == len(alone.faces("val"))
-    assert data.subjects("val") == alone.subjects("val")
+    assert data.measured.subjects("val") == alone.subjects("val")
     batch = next(iter(data.in_order("val")))
     made = data.on_after_batch_transfer(batch, 0)
     assert torch.equal(made["image"], alone.on_after_batch_transfer(batch, 0)["image"])
@@ -125,8 +125,8 @@ def test_the_content_changes_with_the_shares(prepared: Path, tmp_path: Path) -> 
     ("options", "said"),
     [
         ({"shares": {"people": 1.0}}, r"data\.shares must name the parts people, sessions"),
-        ({"shares": {"people": 0.5, "sessions": 0.4}}, "with the sum 1"),
-        ({"shares": {"people": 1.5, "sessions": -0.5}}, "must be 0 or more"),
+        ({"shares": {"people": 0.5, "sessions": 0.4}}, "sum 1, got"),
+        ({"shares": {"people": 1.5, "sessions": -0.5}}, r"data\.shares must be .* 0, got"),
         ({"shares": {"people": 0.95, "sessions": 0.05}}, "below one face of data.batch_size=4"),
     ],
 )
@@ -141,3 +141,24 @@ def test_parts_of_two_sizes_are_refused(prepared: Path, tmp_path: Path) -> None:
     parts = {"people": people(prepared), "sessions": sessions(tmp_path, size=64)}
     with pytest.raises(UserError, match="one picture size"):
         JoinedFacesDataModule(parts, {"people": 0.5, "sessions": 0.5})
+
+
+def test_missing_files_of_any_part_are_found_before_anything_is_made(
+    prepared: Path, tmp_path: Path
+) -> None:
+    made: list[str] = []
+
+    def render(*, check_only: bool = False) -> None:
+        if check_only:
+            raise UserError("head=ict needs its files; set head.path to the folder")
+        made.append("rendered")
+
+    parts = {"people": people(prepared), "ict": sessions(tmp_path, prepare=render)}
+    data = JoinedFacesDataModule(parts, {"people": 0.5, "ict": 0.5})
+    with pytest.raises(UserError, match=r"set data\.parts\.ict\.prepare\.head_path to"):
+        data.prepare_data()
+    parts = {"people": people(prepared, reference="/nope"), "ict": sessions(tmp_path)}
+    data = JoinedFacesDataModule(parts, {"people": 0.5, "ict": 0.5})
+    with pytest.raises(UserError, match=r"^data\.reference=/nope: no such folder$"):
+        data.prepare_data()
+    assert made == []

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from facegeo.geometry.light import to_srgb
-from facegeo.normals.augment import flip_faces, sample_faces, turn_faces
+from facegeo.normals.augment import FaceView, View, flip_faces, sample_faces, turn_faces
 from facegeo.normals.mixtures import LIGHT_NUMBERS as LIGHT_NUMBERS
-from facegeo.normals.mixtures import LIGHTS, FaceView, LampTable, MixtureLight, View, draw_light
+from facegeo.normals.mixtures import LIGHTS, LampTable, MixtureLight, draw_light
 from facegeo.normals.photo_effects import NUMBERS, PhotoEffects, photograph
 
 TABLE = LampTable.of(

@@ -401,9 +401,7 @@ def test_each_validation_starts_anew(tmp_path: Path) -> None:
     ids=["missing", "unknown", "negative", "none"],
 )
 def test_weights_that_make_no_loss_are_refused(weights: dict[str, float]) -> None:
-    with pytest.raises(
-        UserError, match=r"task\.weights must give rec, diff, tv, adv, each 0 or more"
-    ):
+    with pytest.raises(UserError, match=r"task\.weights must .*got \{"):
         task(weights)
 
 

@@ -72,7 +72,7 @@ def test_the_frame_of_the_files_is_an_option(tmp_path: Path) -> None:
     x, y, z = normals("down_right_camera").unbind(1)
     right, up, camera = normals("right_up_camera").unbind(1)
     assert torch.equal(torch.stack([up, -right, camera]), torch.stack([x, y, z]))
-    with pytest.raises(UserError, match=r"data.frame must be one of .*; got left"):
+    with pytest.raises(UserError, match=r"data.frame must be .*, got 'left'"):
         module(tmp_path, frame="left")
 
 
@@ -206,12 +206,12 @@ def test_mistakes_in_the_settings_are_named(tmp_path: Path) -> None:
         module(tmp_path).check(["train", "dev"])
     with pytest.raises(UserError, match=r"no val face: set data.val_fraction above 0"):
         module(tmp_path, val_fraction=0).check(["val"])
-    with pytest.raises(UserError, match=r"data.on_error must be raise or skip, got ignore"):
+    with pytest.raises(UserError, match=r"data.on_error must be 'raise' or 'skip', got 'ignore'"):
         module(tmp_path, on_error="ignore")
-    with pytest.raises(UserError, match=r"data.coding must be linear, srgb or null; got gamma"):
+    with pytest.raises(UserError, match=r"data.coding must be .*, got 'gamma'"):
         module(tmp_path, coding="gamma")
-    with pytest.raises(UserError, match=r"size must be 1 or more, got \(5, 32, 0\)"):
-        module(tmp_path, size=0)
+    with pytest.raises(UserError, match=r"batch_size must .*, got 0; data.size must .*, got -1"):
+        module(tmp_path, batch_size=0, size=-1)
 
 
 def test_a_test_list_alone_is_enough_to_measure(tmp_path: Path) -> None:

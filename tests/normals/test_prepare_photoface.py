@@ -19,7 +19,8 @@ from facegeo.errors import UserError
 from facegeo.geometry.normals import angle_map, encode, from_frame, to_frame
 from facegeo.normals.lists import read_normal_lists
 from facegeo.normals.maps import check_normals, read_mask, read_normals
-from facegeo.normals.prepare_photoface import Preparation, prepare, report_table
+from facegeo.normals.prepare import prepare
+from facegeo.normals.prepare_photoface import PhotofacePreparation as Preparation
 from facegeo.normals.sessions import Reading
 
 SIZE = 64
@@ -175,7 +176,7 @@ def test_a_session_with_normals_of_its_own_is_compared(order: Preparation, raw: 
     mask = written(order.out, SESSIONS[0], "down_right_camera")[1]
     assert mask.sum() == round((1 - report.records[0].unsure) * int(inside.sum()))
     assert 0.8 * inside.sum() < mask.sum() < inside.sum()
-    text = report_table(report, "ball").markdown()
+    text = order.table(report, "ball").markdown()
     assert "mean angle to the session's own normals, deg" in text
     assert "| sessions prepared now | 3" in text
 
@@ -251,13 +252,11 @@ def test_faults_that_only_the_pixels_show(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"frame": "up"}, "frame must be one of right_up_camera.*got 'up'"),
-        ({"source_frame": "up"}, "source_frame must be one of"),
-        ({"reading": Reading(lights="rad")}, "lights must be one of zenith_azimuth_deg, xyz"),
-        ({"reading": Reading(lights_frame="up")}, "lights_frame must be one of"),
-        ({"on_error": "ignore"}, "on_error must be one of raise, skip; got 'ignore'"),
+        ({"frame": "up"}, "frame must be .*'right_up_camera'.*, got 'up'"),
+        ({"source_frame": "up"}, "source_frame must be"),
+        ({"on_error": "ignore"}, "on_error must be 'raise' or 'skip', got 'ignore'"),
         ({"processes": 0}, "processes must be a whole number from 1"),
-        ({"root": Path("nowhere")}, "root=nowhere must be a folder of sessions"),
+        ({"root": Path("nowhere")}, "root=nowhere: no such folder"),
     ],
 )
 def test_mistaken_options(order: Preparation, change: dict[str, Any], message: str) -> None:
@@ -265,8 +264,13 @@ def test_mistaken_options(order: Preparation, change: dict[str, Any], message: s
         prepare(replace(order, **change))
 
 
-def test_folders_that_can_not_be_written_to(order: Preparation, tmp_path: Path, raw: Path) -> None:
-    with pytest.raises(UserError, match=r"must lie outside root=.*PhotofaceDB"):
+def test_all_mistakes_in_reading_lights_come_at_once() -> None:
+    with pytest.raises(UserError, match=r"lights must be .*'rad'; lights_frame must be .*'up'"):
+        Reading(lights="rad", lights_frame="up")  # type: ignore[arg-type]
+
+
+def test_folders_that_cannot_be_written_to(order: Preparation, tmp_path: Path, raw: Path) -> None:
+    with pytest.raises(UserError, match=r"must be outside root=.*PhotofaceDB"):
         prepare(replace(order, out=raw / "1001"))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from facegeo.errors import UserError
 from facegeo.geometry.normals import angle_map
 from facegeo.landmarks.nets import Cascade
-from facegeo.normals.augment import NormalAugment
+from facegeo.normals.augment import FaceView, NormalAugment
 from facegeo.normals.evaluate import report_normals
 from facegeo.normals.generator import CasFNE
 from facegeo.normals.light_mixtures import LightMixturesDataModule
-from facegeo.normals.mixtures import FaceView, MixtureLight
+from facegeo.normals.mixtures import MixtureLight
 from facegeo.normals.photo_effects import PhotoEffects
 from facegeo.normals.photoface import PhotofaceDataModule
 from facegeo.papers import paper_values
@@ -187,6 +187,6 @@ def test_views_and_people_have_tables_of_their_own(prepared: Path, tmp_path: Pat
     rows = (tmp_path / "test_people.csv").read_text().splitlines()
     assert rows[0] == ",mean,med.,<11.25,<20,<22.5,<25,<30"
     assert [row.split(",")[0] for row in rows[1:]] == ["all", "yaleB02", "yaleB05"]
-    title = "**Extended Yale B: 2 test/mixtures images, 32 px, split by person, as listed**"
+    title = "**Extended Yale B (truth: our prepared normals): 2 test/mixtures images, 32 px, "
     assert (tmp_path / "test_mixtures.md").read_text().startswith(title)
     assert (tmp_path / "test_mixtures_people.md").is_file()

@@ -79,19 +79,6 @@ def test_subjects_of_two_lists_are_named_once_each() -> None:
     assert SessionSplit("session").overlap(records, "test.csv") == []
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"by": "face"}, "data.split_by must be one of subject, session, image; got face"),
-        ({"val_fraction": 1}, "data.val_fraction must be at least 0 and below 1, got 1"),
-        ({"test_fraction": -0.1}, "data.test_fraction must be at least 0 and below 1, got -0.1"),
-    ],
-)
-def test_settings_out_of_range_are_named(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        SessionSplit(**options)
-
-
 def test_a_fraction_that_leaves_a_side_empty_is_named() -> None:
     with pytest.raises(UserError, match=r"data.test_fraction=0.1 of 24 images .* got 24 for"):
         SessionSplit(test_fraction=0.1).rows(RECORDS[:24], None)
