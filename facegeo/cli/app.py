@@ -157,9 +157,7 @@ def _environment(name: str, value: str) -> Iterator[None]:
             os.environ[name] = before
 
 
-def _end(
-    failure: BaseException, program: str, config: Path, cfg: "DictConfig | None"
-) -> NoReturn:
+def _end(failure: BaseException, program: str, config: Path, cfg: "DictConfig | None") -> NoReturn:
     """End the process after a mistake of the user; raise anything else again."""
     from facegeo.cli.mistakes import explain
 
