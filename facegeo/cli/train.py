@@ -19,15 +19,15 @@ def _train(cfg: "DictConfig") -> object:
 
 def main() -> None:
     """Train a model from the command line."""
-    with _telling_of_broken_off():
+    with _reporting_a_broken_off_sweep():
         _launch()
     if study := sys.modules.get("facegeo.studies.callback"):
         sys.exit(1 if study.FAILED else 0)  # W&B takes no bool
 
 
 @contextmanager
-def _telling_of_broken_off() -> Iterator[None]:
-    """Tell of a sweep's jobs also if its launcher dies, as when a process of it is killed."""
+def _reporting_a_broken_off_sweep() -> Iterator[None]:
+    """Report a sweep's jobs also if its launcher dies, as when a process of it is killed."""
     try:
         yield
     except BaseException as end:
