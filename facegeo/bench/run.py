@@ -132,7 +132,7 @@ def run_bench(settings: Settings) -> Report:
             if made[0].rounds:
                 log.info("measured %s: %s", made[0].group, made[0].case)
             rows += made
-    plain = asdict(settings)  # type: ignore[call-overload]  # pydantic's is one too
+    plain = asdict(settings)
     about = {name: plain[name] for name in ("clock", "seconds", *GROUPS)}
     return Report(machine(), about, rows, missing)
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -127,7 +128,7 @@ class Case:
         }
 
 
-def quartiles(seconds: Sequence[float]) -> dict[str, float]:
+def quartiles(seconds: Sequence[float]) -> dict[str, Any]:
     """Times of a ``Row`` in ms, and how many there are, from those of single calls."""
     low, median, high, p95 = (np.quantile(seconds, [0.25, 0.5, 0.75, 0.95]) * 1e3).tolist()
     times = {"median_ms": median, "p95_ms": p95, "low_ms": low, "high_ms": high}

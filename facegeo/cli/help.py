@@ -5,8 +5,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
-
 WIDTH = 96
 MORE = """\
 More:
@@ -53,9 +51,11 @@ def help_text(
 
 def groups(config: Path) -> list[Group]:
     """Return the groups in a top-level config's defaults list, without Hydra's own."""
+    from omegaconf import OmegaConf  # a quarter of a second, which --version need not wait for
+
     found = []
-    for entry in yaml.safe_load(config.read_text(encoding="utf-8")).get("defaults", []):
-        for name, default in entry.items() if isinstance(entry, dict) else ():
+    for entry in OmegaConf.load(config).get("defaults", []):
+        for name, default in entry.items() if hasattr(entry, "items") else ():
             if name.split("/")[0] != "hydra":
                 folder = config.parent / name
                 files = (path.relative_to(folder) for path in folder.rglob("*.yaml"))
