@@ -54,7 +54,7 @@ def overrides(words: Sequence[str], bare: str | None = None) -> list[str]:
             options.append(word)
         elif "=" in word and not word.startswith("-") and before not in VALUED:
             values.append(_override(word, several))
-        elif word.startswith("-") or before in VALUED or bare is None:
+        elif re.match(r"-|~[^/]", word) or before in VALUED or bare is None:
             values.append(word)
         else:
             loose.append(word)

@@ -149,7 +149,7 @@ def _explain_overrides(error: Exception, config: Path, arguments: Sequence[str])
 
 def _first_value(word: str) -> str:
     """An override with the first of the values that a sweep would take."""
-    override = OverridesParser.create().parse_override(word)
+    (override,) = OverridesParser.create().parse_overrides([word])
     if not override.is_sweep_override():
         return word
     return f"{override.get_key_element()}={next(override.sweep_string_iterator())}"
