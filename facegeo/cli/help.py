@@ -54,7 +54,7 @@ def groups(config: Path) -> list[Group]:
     from omegaconf import OmegaConf  # a quarter of a second, which --version need not wait for
 
     found = []
-    for entry in OmegaConf.load(config).get("defaults", []):
+    for entry in OmegaConf.select(OmegaConf.load(config), "defaults", default=[]):
         for name, default in entry.items() if hasattr(entry, "items") else ():
             if name.split("/")[0] != "hydra":
                 folder = config.parent / name
