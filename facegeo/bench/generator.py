@@ -1,4 +1,4 @@
-"""Cas-FNE: the published network, straightforward and eager, against its fast form."""
+"""Cas-FNE: the published network in eager mode against its fast form."""
 
 from __future__ import annotations
 
@@ -9,20 +9,18 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.export import Dim
 
-from facegeo.bench.case import Case
-from facegeo.bench.onnx_session import generator_file, has_onnx, session
-from facegeo.bench.timing import Candidate
+from facegeo.bench.peers import has_onnx, session
+from facegeo.bench.timing import Candidate, Case, counted
 from facegeo.normals.cost import SIDE, profile_generator
 from facegeo.normals.fast import fast_generator
 from facegeo.normals.generator import CasFNE
 from facegeo.training.recorded import Recorded
 
 GROUP = "casfne"
-PREDICTS = "fast form"
-"""What ``facegeo-predict`` runs."""
 MATRIX = 8192
-"""Side of the matrices that show what a GPU sustains in bfloat16."""
+"""Side of the matrices whose product shows the rate that a GPU sustains in bfloat16."""
 
 
 def cpu_cases(
@@ -35,35 +33,36 @@ def cpu_cases(
         size: Side of the images, px.
         batches: Images of a call.
         threads: Cores of a call.
-        compiled: Take ``torch.compile`` in: two minutes more.
+        compiled: Measure ``torch.compile`` too: two minutes more.
     """
     image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     fast, macs = fast_generator(model), _macs(model, size)
     networks: dict[str, nn.Module] = {
         "published, eager": model,
-        PREDICTS: fast,
+        "fast form": fast,  # as facegeo-predict runs it
     }
     if compiled:
         networks["published, torch.compile"] = torch.compile(deepcopy(model))  # type: ignore[assignment]
         networks["fast form, torch.compile"] = torch.compile(fast_generator(model))  # type: ignore[assignment]
     files = {}
     if has_onnx():
-        files["published, ONNX Runtime"] = generator_file(model, size)
-        files["fast form, ONNX Runtime"] = generator_file(fast_generator(model, "quarters"), size)
+        files["published, ONNX Runtime"] = _onnx_file(model, size)
+        files["fast form, ONNX Runtime"] = _onnx_file(fast_generator(model, "quarters"), size)
     for count in threads:
         for batch in batches:
+            name = f"{counted(batch, 'image')}, {counted(count, 'thread')}"
             images = image.expand(batch, -1, -1, -1).contiguous()
             candidates = [
-                Candidate(name, partial(network, images), batch, macs=batch * macs)
-                for name, network in networks.items()
+                Candidate(way, partial(network, images), batch, macs=batch * macs)
+                for way, network in networks.items()
             ]
             candidates += [
                 Candidate(
-                    name, partial(session(file, count), images.numpy()), batch, macs=batch * macs
+                    way, partial(session(file, count), images.numpy()), batch, macs=batch * macs
                 )
-                for name, file in files.items()
+                for way, file in files.items()
             ]
-            yield Case(GROUP, _name(batch, count), candidates, threads=count)
+            yield Case(GROUP, name, candidates, threads=count)
 
 
 def cuda_cases(model: CasFNE, size: int, batches: Sequence[int]) -> Iterator[Case]:
@@ -101,7 +100,7 @@ def cuda_cases(model: CasFNE, size: int, batches: Sequence[int]) -> Iterator[Cas
                 "(bfloat16 matrices)", product, batch, False, MATRIX**3, "what the GPU sustains"
             )
         )
-        yield Case(GROUP, f"{_images(batch)}, CUDA", candidates, device="cuda")
+        yield Case(GROUP, f"{counted(batch, 'image')}, CUDA", candidates, device="cuda")
 
 
 def _macs(model: CasFNE, size: int) -> float:
@@ -109,9 +108,12 @@ def _macs(model: CasFNE, size: int) -> float:
     return cast(int, profile_generator(model)["macs"]) * (size / SIDE) ** 2
 
 
-def _name(batch: int, threads: int) -> str:
-    return f"{_images(batch)}, {threads} thread{'s' * (threads > 1)}"
+def _onnx_file(network: nn.Module, size: int) -> bytes:
+    """A generator as it is: images (B, 3, S, S) in, every stage's normals out."""
+    from facegeo.export.onnx_file import onnx_bytes
 
-
-def _images(batch: int) -> str:
-    return f"{batch} image{'s' * (batch > 1)}"
+    images = torch.rand(2, 3, size, size)
+    shapes = ({0: Dim("B", min=1)},)
+    with torch.no_grad():
+        program = torch.export.export(network, (images,), dynamic_shapes=shapes)
+    return onnx_bytes(program, ["images"], [], {})

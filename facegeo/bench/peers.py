@@ -1,4 +1,4 @@
-"""What people use now for facial points, where it is installed."""
+"""Other programs for the same work, where they are installed: ONNX Runtime, dlib, MTCNN."""
 
 from __future__ import annotations
 
@@ -11,21 +11,45 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facegeo.files.images import Bytes
-
+Pixels = npt.NDArray[np.uint8]
 Boxes = npt.NDArray[np.float64]
-Find = Callable[[Bytes, Boxes], object]
+Find = Callable[[Pixels, Boxes], object]
+"""Finds points in the boxes (F, 4), px: left, right, top, bottom, of an image (H, W, 3)."""
+Run = Callable[..., list[npt.NDArray[Any]]]
+MISSING = "ONNX Runtime: pip install 'facegeo[export]'"
 PREDICTORS = {
     "dlib, 5 points": "shape_predictor_5_face_landmarks.dat",
     "dlib, 68 points": "shape_predictor_68_face_landmarks.dat",
 }
 
 
+def has_onnx() -> bool:
+    """Whether networks can be exported to ONNX Runtime here."""
+    return all(find_spec(name) for name in ("onnx", "onnxruntime", "onnxscript"))
+
+
+def session(file: bytes, threads: int) -> Run:
+    """Run an ONNX file on so many cores: takes arrays in the order of its inputs."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3  # errors
+    loaded = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    names = [one.name for one in loaded.get_inputs()]
+
+    def run(*inputs: npt.NDArray[np.generic]) -> list[npt.NDArray[Any]]:
+        found: list[npt.NDArray[Any]] = loaded.run(None, dict(zip(names, inputs, strict=True)))
+        return found
+
+    return run
+
+
 def peers(missing: list[str]) -> dict[str, tuple[Find, str]]:
-    """Each peer that is there: a function of an image and its boxes, and what to know of it.
+    """Each installed finder of facial points, with a note for its row.
 
     Args:
-        missing: Gets a line for each that is not there, with what to install.
+        missing: Gets a line for each that is not installed, with how to install it.
     """
     found = dict(_dlib(missing))
     if find_spec("facenet_pytorch") is None:
@@ -59,10 +83,10 @@ def _dlib(missing: list[str]) -> Iterator[tuple[str, tuple[Find, str]]]:
         yield name, (partial(_dlib_points, rectangle, predictor), "other points, one core")
 
 
-def _dlib_points(rectangle: Any, predictor: Any, image: Bytes, boxes: Boxes) -> list[Any]:  # noqa: ANN401
+def _dlib_points(rectangle: Any, predictor: Any, image: Pixels, boxes: Boxes) -> list[Any]:  # noqa: ANN401
     corners = boxes[:, [0, 2, 1, 3]].round().astype(int).tolist()
     return [predictor(image, rectangle(*corner)) for corner in corners]
 
 
-def _mtcnn(network: Any, image: Bytes, boxes: Boxes) -> object:  # noqa: ANN401
+def _mtcnn(network: Any, image: Pixels, boxes: Boxes) -> object:  # noqa: ANN401
     return network.detect(image, landmarks=True)

@@ -1,17 +1,25 @@
-"""What was measured: rows, their table and their file."""
+"""Rows of a measurement: their table, their file, comparison with an earlier one, the papers'."""
 
 from __future__ import annotations
 
 import json
+import os
+import platform
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import torch
+
+from facegeo import __version__
 from facegeo.errors import UserError
 from facegeo.files.tables import Cell, Table
 from facegeo.files.writing import write_whole
+from facegeo.papers import paper_title, paper_values
 
 FORMAT = "facegeo-bench-1"
 COLUMNS = ("group", "case", "what", "ms", "p95", "a second", "faster", "differs", "note")
@@ -40,8 +48,8 @@ class Row:
         rounds: Calls timed.
         faster: Median of the case's first candidate divided by this one's.
         differs: Greatest difference of the outputs to the first candidate's; None: not compared.
-        note: What a reader must know.
-        data_share: Of a training's time, how much data take and what lies between steps.
+        note: For readers of the row.
+        data_share: Share of a training's time between its steps: data and the trainer.
         peak_mb: Most memory of a training: of the GPU, or of the whole process.
     """
 
@@ -62,7 +70,7 @@ class Row:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What names the row in every report."""
+        """Name of the row in every report."""
         return self.group, self.case, self.name
 
     def cells(self) -> tuple[Cell, ...]:
@@ -86,10 +94,10 @@ class Report:
     """All rows of one call of the command.
 
     Attributes:
-        machine: What they were measured on.
-        settings: How.
+        machine: Processor, cores, GPU and versions.
+        settings: Of ``conf/bench.yaml``.
         rows: In order.
-        missing: What was left out, and how to have it.
+        missing: Candidates that were left out, with how to install them.
     """
 
     machine: Mapping[str, str]
@@ -110,7 +118,7 @@ class Report:
         )
 
     def json(self, more: Mapping[str, Any] = MappingProxyType({})) -> str:
-        """Everything, for ``read_report``; and what else is to be told."""
+        """Everything, for ``read_report``, with more top-level keys."""
         return json.dumps({"format": FORMAT} | asdict(self) | dict(more), indent=1)
 
     def write(self, path: Path) -> None:
@@ -119,10 +127,10 @@ class Report:
 
 
 def read_report(path: Path) -> Report:
-    """Read what ``out=`` wrote.
+    """Read a file that ``out=`` wrote.
 
     Raises:
-        UserError: If there is no such file, or it is another.
+        UserError: If there is no such file, or it has another format.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -131,10 +139,189 @@ def read_report(path: Path) -> Report:
         if said == FORMAT:
             return Report(rows=rows, **found)
     except OSError as error:
-        raise UserError(f"compare={path} can not be read: {error.strerror}") from error
+        raise UserError(f"compare={path} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError):
         said = "another"
     raise UserError(
         f"compare={path} must be a file that facegeo-bench out=FILE.json wrote ({FORMAT}), "
         f"its format is {said}; measure again"
     )
+
+
+MARGIN = 1.05
+"""Times of two measurements of the same work differ by this factor without a reason."""
+SAME_MACHINE = ("processor", "cores", "gpu")
+COMPARISON_NOTE = (
+    "ms = median of one call; ratio = now / before, above 1 is slower. SLOWER, faster: by more "
+    f"than {MARGIN - 1:.0%} and the middle halves of the calls do not overlap. "
+)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One row before and after."""
+
+    before: Row
+    after: Row
+
+    @property
+    def ratio(self) -> float:
+        """Median now / before."""
+        return self.after.median_ms / self.before.median_ms
+
+    @property
+    def verdict(self) -> str:
+        """SLOWER, faster, or nothing where the difference may be noise."""
+        if self.ratio > MARGIN and _low(self.after) > _high(self.before):
+            return "SLOWER"
+        if self.ratio < 1 / MARGIN and _high(self.after) < _low(self.before):
+            return "faster"
+        return ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two measurements.
+
+    Attributes:
+        changes: Of the rows that both have.
+        warnings: Reasons why they may not be comparable.
+    """
+
+    changes: Sequence[Change]
+    warnings: Sequence[str]
+
+    @property
+    def worst(self) -> float:
+        """Greatest ratio of the rows that are slower beyond the noise; 1 without any."""
+        return max([1.0, *(c.ratio for c in self.changes if c.verdict == "SLOWER")])
+
+    def plain(self) -> dict[str, Any]:
+        """Return the rows and warnings as plain JSON values."""
+        names = ("group", "case", "name", "before_ms", "now_ms", "ratio", "verdict")
+        rows = [dict(zip(names, cells, strict=True)) for cells in self._rows()]
+        return {"changes": rows, "warnings": list(self.warnings)}
+
+    def _rows(self) -> tuple[tuple[Cell, ...], ...]:
+        return tuple(
+            (*c.after.key, c.before.median_ms, c.after.median_ms, c.ratio, c.verdict)
+            for c in self.changes
+        )
+
+    def table(self) -> Table:
+        """A row a change."""
+        return Table(
+            title="Now against before",
+            columns=("group", "case", "what", "before ms", "now ms", "ratio", "verdict"),
+            rows=self._rows(),
+            note=COMPARISON_NOTE + " ".join(self.warnings),
+            digits={"before ms": 3, "now ms": 3},
+        )
+
+
+def compare_reports(before: Report, after: Report) -> Comparison:
+    """Pair the rows of two measurements, without those of the papers."""
+    known = {row.key: row for row in before.rows if row.rounds}
+    mine = [row for row in after.rows if row.rounds]
+    changes = [Change(known[row.key], row) for row in mine if row.key in known]
+    then, now = _flat(before.settings), _flat(after.settings)
+    then |= {name: before.machine.get(name) for name in SAME_MACHINE}
+    now |= {name: after.machine.get(name) for name in SAME_MACHINE}
+    warnings = [
+        f"Warning: {name} was {then[name]}, is {now[name]}."
+        for name in [*SAME_MACHINE, *_flat(after.settings)]
+        if name in then and name != "seconds" and then[name] != now[name]
+    ]
+    unpaired = len(mine) + len(known) - 2 * len(changes)
+    if unpaired:
+        warnings.append(f"{unpaired} rows are in only one of the two.")
+    return Comparison(changes, warnings)
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by the names that a user types: those of a group as ``casfne.size``."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        own = value.items() if isinstance(value, Mapping) else ()
+        flat |= {f"{name}.{key}": one for key, one in own} or {name: value}
+    return flat
+
+
+def _low(row: Row) -> float:
+    return row.median_ms if row.low_ms is None else row.low_ms
+
+
+def _high(row: Row) -> float:
+    return row.median_ms if row.high_ms is None else row.high_ms
+
+
+WHERE = "RTX 2080 Ti"
+PRINTED = {  # group: items, section, measure, name of the table
+    "ccnn": ("1 face", "ccnn.table3_size_speed", "time_ms", "Table 3"),
+    "casfne": ("1 image", "casfne.table4_cost", "runtime_ms", "Table IV"),
+}
+
+
+def paper_rows(group: str) -> list[Row]:
+    """A row for each time that a group's paper prints, with its source."""
+    items, section, measure, table = PRINTED[group]
+    title = paper_title(section).split(":")[0]
+    return [
+        Row(
+            *(group, f"{items}, {WHERE}", f"paper, {name}", 1, float(cell[measure])),
+            note=f"{title}, {table}{_refinements(name)}",
+        )
+        for name, cell in (paper_values(section) or {}).items()
+        if measure in cell
+    ]
+
+
+def _refinements(name: str) -> str:
+    """Say which t the column "t3" of Cas-FNE's table has: one less."""
+    if name[0] != "t" or not name[1:].isdigit():
+        return ""
+    count = int(name[1:]) - 1
+    return f", {count} refinement{'s' * (count != 1)}"
+
+
+LIBRARIES = ("onnxruntime", "numpy", "opencv-python-headless", "dlib-bin", "facenet-pytorch")
+INSTRUCTIONS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA")
+"""Environment variables that keep PyTorch from instructions that the processor has."""
+
+
+def machine() -> dict[str, str]:
+    """Processor, cores, GPU, system and versions, for people to read."""
+    found = {
+        "processor": _processor(),
+        "cores": str(cores()),
+        "system": platform.platform(terse=True),
+        "python": platform.python_version(),
+        "facegeo": __version__,
+        "torch": str(torch.__version__),  # with its build, which the package's version may lack
+    }
+    found |= {name: os.environ[name] for name in INSTRUCTIONS if name in os.environ}
+    if torch.cuda.is_available():
+        found["gpu"] = torch.cuda.get_device_name()
+        found["cuda"] = str(torch.version.cuda)
+    for library in LIBRARIES:
+        with suppress(PackageNotFoundError):
+            found[library] = version(library)
+    return found
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _processor() -> str:
+    """Its name, with the widest vectors that PyTorch uses."""
+    name = platform.processor() or platform.machine()
+    facts = Path("/proc/cpuinfo")
+    if facts.is_file():
+        lines = facts.read_text(encoding="utf-8").splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        name = names[0] if names else name
+    return f"{name} ({torch.backends.cpu.get_cpu_capability()})"

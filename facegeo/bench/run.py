@@ -1,107 +1,113 @@
-"""Measure what is asked for, group by group."""
+"""The settings of ``facegeo-bench``, and its measurements group by group."""
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import Field, NonNegativeInt, PositiveInt, TypeAdapter, model_validator
+from pydantic.dataclasses import dataclass
 
 from facegeo.bench import cascade, generator
-from facegeo.bench.case import Case
-from facegeo.bench.machine import cores, machine
-from facegeo.bench.onnx_session import MISSING, has_onnx
-from facegeo.bench.paper import paper_rows
-from facegeo.bench.rendering import rendering_rows
-from facegeo.bench.report import Report, Row
-from facegeo.bench.timing import CLOCKS, Timing
-from facegeo.bench.training import Lengths, training_rows
+from facegeo.bench.peers import MISSING, has_onnx
+from facegeo.bench.report import Report, Row, cores, machine, paper_rows
+from facegeo.bench.timing import CLOCKS, Case, Timing, quartiles
+from facegeo.bench.training import STRICT, Lengths, Side, training_rows
 from facegeo.errors import UserError
 from facegeo.landmarks.nets import Cascade
 from facegeo.normals.generator import CasFNE
-from facegeo.predict.keys import check_number
+from facegeo.rendering.folders import LandmarkFolder, PhotofaceFolder
+from facegeo.rendering.order import Layout, LayoutName, Order, Task
+from facegeo.rendering.studio import Studio
 from facegeo.training.model_file import load_model
 
 log = logging.getLogger(__name__)
-GROUPS = ("ccnn", "casfne", "training", "rendering")
-DEVICES = ("auto", "cpu", "cuda")
-NOT_NUMBERS = ("model", "compile")
-"""Keys of the groups that have other values."""
-STRIDED, STRIDE = ("casfne.size", "training.gan_size"), 32
-"""Sides of what Cas-FNE's encoder sees."""
+HEAD = "anny"
+LAYOUTS: dict[LayoutName, tuple[type[Layout], int]] = {  # and the pictures of one task
+    "landmarks": (LandmarkFolder, 1),
+    "photoface": (PhotofaceFolder, 4),
+}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
+class CCNNSettings:
+    """Keys of ``ccnn``: the model's name."""
+
+    model: str
+
+
+@dataclass(frozen=True, config=STRICT)
+class CasFNESettings:
+    """Keys of ``casfne``: the model's name (None: random weights), side of the images in px."""
+
+    model: str | None
+    size: Side
+    cpu_batch: PositiveInt
+    compile: bool
+
+
+@dataclass(frozen=True, config=STRICT)
+class RenderingSettings:
+    """Keys of ``rendering``: side of a picture in px, faces and sessions to render."""
+
+    size: PositiveInt
+    tasks: PositiveInt
+
+
+@dataclass(frozen=True, config=STRICT)
 class Settings:
-    """What is measured, and how; keys of ``conf/bench.yaml``.
+    """Keys of ``conf/bench.yaml``, which explains them."""
 
-    Attributes:
-        only: Of ``GROUPS``.
-        device: Of ``DEVICES``.
-        threads: Cores that compute; 0: all.
-        batches: Faces or images of a call.
-        timing: How calls are timed.
-        groups: Each group's own settings.
-    """
+    only: Annotated[list[Literal["ccnn", "casfne", "training", "rendering"]], Field(min_length=1)]
+    device: Literal["auto", "cpu", "cuda"]
+    threads: Annotated[list[NonNegativeInt], Field(min_length=1)]
+    batches: Annotated[list[PositiveInt], Field(min_length=1)]
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    clock: Literal["wall", "cpu"]
+    format: Literal["table", "json", "markdown"]
+    out: str | None
+    compare: str | None
+    fail_above: Annotated[float, Field(ge=1)] | None
+    ccnn: CCNNSettings
+    casfne: CasFNESettings
+    training: Lengths
+    rendering: RenderingSettings
 
-    only: Sequence[str]
-    device: str
-    threads: Sequence[int]
-    batches: Sequence[int]
-    timing: Timing
-    groups: Mapping[str, Mapping[str, Any]]
-
-    def check(self) -> None:
-        """Look for mistakes before any work is done.
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> Settings:
+        """Settings of a plain configuration.
 
         Raises:
-            UserError: If a setting is out of range; the text names it.
+            ValidationError: Naming every key whose value is a mistake.
         """
-        for name, values in (
-            ("only", self.only),
-            ("threads", self.threads),
-            ("batches", self.batches),
-        ):
-            if not isinstance(values, list):
-                raise UserError(f"{name} must be a list, such as {name}=[{values}]; got {values}")
-        for name, values, known in (
-            ("only", self.only, GROUPS),
-            ("device", [self.device], DEVICES),
-            ("clock", [self.timing.clock], tuple(CLOCKS)),
-        ):
-            unknown = [value for value in values if value not in known]
-            if unknown or not values:
-                raise UserError(f"{name} must be of {', '.join(known)}; got {unknown or values}")
-        check_number("seconds", self.timing.seconds, 0)
+        return TypeAdapter(cls).validate_json(json.dumps(values))  # objects are {KEY: VALUE} there
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Settings:
         if self.device == "cuda" and not torch.cuda.is_available():
-            raise UserError("device=cuda needs a CUDA GPU, found none; set device=cpu")
-        for name, numbers, least in (("threads", self.threads, 0), ("batches", self.batches, 1)):
-            if not numbers or not all(type(n) is int and n >= least for n in numbers):
-                raise UserError(
-                    f"{name} must be whole numbers of at least {least}, got {list(numbers)}"
-                )
+            raise ValueError("device=cuda needs a CUDA GPU, found none; set device=cpu")
+        if self.fail_above is not None and self.compare is None:
+            raise ValueError("fail_above needs something to compare with: set compare=OLD.json")
+        if self.out is not None and Path(self.out).is_dir():
+            raise ValueError(
+                f"out={self.out} is a folder, wanted a file's name, such as {self.out}/bench.json"
+            )
+        return self
 
-        self._check_groups()
-
-    def _check_groups(self) -> None:
-        for group, own in self.groups.items():
-            if not isinstance(own, Mapping):
-                raise UserError(f"{group} must hold keys of its own, got {own}")
-            for key, value in own.items():
-                name = f"{group}.{key}"
-                if key == "compile" and type(value) is not bool:
-                    raise UserError(f"{name} must be true or false, got {value}")
-                if key in NOT_NUMBERS:
-                    continue
-                check_number(name, value, 1, whole=True)
-                if name in STRIDED and value % STRIDE:
-                    raise UserError(f"{name} must be a multiple of {STRIDE} px, got {value}")
+    @property
+    def timing(self) -> Timing:
+        """How calls are timed."""
+        return Timing(self.seconds, self.clock)
 
     @property
     def devices(self) -> list[str]:
-        """What is measured: the CPU, a GPU, or both."""
+        """The CPU, a GPU, or both."""
         if self.device != "auto":
             return [self.device]
         return ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
@@ -116,22 +122,22 @@ def run_bench(settings: Settings) -> Report:
     """Measure everything.
 
     Raises:
-        UserError: If a setting or a model can not be used.
+        UserError: If a model cannot be used.
     """
-    settings.check()
     rows: list[Row] = []
     missing = [] if has_onnx() else [MISSING]
     for group in settings.only:
-        for made in GROUP_ROWS[group](settings, missing):
+        for made in GROUPS[group](settings, missing):
             if made[0].rounds:
                 log.info("measured %s: %s", made[0].group, made[0].case)
             rows += made
-    about = {"clock": settings.timing.clock, "seconds": settings.timing.seconds}
-    return Report(machine(), about | dict(settings.groups), rows, missing)
+    plain = asdict(settings)
+    about = {name: plain[name] for name in ("clock", "seconds", *GROUPS)}
+    return Report(machine(), about, rows, missing)
 
 
 def _ccnn(settings: Settings, missing: list[str]) -> Iterator[list[Row]]:
-    model = _cascade(settings)
+    model = _model("ccnn.model", settings.ccnn.model, Cascade)
     yield paper_rows("ccnn")
     if "cpu" in settings.devices:
         cases = cascade.cpu_cases(model, settings.batches, settings.counts, missing)
@@ -141,59 +147,60 @@ def _ccnn(settings: Settings, missing: list[str]) -> Iterator[list[Row]]:
 
 
 def _casfne(settings: Settings, missing: list[str]) -> Iterator[list[Row]]:
-    own = settings.groups["casfne"]
-    model = _generator(own["model"])
+    own = settings.casfne
+    torch.manual_seed(0)
+    model = CasFNE(2).eval() if own.model is None else _model("casfne.model", own.model, CasFNE)
     yield paper_rows("casfne")
     if "cpu" in settings.devices:
-        batches = list(dict.fromkeys(min(b, own["cpu_batch"]) for b in settings.batches))
-        cases = generator.cpu_cases(
-            model, own["size"], batches, settings.counts, compiled=own["compile"]
-        )
+        batches = list(dict.fromkeys(min(batch, own.cpu_batch) for batch in settings.batches))
+        cases = generator.cpu_cases(model, own.size, batches, settings.counts, compiled=own.compile)
         yield from _measured(cases, settings.timing)
     if "cuda" in settings.devices:
-        cases = generator.cuda_cases(model, own["size"], settings.batches)
+        cases = generator.cuda_cases(model, own.size, settings.batches)
         yield from _measured(cases, settings.timing)
 
 
 def _training(settings: Settings, missing: list[str]) -> Iterator[list[Row]]:
-    own = dict(settings.groups["training"])
-    model = _cascade(settings)
-    lengths = Lengths(**own)
+    model = _model("ccnn.model", settings.ccnn.model, Cascade)
     for device in settings.devices:
         yield from training_rows(
-            model, lengths, settings.timing.clock, device, max(settings.counts)
+            model, settings.training, settings.clock, device, max(settings.counts)
         )
 
 
 def _rendering(settings: Settings, missing: list[str]) -> Iterator[list[Row]]:
-    own = settings.groups["rendering"]
+    """Faces and sessions of four photographs, encoded but not written, one process."""
+    size, tasks, clock = settings.rendering.size, settings.rendering.tasks, CLOCKS[settings.clock]
     for device in settings.devices:
-        yield from rendering_rows(own["size"], own["tasks"], settings.timing.clock, device)
-
-
-def _cascade(settings: Settings) -> Cascade:
-    name = settings.groups["ccnn"]["model"]
-    model, _ = load_model(str(name))
-    if not isinstance(model, Cascade):
-        raise UserError(f"ccnn.model={name} is a {type(model).__name__}, wanted a cascade")
-    return model
+        begin = time.perf_counter()
+        studio = Studio(HEAD, device=device)
+        started = time.perf_counter() - begin
+        for name, (kind, pictures) in LAYOUTS.items():
+            order = Order(train=tasks, test=0, size=size, seed=0, maps=False, layout=name)
+            layout, seconds = kind(), []
+            layout.make(studio, order, Task("test", 0))
+            for number in range(tasks):
+                start = clock()
+                layout.make(studio, order, Task("train", number))
+                seconds.append(clock() - start)
+            case = f"{name}, {size} px, 1 process, {device}"
+            row = Row("rendering", case, "facegeo-render", pictures, **quartiles(seconds))
+            yield [replace(row, note=f"started in {started:.0f} s")]
 
 
 def _measured(cases: Iterator[Case], timing: Timing) -> Iterator[list[Row]]:
     return (case.measure(timing) for case in cases)
 
 
-def _generator(name: str | None) -> CasFNE:
-    if name is None:
-        torch.manual_seed(0)
-        return CasFNE(2).eval()
-    model, _ = load_model(str(name))
-    if not isinstance(model, CasFNE):
-        raise UserError(f"casfne.model={name} is a {type(model).__name__}, wanted a CasFNE")
+def _model(key: str, name: str, kind: type[Any]) -> Any:  # noqa: ANN401
+    """Load a model of the wanted kind."""
+    model, _ = load_model(name)
+    if not isinstance(model, kind):
+        raise UserError(f"{key}={name} is a {type(model).__name__}, wanted a {kind.__name__}")
     return model
 
 
-GROUP_ROWS = {
+GROUPS: dict[str, Callable[[Settings, list[str]], Iterator[list[Row]]]] = {
     "ccnn": _ccnn,
     "casfne": _casfne,
     "training": _training,

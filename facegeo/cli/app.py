@@ -1,4 +1,4 @@
-"""Start one command: its help and version, Hydra, and errors told in one message."""
+"""Start a command: its help and version, Hydra, and one message for each mistake of the user."""
 
 import functools
 import logging
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from facegeo import __version__
+from facegeo.cli.arguments import overrides
 from facegeo.cli.help import help_text
 from facegeo.files.shipped import conf_dir
 from facegeo.training.memory import keep_freed_memory
@@ -34,6 +35,7 @@ def launch(
     examples: Sequence[str],
     *,
     interrupted: str = "interrupted",
+    bare: str | None = None,
     conf: Path | None = None,
 ) -> None:
     """Run a command on the arguments of the process.
@@ -46,56 +48,71 @@ def launch(
         function: The command's work, called with the composed config; once for each job of a
             sweep.
         config_name: Name of the top-level config; the command is called ``facegeo-<name>``.
-        about: What the command does, in one paragraph, for its help.
+        about: Says in one paragraph what the command does, for its help.
         examples: Command lines worth copying, for its help.
-        interrupted: What to say after Ctrl-C, such as how to go on, unless the exception says it.
+        interrupted: Printed after Ctrl-C, such as how to resume, unless the exception says it.
+        bare: Key of words that are typed without one.
         conf: Folder of the configs; the package's own if None.
 
     Raises:
         SystemExit: After a mistake of the user or Ctrl-C, as said above.
     """
     program, config = f"facegeo-{config_name}", (conf or conf_dir()) / f"{config_name}.yaml"
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        print(help_text(program, about, examples, config))
-        return
-    if "--version" in sys.argv[1:]:
+    words = sys.argv[1:]
+    if "--version" in words:
         print(f"facegeo {__version__} (python {platform.python_version()})")
         return
-    sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
-    _set_up_logging()
-    failure = _run_hydra(function, config)
+    if {"-h", "--help"} & {*words}:
+        failure, cfg = _show_help(program, about, examples, config)
+    else:
+        sys.argv[1:] = overrides(words, bare)
+        _set_up_logging()
+        failure, cfg = _run_hydra(function, config)
     if isinstance(failure, KeyboardInterrupt) and not _debugging():
         print(f"{program}: {str(failure) or interrupted}", file=sys.stderr)
         sys.exit(INTERRUPTED)
     if isinstance(failure, SystemExit):
-        print(f"{program}: stopped by SIGTERM; the same command goes on", file=sys.stderr)
+        print(f"{program}: stopped by SIGTERM; the same command resumes", file=sys.stderr)
         sys.exit(STOPPED)
     if isinstance(failure, BrokenPipeError):  # `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(BROKEN_PIPE)
     if failure is not None:
-        _end(failure, program, config)
+        _end(failure, program, config, cfg)
+
+
+Outcome = tuple[BaseException | None, "DictConfig | None"]
+"""What was raised, if anything, and the config that it was raised with."""
+
+
+def _show_help(program: str, about: str, examples: Sequence[str], config: Path) -> Outcome:
+    try:
+        print(help_text(program, about, examples, config, sys.argv[1:]))
+    except Exception as error:
+        return error, None
+    return None, None
 
 
 def _set_up_logging() -> None:
-    """Print each line once, and leave out what Lightning says that no user can act on."""
+    """Print each line once, without Lightning's tips that no user can act on."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # Hydra's: conf/hydra/quiet.yaml
     logging.getLogger("lightning").propagate = False  # it adds a handler of its own on import
     # Which accelerators it did not find, and tips to install other products.
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
-    # Our launchers' files are called as the plugins' own schemas are: not for the user to mend.
+    # Our launchers' files are called as the plugins' own schemas are: not for the user to correct.
     warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against")
     # Lightning 2.6 asks torch 2.13 in a way that the next torch will not know.
     warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
 
 
-def _run_hydra(function: "Job", config: Path) -> BaseException | None:
-    """Compose the config and run the job or the sweep; return what was raised, if anything."""
+def _run_hydra(function: "Job", config: Path) -> Outcome:
+    """Compose the config and run the job or the sweep."""
     import hydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
     failures: list[BaseException] = []
+    configs: list[DictConfig] = []
 
     @functools.wraps(function)
     def job(cfg: "DictConfig") -> object:
@@ -104,6 +121,7 @@ def _run_hydra(function: "Job", config: Path) -> BaseException | None:
         try:
             return function(cfg)
         except Exception as error:
+            configs.append(cfg)
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise  # Hydra says which job it was, after the others have run
             failures.append(error)  # Hydra would print a line of its own before ours
@@ -122,7 +140,7 @@ def _run_hydra(function: "Job", config: Path) -> BaseException | None:
             failures.append(end.__context__)  # Lightning's trainer turns Ctrl-C into exit code 1
         else:
             raise
-    return failures[0] if failures else None
+    return (failures[0] if failures else None), (configs[0] if configs else None)
 
 
 @contextmanager
@@ -139,11 +157,11 @@ def _environment(name: str, value: str) -> Iterator[None]:
             os.environ[name] = before
 
 
-def _end(failure: BaseException, program: str, config: Path) -> NoReturn:
+def _end(failure: BaseException, program: str, config: Path, cfg: "DictConfig | None") -> NoReturn:
     """End the process after a mistake of the user; raise anything else again."""
     from facegeo.cli.mistakes import explain
 
-    message = None if _debugging() else explain(failure, config, sys.argv[1:])
+    message = None if _debugging() else explain(failure, config, sys.argv[1:], cfg)
     if message is None:
         raise failure
     print(f"{program}: error: {message}", file=sys.stderr)

@@ -5,63 +5,39 @@ from typing import TYPE_CHECKING
 from facegeo.cli.app import launch
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from omegaconf import DictConfig
 
-    from facegeo.bench.compare import Comparison
-    from facegeo.bench.report import Report
-    from facegeo.bench.run import Settings
+    from facegeo.bench.report import Comparison, Report
 
 WIDE = 200
-"""Columns where the output is no terminal."""
+"""Columns where the output is not a terminal."""
 
 
 def _bench(cfg: "DictConfig") -> None:
     import sys
     from pathlib import Path
 
-    from facegeo.bench.compare import compare_reports
-    from facegeo.bench.report import read_report
-    from facegeo.bench.run import run_bench
+    from facegeo.bench.report import compare_reports, read_report
+    from facegeo.bench.run import Settings, run_bench
     from facegeo.errors import UserError
-    from facegeo.predict.keys import check_number
+    from facegeo.runs.folder import plain
 
-    if cfg.format not in ("table", "json", "markdown"):
-        raise UserError(f"format must be table, json or markdown, got {cfg.format}")
-    if cfg.fail_above is not None and cfg.compare is None:
-        raise UserError("fail_above needs something to compare with: set compare=OLD.json")
-    if cfg.fail_above is not None:
-        check_number("fail_above", cfg.fail_above, 1)
-    before = None if cfg.compare is None else read_report(Path(str(cfg.compare)))
-    out = _file(cfg.out)
-    report = run_bench(_settings(cfg))
+    settings = Settings.of(plain(cfg))
+    before = None if settings.compare is None else read_report(Path(settings.compare))
+    if settings.out is not None:  # a mistake shows now, not after minutes of measuring
+        Path(settings.out).parent.mkdir(parents=True, exist_ok=True)
+    report = run_bench(settings)
     comparison = None if before is None else compare_reports(before, report)
-    _show(report, comparison, cfg.format)
-    if out is not None:
-        report.write(out)
-    if comparison is not None and cfg.fail_above and not comparison.changes:
+    _show(report, comparison, settings.format)
+    if settings.out is not None:
+        report.write(Path(settings.out))
+    if comparison is not None and settings.fail_above and not comparison.changes:
         raise UserError(
-            f"fail_above={cfg.fail_above} compared nothing: no row of {cfg.compare} was measured "
-            "now; measure as it was, with the same only, threads, batches and device"
+            f"fail_above={settings.fail_above} compared nothing: no row of {settings.compare} was "
+            "measured now; measure with the same only, threads, batches and device"
         )
-    if comparison is not None and cfg.fail_above and comparison.worst > cfg.fail_above:
+    if comparison is not None and settings.fail_above and comparison.worst > settings.fail_above:
         sys.exit(1)
-
-
-def _file(name: str | None) -> "Path | None":
-    """The file to write, in a folder that is there: not found out after minutes of measuring."""
-    from pathlib import Path
-
-    from facegeo.errors import UserError
-
-    if name is None:
-        return None
-    out = Path(str(name))
-    if out.is_dir():
-        raise UserError(f"out={out} is a folder, wanted a file's name, such as {out}/bench.json")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    return out
 
 
 def _show(report: "Report", comparison: "Comparison | None", form: str) -> None:
@@ -81,32 +57,13 @@ def _show(report: "Report", comparison: "Comparison | None", form: str) -> None:
         console.print(table.rich())
 
 
-def _settings(cfg: "DictConfig") -> "Settings":
-    from typing import Any, cast
-
-    from omegaconf import OmegaConf
-
-    from facegeo.bench.run import Settings
-    from facegeo.bench.timing import Timing
-
-    plain = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
-    return Settings(
-        only=plain["only"],
-        device=plain["device"],
-        threads=plain["threads"],
-        batches=plain["batches"],
-        timing=Timing(seconds=plain["seconds"], clock=plain["clock"]),
-        groups={name: plain[name] for name in ("ccnn", "casfne", "training", "rendering")},
-    )
-
-
 def main() -> None:
     """Measure from the command line."""
     launch(
         _bench,
         "bench",
         "Measure how fast landmarks, normals, training and rendering are on this machine, the "
-        "candidates in turn, beside what people use now (where it is installed) and the papers' "
+        "candidates in turn, beside other programs (where they are installed) and the papers' "
         "figures: one table. Keep the results with out=, and see with compare= what became slower.",
         [
             "facegeo-bench",

@@ -1,4 +1,4 @@
-"""Tell a mistake of the user from a bug of ours, and say it in one message."""
+"""The messages for mistakes of the user; everything else is a bug and keeps its traceback."""
 
 import difflib
 import errno
@@ -7,17 +7,23 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import (
     ConfigCompositionException,
     HydraException,
     InstantiationException,
     OverrideParseException,
 )
-from omegaconf import OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import (
+    InterpolationToMissingValueError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
+from pydantic import ValidationError
 
-from facegeo.cli.help import groups
-from facegeo.errors import UserError
+from facegeo.cli.help import Group, groups
+from facegeo.errors import UserError, mistaken_values
 
 UNKNOWN_KEY = re.compile(
     r"Could not override '(?P<key>[^']+)|Could not delete from config. '(?P<deleted>[^']+)"
@@ -30,7 +36,8 @@ EXTRAS = {"joblib": "launchers", "submitit": "launchers", "optuna": "search"}
 NOISE = re.compile(
     r"\n\s*(object_type=.*|reference_type=.*|Config search path:(.|\n)*)|, set env var HYDRA.*"
 )
-# A folder that is not the user's to write, or a full disk.
+FULL_KEY = re.compile(r"^full_key: (\S+)$", re.M)
+# A folder that the user may not write to, or a full disk.
 NO_WRITING = (
     errno.EACCES,
     errno.EPERM,
@@ -41,56 +48,72 @@ NO_WRITING = (
     errno.ENOTDIR,
     errno.EEXIST,
 )
-# What launchers raise when one of their processes was killed: joblib's; submitit's.
+# Raised by joblib and submitit when one of their processes was killed.
 KILLED = ("TerminatedWorkerError", "BrokenProcessPool", "UncompletedJobError")
-# What libraries raise when they are built with a value that they can not use.
+# Raised by libraries whose objects get a value that they cannot use.
 REFUSALS = ("ValueError", "MisconfigurationException")
+MISSING = (MissingMandatoryValue, InterpolationToMissingValueError)
+COMPOSING = (ConfigCompositionException, OverrideParseException)
 
 
-def explain(error: BaseException, config: Path, arguments: Sequence[str]) -> str | None:
-    """Return the message for a mistake of the user, None for a bug of ours.
+def explain(
+    error: BaseException, config: Path, arguments: Sequence[str], cfg: DictConfig | None = None
+) -> str | None:
+    """Return the message for a mistake of the user, None for a bug.
 
     Args:
-        error: What a command raised.
+        error: Raised by the command.
         config: The command's top-level config file.
-        arguments: What the user typed behind the command's name.
+        arguments: As handed to Hydra.
+        cfg: The composed config, if it came to that.
     """
-    for message in map(_plain_message, _chain(error)):
-        if message is not None:
+    for cause in _chain(error):
+        if message := _plain_message(cause, error, cfg):
             return message
     if isinstance(error, InstantiationException):
         return _explain_instantiation(error)
-    if isinstance(error, OverrideParseException):
-        return (
-            f"can not read {error.override!r}: {str(error).splitlines()[0]}; want KEY=VALUE, in "
-            "quotes if it holds spaces, commas or brackets"
-        )
-    if isinstance(error, ConfigCompositionException):
-        return _explain_composition(error, config, arguments)
-    if isinstance(error, MissingMandatoryValue):
-        return f"{error.full_key} has no value; add {error.full_key}=... to the command"
+    if isinstance(error, COMPOSING):
+        return _explain_overrides(error, config, arguments)
     of_hydra = isinstance(error, ValueError) and _raised_in_hydra(error)
     if of_hydra or isinstance(error, HydraException | OmegaConfBaseException):
         return _clean(str(error))
     return None
 
 
-def _plain_message(error: BaseException) -> str | None:
-    """Return what a mistake that is ours to tell says, or a place or plugin that is not there."""
-    if isinstance(error, OSError) and error.errno in NO_WRITING:
-        where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror}; free some space, or choose another folder (out=...)"
-    if type(error).__name__ in KILLED:
+def _plain_message(
+    cause: BaseException, error: BaseException, cfg: DictConfig | None
+) -> str | None:
+    """Explain a mistaken or missing value, a folder or disk, a killed process, a plugin."""
+    if isinstance(cause, UserError):
+        return str(cause)
+    if isinstance(cause, ValidationError):
+        part = FULL_KEY.search(str(error))
+        return mistaken_values(cause.errors(include_url=False), part[1] if part else "")
+    if isinstance(cause, MISSING):
+        keys = _missing_keys(cfg) or [str(cause.full_key)]
+        are = "is" if len(keys) == 1 else "are"
+        add = " ".join(f"{key}=..." for key in keys)
+        return f"{' and '.join(keys)} {are} missing: add {add}"
+    if isinstance(cause, OSError) and cause.errno in NO_WRITING:
+        where = f"{cause.filename}: " if cause.filename else ""
+        return f"{where}{cause.strerror}; free some space, or choose another folder (out=...)"
+    if type(cause).__name__ in KILLED:
         return (
             "a process of the launcher was killed, perhaps for lack of memory; the same command "
-            f"goes on with what is left ({type(error).__name__})"
+            f"continues with the remaining jobs ({type(cause).__name__})"
         )
-    if plugin := UNKNOWN_PLUGIN.search(str(error)):
+    if plugin := UNKNOWN_PLUGIN.search(str(cause)):
         return (
             f"hydra/{plugin['kind']}={plugin['name']} is not installed; "
             f"pip install 'facegeo[{EXTRAS.get(plugin['name'], plugin['name'])}]'"
         )
-    return str(error) if isinstance(error, UserError) else None
+    return None
+
+
+def _missing_keys(cfg: DictConfig | None) -> list[str]:
+    """Dotted names of all keys that have no value yet."""
+    values = {} if cfg is None else OmegaConf.to_container(cfg, resolve=False)
+    return [key for key, value in _dotted(values) if value == "???"]
 
 
 def _explain_instantiation(error: InstantiationException) -> str | None:
@@ -104,20 +127,53 @@ def _explain_instantiation(error: InstantiationException) -> str | None:
     return f"{_clean(str(error))}\nFACEGEO_DEBUG=1 shows where"
 
 
-def _explain_composition(error: Exception, config: Path, arguments: Sequence[str]) -> str:
+def _explain_overrides(error: Exception, config: Path, arguments: Sequence[str]) -> str:
+    """Explain all arguments that cannot be composed, each tried with the groups' choices."""
+    listed = groups(config)
+    names = {group.name for group in listed}
+    words = [word for word in arguments if not word.startswith("-")]
+    words.sort(key=lambda word: word.lstrip("+~").partition("=")[0] not in names)  # choices first
+    choices, messages = list[str](), list[str]()
+    for word in words:
+        try:
+            with initialize_config_dir(str(config.parent), version_base="1.3"):
+                compose(config.stem, [*choices, _first_value(word)])
+        except COMPOSING as mistake:
+            messages.append(_explain_override(mistake, config, listed, choices))
+        except (HydraException, OmegaConfBaseException):
+            continue  # not this word's fault, or explained by ``error`` itself
+        else:
+            choices += [word] if word.lstrip("+~").partition("=")[0] in names else []
+    return "\n".join(dict.fromkeys(messages)) or _explain_override(error, config, listed, choices)
+
+
+def _first_value(word: str) -> str:
+    """An override with the first of the values that a sweep would take."""
+    (override,) = OverridesParser.create().parse_overrides([word])
+    if not override.is_sweep_override():
+        return word
+    return f"{override.get_key_element()}={next(override.sweep_string_iterator())}"
+
+
+def _explain_override(
+    error: Exception, config: Path, listed: Sequence[Group], choices: Sequence[str]
+) -> str:
     """Name the nearest keys or options for a key or option that does not exist."""
-    text = str(error)
-    options = {group.name: group.options for group in groups(config)}
-    if unknown := UNKNOWN_KEY.search(text):
+    if isinstance(error, OverrideParseException):
+        return (
+            f"cannot read {error.override!r}: {str(error).splitlines()[0]}; want KEY=VALUE, in "
+            "quotes if it holds spaces, commas or brackets"
+        )
+    options = {group.name: group.options for group in listed}
+    if unknown := UNKNOWN_KEY.search(str(error)):
         key = unknown["key"] or unknown["deleted"]
         if key in options:
             return f"{key} must be one of {', '.join(options[key])}"
-        group = key.partition(".")[0]
-        if owners := _owners(config, key, options.get(group, [])):
+        if owners := _owners(config, key, options.get(key.partition(".")[0], [])):
             return f"{key} is a key of {' and '.join(owners)}; choose it too, as {owners[0]}"
-        nearest = _nearest(key, [*options, *_all_keys(config, key, arguments)])
+        nearest = _nearest(key, [*options, *_all_keys(config, choices)])
         return f"there is no key {key!r}; nearest: {nearest} (--cfg job prints every key)"
-    if unknown := UNKNOWN_OPTION.search(text):
+    if unknown := UNKNOWN_OPTION.search(str(error)):
         for group in options:
             if unknown["path"].startswith(f"{group}/"):
                 option = unknown["path"].removeprefix(f"{group}/")
@@ -131,27 +187,20 @@ def _owners(config: Path, key: str, options: Sequence[str]) -> list[str]:
     files = {option: config.parent / group / f"{option}.yaml" for option in options}
     nodes = {option: OmegaConf.load(file) for option, file in files.items() if file.is_file()}
     plain = {option: OmegaConf.to_container(node) for option, node in nodes.items()}
-    return [f"{group}={option}" for option, node in plain.items() if inner in _dotted(node)]
+    return [f"{group}={option}" for option, node in plain.items() if inner in dict(_dotted(node))]
 
 
-def _all_keys(config: Path, unknown: str, arguments: Sequence[str]) -> list[str]:
-    """Return the dotted keys of the config that the other arguments choose."""
-    others = [word for word in arguments if "=" in word and unknown not in word]
-    for overrides in (others, []):  # the others may be mistaken as well
-        try:
-            with initialize_config_dir(str(config.parent), version_base="1.3"):
-                return list(_dotted(OmegaConf.to_container(compose(config.stem, overrides))))
-        except (HydraException, OmegaConfBaseException):
-            continue
-    return []
+def _all_keys(config: Path, choices: Sequence[str]) -> list[str]:
+    """Return the dotted keys of the config with these options."""
+    with initialize_config_dir(str(config.parent), version_base="1.3"):
+        return list(dict(_dotted(OmegaConf.to_container(compose(config.stem, list(choices))))))
 
 
-def _dotted(node: object, prefix: str = "") -> Iterator[str]:
-    """Yield the dotted name of every key of nested dicts."""
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield f"{prefix}{key}"
-            yield from _dotted(value, f"{prefix}{key}.")
+def _dotted(node: object, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Yield the dotted name and the value of every key of nested dicts."""
+    for key, value in node.items() if isinstance(node, dict) else ():
+        yield f"{prefix}{key}", value
+        yield from _dotted(value, f"{prefix}{key}.")
 
 
 def _nearest(key: str, choices: Sequence[str]) -> str:
@@ -163,7 +212,7 @@ def _nearest(key: str, choices: Sequence[str]) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception, what it was raised from, and so on."""
+    """Yield an exception, its cause, and so on."""
     cause: BaseException | None = error
     while cause is not None:
         yield cause
@@ -179,5 +228,5 @@ def _raised_in_hydra(error: BaseException) -> bool:
 
 
 def _clean(text: str) -> str:
-    """Drop the lines that tell a user nothing."""
+    """Drop the lines that are of no use to a user."""
     return NOISE.sub("", text).strip()

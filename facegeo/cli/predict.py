@@ -1,17 +1,11 @@
 """``facegeo-predict``."""
 
-import re
-import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from facegeo.cli.app import launch
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
-
-
-PATHS = ("input", "output", "checkpoint", "normals", "detector.path", "detector.model")
 
 
 def _predict(cfg: "DictConfig") -> None:
@@ -40,36 +34,14 @@ def _predict(cfg: "DictConfig") -> None:
         raise SystemExit(1)
 
 
-def quoted_paths(words: Sequence[str]) -> list[str]:
-    """Quote the values of keys that hold paths, whose brackets and commas are no lists.
-
-    Values that are quoted already stay, and so do all of a multirun, where commas part them.
-
-    >>> quoted_paths(["input=Me (1), 2.jpg", "output=found", "smooth=true", "normals=null"])
-    ["input='Me (1), 2.jpg'", "output='found'", 'smooth=true', 'normals=null']
-    """
-    if {"-m", "--multirun"} & {*words}:
-        return [*words]
-    return [_quoted(*word.partition("=")) for word in words]
-
-
-def _quoted(key: str, sign: str, value: str) -> str:
-    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
-    plain = key in PATHS and value not in ("", "null", "???") and not quoted
-    inside = re.sub(r"(\\*)('|$)", lambda end: end[1] * 2 + "\\'" * bool(end[2]), value)
-    inside = inside.replace("${", "\\${")  # OmegaConf's interpolation
-    return f"{key}='{inside}'" if plain else f"{key}{sign}{value}"
-
-
 def main() -> None:
     """Predict photos and videos from the command line."""
-    sys.argv[1:] = quoted_paths(sys.argv[1:])
     launch(
         _predict,
         "predict",
         "Find the five points, and with normals=MODEL the surface normals, of faces in photos and "
-        "videos. Writes JSON, a CSV list and pictures of what was found. A file that can not be "
-        "used is told at the end, the others are done, and the exit code is 1.",
+        "videos. Writes JSON, a CSV list and pictures of the results. A file that cannot be used "
+        "is listed at the end, the others are done, and the exit code is 1.",
         [
             "facegeo-predict input=photo.jpg output=found",
             "facegeo-predict input=holiday output=found detector.neighbours=2",
@@ -77,5 +49,5 @@ def main() -> None:
             "facegeo-predict input=photo.jpg output=found normals=runs/casfne-paper-seed0-1a2b3c4d",
             "facegeo-predict input=clip.mp4 output=found smooth=true",
         ],
-        interrupted="interrupted; what was written stays, the same command does all again",
+        interrupted="interrupted; written files stay, the same command starts again",
     )

@@ -1,6 +1,5 @@
 """``facegeo-prepare``."""
 
-import sys
 from typing import TYPE_CHECKING
 
 from facegeo.cli.app import launch
@@ -67,8 +66,6 @@ def _prepare_people(cfg: "DictConfig") -> None:
 
 def main() -> None:
     """Prepare raw data from the command line."""
-    if len(sys.argv) > 1 and sys.argv[1].isidentifier():  # facegeo-prepare photoface root=DIR
-        sys.argv[1] = f"layout={sys.argv[1]}"
     launch(
         _prepare,
         "prepare",
@@ -83,5 +80,6 @@ def main() -> None:
             "facegeo-render out=data/raw layout=photoface && "
             "facegeo-prepare photoface root=data/raw out=data/prepared",
         ],
-        interrupted="interrupted; the same command goes on where it stopped",
+        interrupted="interrupted; the same command resumes where it stopped",
+        bare="layout",
     )

@@ -29,7 +29,7 @@ def _profile(cfg: "DictConfig") -> None:
 
 
 def _count(cfg: "DictConfig") -> "tuple[dict[str, object], list[Table]]":
-    """What the config's model costs, as plain values and as tables."""
+    """Cost of the config's model, as plain values and as tables."""
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
@@ -69,12 +69,12 @@ def _plain(cells: object) -> "dict[str, dict[str, float]]":
 
 
 def main() -> None:
-    """Print what a model costs, from the command line."""
+    """Print the cost of a model from the command line."""
     launch(
         _profile,
         "profile",
         "Count the weights, multiply-accumulates and megabytes of a model: CCNN layer by layer, "
-        "its paper's Tables 2 and 3; Cas-FNE by number of refinements, in truth and as its paper's "
+        "its paper's Tables 2 and 3; Cas-FNE by number of refinements, as it is and as its paper's "
         "Table IV counts; another generator of normals as a whole. Needs no data and no trained "
         "weights.",
         [

@@ -13,10 +13,6 @@ if TYPE_CHECKING:
 def _render(cfg: "DictConfig") -> None:
     from pathlib import Path
 
-    from omegaconf import OmegaConf
-
-    from facegeo.errors import UserError
-
     order = _order(cfg)
     if cfg.sheet is not None:
         from facegeo.rendering.folders import write_sheet
@@ -25,8 +21,6 @@ def _render(cfg: "DictConfig") -> None:
         write_sheet(Path(cfg.sheet), order, *grid, maps=cfg.sheet_maps)
         print(f"wrote {cfg.sheet}")
         return
-    if OmegaConf.is_missing(cfg, "out"):
-        raise UserError("out must be the folder to write to; set out=DIR")
     from facegeo.rendering.write import fill
 
     root = Path(cfg.out)
@@ -77,7 +71,7 @@ def main() -> None:
         "Generate faces and write them in the layouts of the real data sets: lists of Sun et al. "
         "with five points and a box a face, or Photoface sessions with normals; or portraits, one "
         "photograph with normals each, in the light of environment maps. The same seed "
-        "gives the same files for any number of processes; a half-written folder is finished.",
+        "gives the same files for any number of processes; an unfinished folder is finished.",
         [
             "facegeo-render out=data/faces train=3000 test=500 size=160",
             "facegeo-render out=data/sessions layout=photoface train=100 test=20",

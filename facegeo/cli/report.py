@@ -1,7 +1,5 @@
 """``facegeo-report``."""
 
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,55 +9,34 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
-VALUED = (
-    *("--cfg", "-c", "--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp"),
-    *("--package", "-p"),
-)
-"""Hydra's options that a value follows."""
-
-
 def _report(cfg: "DictConfig") -> None:
-    from facegeo.cli.typed import word, words
+    from facegeo.errors import UserError
     from facegeo.runs.folder import plain
     from facegeo.studies.report import beside, report_on
     from facegeo.studies.sources import find_studies
 
     given = plain(cfg)
-    folders = words("studies", given["studies"] or [], "a study's folder")
-    runs = words("runs", given["runs"] or [], "the folder of a finished run")
-    wandb = given["wandb"] and word("wandb", given["wandb"], "a folder or ENTITY/PROJECT")
-    split = given["split"] and word("split", given["split"], "val, test or other data, or null")
+    folders, runs = (
+        [given[key]] if isinstance(given[key], str) else given[key] or []
+        for key in ("studies", "runs")
+    )
+    wandb, split = given["wandb"], given["split"]
+    if not isinstance(split, str | None):
+        raise UserError(f"split must be val, test or the name of other data, got {split!r}")
     studies = find_studies(folders, runs, wandb)
     places = [wandb] if wandb and Path(wandb).is_dir() else [*folders, *runs]
     known = [Path(place) for place in places if Path(place).is_dir()] or [Path()]
-    report_on(studies, _without_ending(str(cfg.out)) if cfg.out else beside(known), split)
+    report_on(studies, _without_ending(cfg.out) if cfg.out else beside(known), split)
 
 
 def _without_ending(out: str) -> Path:
-    """What to write, without the ending that every one of the files adds."""
+    """The files' common name, without the ending that each of them adds."""
     path = Path(out)
     return path.with_suffix("") if path.suffix in (".html", ".md", ".csv", ".tex") else path
 
 
-def folders_as_override(words: Sequence[str]) -> list[str]:
-    """Gather words that are no ``key=value`` and no option as Hydra's ``studies=[...]``.
-
-    >>> folders_as_override(["runs/a study", "split=val"])
-    ["studies=['runs/a study']", 'split=val']
-    >>> folders_as_override(["--cfg", "job"])
-    ['--cfg', 'job']
-    """
-    folders, others = list[str](), list[str]()
-    for before, word in zip(["", *words], words, strict=False):
-        option = word.startswith("-") or before in VALUED
-        (others if option or "=" in word else folders).append(word)
-    quoted = ("'" + word.replace("'", "\\'") + "'" for word in folders)
-    return [f"studies=[{','.join(quoted)}]", *others] if folders else others
-
-
 def main() -> None:
     """Report on studies from the command line."""
-    sys.argv[1:] = folders_as_override(sys.argv[1:])
     launch(
         _report,
         "report",
@@ -71,4 +48,5 @@ def main() -> None:
             "facegeo-report runs/ccnn/shake runs/ccnn/windows out=both",
             "facegeo-report runs=[runs/ccnn-tuned-seed0-1a2b3c4d,runs/ccnn-tuned-seed1-5e6f7a8b]",
         ],
+        bare="studies",
     )

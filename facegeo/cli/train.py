@@ -19,15 +19,15 @@ def _train(cfg: "DictConfig") -> object:
 
 def main() -> None:
     """Train a model from the command line."""
-    with _telling_of_broken_off():
+    with _reporting_a_broken_off_sweep():
         _launch()
     if study := sys.modules.get("facegeo.studies.callback"):
         sys.exit(1 if study.FAILED else 0)  # W&B takes no bool
 
 
 @contextmanager
-def _telling_of_broken_off() -> Iterator[None]:
-    """Tell of a sweep's jobs also if its launcher dies, as when a process of it is killed."""
+def _reporting_a_broken_off_sweep() -> Iterator[None]:
+    """Report a sweep's jobs also if its launcher dies, as when a process of it is killed."""
     try:
         yield
     except BaseException as end:
@@ -41,9 +41,9 @@ def _launch() -> None:
     launch(
         _train,
         "train",
-        "Train a model, measure it on the test faces, and show what it finds. Without arguments: "
+        "Train a model, measure it on the test faces, and draw its results. Without arguments: "
         "renders faces and trains the three stages of CCNN on them, in minutes. The same command "
-        "again goes on from the last checkpoint.",
+        "again resumes from the last checkpoint.",
         [
             "facegeo-train",
             "facegeo-train experiment=ccnn/tuned data=lfpw data.root=DIR",
@@ -51,5 +51,5 @@ def _launch() -> None:
             "facegeo-train -m ablation=ccnn/shake data=lfpw data.root=DIR",
             "facegeo-train -m data.augment.shake_sigma=0,.01,.02 seed=0,1,2 study=my_shake",
         ],
-        interrupted="interrupted; the same command goes on from its last checkpoint",
+        interrupted="interrupted; the same command resumes from its last checkpoint",
     )

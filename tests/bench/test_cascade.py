@@ -1,4 +1,4 @@
-"""The ways to find points that are timed: equal points, peers where they are."""
+"""The timed ways to find points: equal points, other programs where they are installed."""
 
 import sys
 from types import SimpleNamespace
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from facegeo.bench import cascade, peers
-from facegeo.bench.pictures import BOX_PX, decode, jpeg, picture
+from facegeo.bench.cascade import BOX_PX, decode, jpeg, picture
 from facegeo.bench.timing import Timing
 from facegeo.landmarks.graph import StoredCascade
 from facegeo.landmarks.nets import Cascade
@@ -39,7 +39,7 @@ def test_every_way_finds_the_same_points(model: Cascade, monkeypatch: pytest.Mon
         assert all(row.differs is not None and row.differs < 1e-3 for row in rows[1:])
 
 
-def test_what_a_gpu_is_given_holds_all_that_the_cascade_needs(model: Cascade) -> None:
+def test_stored_inputs_give_the_cascades_points(model: Cascade) -> None:
     image, boxes = picture(3)
     with torch.inference_mode():
         found = StoredCascade(model)(*cascade.stored(model, image, boxes))
@@ -49,7 +49,9 @@ def test_what_a_gpu_is_given_holds_all_that_the_cascade_needs(model: Cascade) ->
 
 
 @pytest.mark.slow
-def test_onnx_runtime_finds_them_too(model: Cascade, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_onnx_runtime_finds_the_same_points(
+    model: Cascade, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("onnxruntime")
     monkeypatch.setattr(cascade, "peers", lambda missing: {})
     _, case, _ = cascade.cpu_cases(model, [3], [1], [])
@@ -59,7 +61,7 @@ def test_onnx_runtime_finds_them_too(model: Cascade, monkeypatch: pytest.MonkeyP
     assert row.differs < 1e-3
 
 
-def test_a_picture_has_its_faces_apart_and_inside() -> None:
+def test_the_faces_of_a_picture_are_inside() -> None:
     image, boxes = picture(5)
     assert boxes.shape == (5, 4)
     assert np.allclose(boxes[:, 1::2] - boxes[:, 0::2], BOX_PX)
@@ -69,7 +71,7 @@ def test_a_picture_has_its_faces_apart_and_inside() -> None:
     assert np.abs(decode(jpeg(image)).astype(int) - image).mean() < 3
 
 
-def test_missing_peers_are_told_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_programs_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "find_spec", lambda name: None)
     missing: list[str] = []
     assert peers.peers(missing) == {}
@@ -77,7 +79,7 @@ def test_missing_peers_are_told_and_left_out(monkeypatch: pytest.MonkeyPatch) ->
     assert "facegeo[bench]" in missing[0]
 
 
-def test_a_peer_without_its_files_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_without_its_files_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     known = {"dlib": SimpleNamespace(), "face_recognition_models": None, "facenet_pytorch": None}
     monkeypatch.setattr(peers, "find_spec", known.__getitem__)
     monkeypatch.setitem(sys.modules, "dlib", SimpleNamespace())
@@ -90,7 +92,7 @@ def test_a_peer_without_its_files_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     ]
 
 
-def test_dlib_gets_the_boxes_it_wants() -> None:
+def test_dlib_gets_its_boxes() -> None:
     pytest.importorskip("dlib")
     found = peers.peers([])
     if "dlib, 5 points" not in found:

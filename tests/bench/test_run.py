@@ -1,98 +1,103 @@
-"""What is measured: groups, devices and threads asked for; mistakes told before any work."""
+"""The measured groups, devices and threads; settings and models are checked before any work."""
 
-from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
+import yaml
+from pydantic import ValidationError
 
 from facegeo.bench import run
-from facegeo.bench.machine import machine
 from facegeo.bench.report import Row
 from facegeo.bench.run import Settings, run_bench
-from facegeo.bench.timing import Timing
-from facegeo.errors import UserError
-
-SETTINGS = Settings(["casfne"], "cpu", [1], [1], Timing(), {})
+from facegeo.errors import UserError, mistaken_values
+from facegeo.files.shipped import conf_dir
 
 
-def test_groups_run_in_the_order_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def settings(**changes: object) -> Settings:
+    """Those of ``conf/bench.yaml`` but for some."""
+    values: dict[str, Any] = yaml.safe_load((conf_dir() / "bench.yaml").read_text())
+    del values["defaults"]
+    return Settings.of(values | {"device": "cpu"} | changes)
+
+
+def test_groups_run_in_the_wanted_order(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in run.GROUPS:
         monkeypatch.setitem(
-            run.GROUP_ROWS, name, lambda settings, missing, n=name: [[Row(n, "", "", 1, 1.0)]]
+            run.GROUPS, name, lambda settings, missing, n=name: [[Row(n, "", "", 1, 1.0)]]
         )
-    report = run_bench(replace(SETTINGS, only=["rendering", "ccnn"]))
+    report = run_bench(settings(only=["rendering", "ccnn"]))
     assert [row.group for row in report.rows] == ["rendering", "ccnn"]
-    assert report.settings["clock"] == "wall"
+    assert [*report.settings] == ["clock", "seconds", "ccnn", "casfne", "training", "rendering"]
+    assert report.settings["rendering"] == {"size": 160, "tasks": 6}
     assert report.machine["torch"] == torch.__version__
 
 
-def test_what_onnx_needs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_onnx_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "has_onnx", lambda: False)
-    monkeypatch.setitem(run.GROUP_ROWS, "ccnn", lambda settings, missing: [])
-    report = run_bench(replace(SETTINGS, only=["ccnn"]))
-    assert report.missing == [run.MISSING]
+    monkeypatch.setitem(run.GROUPS, "ccnn", lambda settings, missing: [])
+    assert run_bench(settings(only=["ccnn"])).missing == [run.MISSING]
 
 
 def test_no_number_of_threads_is_measured_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "cores", lambda: 4)
-    assert replace(SETTINGS, threads=[1, 4, 0]).counts == [1, 4]
+    assert settings(threads=[1, 4, 0]).counts == [1, 4]
 
 
-def test_auto_takes_a_gpu_in_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    both = replace(SETTINGS, device="auto")
+def test_auto_includes_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     for there, devices in ((True, ["cpu", "cuda"]), (False, ["cpu"])):
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
-        assert both.devices == devices
-    assert SETTINGS.devices == ["cpu"]
+        assert settings(device="auto").devices == devices
+    assert settings().devices == ["cpu"]
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"only": ["ccn"]}, r"only must be of ccnn, casfne, training, rendering; got \['ccn'\]"),
-        ({"only": []}, "only must be of"),
-        ({"device": "gpu"}, "device must be of auto, cpu, cuda"),
-        ({"timing": Timing(clock="sun")}, "clock must be of wall, cpu"),
-        ({"threads": [-1]}, r"threads must be whole numbers of at least 0, got \[-1\]"),
-        ({"batches": [0]}, r"batches must be whole numbers of at least 1, got \[0\]"),
-        ({"batches": []}, "batches must be"),
-        ({"threads": 2}, r"threads must be a list, such as threads=\[2\]; got 2"),
-        ({"only": "ccnn"}, r"only must be a list, such as only=\[ccnn\]; got ccnn"),
-        ({"timing": Timing(seconds=-1)}, "seconds must be a number of 0 or more, got -1"),
-        ({"timing": Timing(seconds=float("nan"))}, "seconds must be a number .* got nan"),
-        ({"groups": {"casfne": 5}}, "casfne must hold keys of its own, got 5"),
-        ({"groups": {"casfne": {"compile": "no"}}}, "casfne.compile must be true or false, got no"),
-        ({"groups": {"training": {"steps": 0}}}, "training.steps must be a whole number"),
-        ({"groups": {"casfne": {"size": 40}}}, "casfne.size must be a multiple of 32 px, got 40"),
-    ],
-)
-def test_mistakes_are_told(change: dict[str, object], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        run_bench(replace(SETTINGS, **change))  # type: ignore[arg-type]
-
-
-def test_no_gpu_no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_mistake_is_named_with_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(UserError, match="device=cuda needs a CUDA GPU"):
-        run_bench(replace(SETTINGS, device="cuda"))
+    mistakes = {
+        **{"only": ["ccn"], "device": "gpu", "clock": "sun", "threads": [-1], "batches": []},
+        **{"seconds": float("nan"), "rendering": 5, "ccnn": {"model": "x", "size": 3}},
+        **{"casfne": {"model": None, "size": 40, "cpu_batch": 0, "compile": "no"}},
+    }
+    with pytest.raises(ValidationError) as caught:
+        settings(**mistakes)
+    text = mistaken_values(caught.value.errors())
+    for part in (
+        *("only[0] must be 'ccnn'", "got 'ccn'; ", "device must be 'auto'", "got 'sun'"),
+        *("threads[0] must be greater than or equal to 0, got -1", "batches must have at least 1"),
+        *("seconds must be a finite number, got nan", "rendering must be {KEY: VALUE}, got 5"),
+        *("there is no key ccnn.size", "casfne.size must be a multiple of 32, got 40"),
+        *("casfne.cpu_batch must be greater than 0", "casfne.compile must be true or false"),
+    ):
+        assert part in text
+    with pytest.raises(ValidationError, match="device=cuda needs a CUDA GPU"):
+        settings(device="cuda")
 
 
-@pytest.mark.parametrize(
-    ("group", "wanted"), [("casfne", "wanted a CasFNE"), ("training", "wanted a cascade")]
-)
-def test_another_model_is_refused(group: str, wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("group", ["casfne", "training"])
+def test_another_model_is_refused(group: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "load_model", lambda name: (torch.nn.Identity(), {}))
-    groups = {"casfne": {"model": "x"}, "ccnn": {"model": "x"}, "training": {}}
-    settings = replace(SETTINGS, only=[group], groups=groups)
-    with pytest.raises(UserError, match=f"{wanted}"):
-        run_bench(settings)
+    own = {"model": "x", "size": 32, "cpu_batch": 8, "compile": False}
+    with pytest.raises(UserError, match=r"model=.* is a Identity, wanted a Cas"):
+        run_bench(settings(only=[group], casfne=own))
 
 
-def test_a_report_names_the_instructions_that_pytorch_is_held_to(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
-    monkeypatch.delenv("ATEN_CPU_CAPABILITY", raising=False)
-    found = machine()
-    assert found["ONEDNN_MAX_CPU_ISA"] == "AVX2"
-    assert "ATEN_CPU_CAPABILITY" not in found
+def test_a_row_for_each_rendered_layout(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    for name, (kind, _) in run.LAYOUTS.items():
+        monkeypatch.setattr(
+            kind, "make", lambda self, studio, order, task, n=name: made.append(f"{n} {order.size}")
+        )
+    monkeypatch.setattr(run, "Studio", lambda head, device: None)
+    wanted = settings(rendering={"size": 64, "tasks": 3})
+    (faces,), (sessions,) = run.GROUPS["rendering"](wanted, [])
+    assert made == ["landmarks 64"] * 4 + ["photoface 64"] * 4  # the first warms up
+    assert (faces.items, sessions.items) == (1, 4)
+    assert (faces.rounds, sessions.rounds) == (3, 3)
+
+
+@pytest.mark.slow
+def test_faces_are_rendered() -> None:
+    wanted = settings(rendering={"size": 32, "tasks": 1})
+    (faces,), (sessions,) = run.GROUPS["rendering"](wanted, [])
+    assert faces.median_ms > 0
+    assert sessions.median_ms > 0

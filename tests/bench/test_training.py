@@ -1,4 +1,4 @@
-"""Training as it is timed: both feeds give batches of the same form; data's share is measured."""
+"""Timed trainings: both feeds give batches of the same form; the share of data is measured."""
 
 from pathlib import Path
 
@@ -6,14 +6,18 @@ import numpy as np
 import pytest
 import torch
 from lightning import LightningDataModule, Trainer
+from torch.utils.data import DataLoader
 
-from facegeo.bench import feeding, training
-from facegeo.bench.feeding import StepClock
-from facegeo.bench.memory import peak_mb, reset_peak
-from facegeo.bench.per_sample import OneByOneFaces, OneByOneNormals, loader
-from facegeo.bench.pictures import BOX_PX
-from facegeo.bench.training import Lengths, training_rows
-from facegeo.bench.training_data import PLACES, write_faces, write_sessions
+from facegeo.bench import training
+from facegeo.bench.cascade import BOX_PX
+from facegeo.bench.training import Lengths, StepClock, peak_mb, reset_peak, training_rows
+from facegeo.bench.training_data import (
+    PLACES,
+    OneByOneFaces,
+    OneByOneNormals,
+    write_faces,
+    write_sessions,
+)
 from facegeo.landmarks.nets import BoxStage, Cascade, PointStage
 from facegeo.training.memory import keep_freed_memory
 
@@ -40,20 +44,20 @@ def test_rows_of_every_stage_and_of_the_gan(stage: PointStage) -> None:
         assert [row.name for row in rows] == ["per-sample loader", "facegeo"]
         assert rows[0].faster == 1.0
         for row in rows:
-            assert (row.items, row.rounds) == (batch, steps * feeding.ROUNDS)
+            assert (row.items, row.rounds) == (batch, steps * training.ROUNDS)
             assert row.data_share is not None
             assert 0 < row.data_share < 1
     assert all(torch.equal(value, before[name]) for name, value in cascade.state_dict().items())
 
 
-def test_time_between_steps_is_the_datas() -> None:
+def test_time_between_steps_counts_as_data() -> None:
     watch = StepClock(iter([10, 11, 13, 17, 25, 41]).__next__)
     for _ in range(3):
         watch.on_train_batch_start()
         watch.on_train_batch_end()
     assert watch.steps == [1, 4, 16]
     assert watch.between == [2, 8]
-    row = feeding._row("group", "case", "name", [watch, watch], 4, None)
+    row = training._row("case", "name", [watch, watch], 4, None)
     assert row.rounds == 2  # two batches warm up, of two rounds
     assert row.median_ms == 24e3
     assert row.data_share == pytest.approx(8 / 24)
@@ -61,7 +65,7 @@ def test_time_between_steps_is_the_datas() -> None:
 
 def test_both_loaders_give_batches_of_the_same_form(tmp_path: Path, stage: PointStage) -> None:
     root = write_faces(tmp_path, 4)
-    slow = next(iter(loader(OneByOneFaces(root, 4, stage, 3), 3)))
+    slow = next(iter(DataLoader(OneByOneFaces(root, 4, stage, 3), 3)))
     data = training._faces(root, stage, LENGTHS, 1)
     assert same_form(slow, first_batch(data))
 
@@ -87,15 +91,15 @@ def test_a_crop_is_about_its_point(
         image = np.zeros((250, 250, 3), np.uint8)
         x, y = (samples.box[0::2] + PLACES[2] * BOX_PX).round().astype(int)  # the nose
         image[y - 2 : y + 3, x - 2 : x + 3] = 255
-        monkeypatch.setattr("facegeo.bench.per_sample.decode", lambda file, image=image: image)
+        monkeypatch.setattr("facegeo.bench.training_data.decode", lambda file, image=image: image)
         crop = samples[index]["image"][4].sum(dim=0)
         rows, columns = torch.meshgrid(torch.arange(15.0), torch.arange(15.0), indexing="ij")
         for axis in (rows, columns):
             assert float((crop * axis).sum() / crop.sum()) == pytest.approx(7, abs=0.6)
 
 
-@pytest.mark.skipif(peak_mb("cpu") is None, reason="this system does not tell")
-def test_the_peak_is_of_the_work_alone() -> None:
+@pytest.mark.skipif(peak_mb("cpu") is None, reason="unknown on this system")
+def test_the_peak_is_reset() -> None:
     keep_freed_memory()  # as commands do
     torch.ones(200 * 2**18).sum()  # 200 MiB
     before = peak_mb("cpu")

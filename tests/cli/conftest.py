@@ -1,10 +1,12 @@
-"""A small command to run: its configs, and its job in place of a training."""
+"""Commands run in this process, and a small one with configs of its own."""
 
 import logging
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from hydra.core.hydra_config import HydraConfig
@@ -36,6 +38,32 @@ FILES = {
 }
 
 Run = Callable[..., None]
+
+
+class Ended(NamedTuple):
+    """How a command ended: exit code and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Ended]:
+    """Run a command in this process: ``command("predict", "input=x")``."""
+
+    def run_command(name: str, *arguments: str) -> Ended:
+        monkeypatch.setattr(sys, "argv", [f"facegeo-{name}", *arguments])
+        code = 0
+        try:
+            import_module(f"facegeo.cli.{name}").main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return Ended(code, *capsys.readouterr())
+
+    return run_command
 
 
 @pytest.fixture

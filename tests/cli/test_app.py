@@ -1,4 +1,4 @@
-"""What every command has in common: how it starts, and how it ends."""
+"""How every command starts and ends."""
 
 import platform
 import subprocess
@@ -37,7 +37,7 @@ def test_a_run_stays_in_its_folder_and_writes_nothing_of_its_own(run: Run) -> No
     assert list(here.iterdir()) == []
 
 
-def test_version_is_ours_not_hydras(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_is_of_facegeo(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     run(fail(AssertionError("the job ran")), "--version")
     assert (
         capsys.readouterr().out == f"facegeo {__version__} (python {platform.python_version()})\n"
@@ -45,16 +45,19 @@ def test_version_is_ours_not_hydras(run: Run, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h"])
-def test_help_is_ours_and_runs_no_job(
-    run: Run, capsys: pytest.CaptureFixture[str], flag: str
-) -> None:
+def test_help_runs_no_job(run: Run, capsys: pytest.CaptureFixture[str], flag: str) -> None:
     run(fail(AssertionError("the job ran")), "data=lfpw", flag)
     assert "Usage: facegeo-toy" in capsys.readouterr().out
 
 
-def test_a_mistake_of_the_user_is_told_in_one_line(
-    run: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_help_explains_an_unknown_option(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(fail(AssertionError("the job ran")), "data=lfwp", "--help")
+    assert ended.value.code == 2
+    assert "data must be one of generated, lfpw, got 'lfwp'" in capsys.readouterr().err
+
+
+def test_a_user_error_is_one_line(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         run(fail(UserError("list.txt line 3: want 15 fields, got 14")))
     assert ended.value.code == 2
@@ -62,7 +65,7 @@ def test_a_mistake_of_the_user_is_told_in_one_line(
     assert (out, err) == ("", "facegeo-toy: error: list.txt line 3: want 15 fields, got 14\n")
 
 
-def test_debugging_keeps_the_traceback_of_a_mistake(
+def test_debugging_keeps_the_traceback_of_a_user_error(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FACEGEO_DEBUG", "1")
@@ -93,7 +96,7 @@ def test_an_interrupt_ends_with_130(
     assert capsys.readouterr().err == line
 
 
-def test_an_interrupt_that_lightning_made_an_exit_ends_with_130_too(
+def test_lightnings_exit_after_an_interrupt_ends_with_130(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def job(cfg: DictConfig) -> None:
@@ -108,7 +111,7 @@ def test_an_interrupt_that_lightning_made_an_exit_ends_with_130_too(
     assert capsys.readouterr().err == "facegeo-toy: interrupted\n"
 
 
-def test_sigterm_in_a_training_is_no_success(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sigterm_in_a_training_ends_with_143(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     def job(cfg: DictConfig) -> None:
         raise SIGTERMException
 
@@ -116,7 +119,7 @@ def test_sigterm_in_a_training_is_no_success(run: Run, capsys: pytest.CaptureFix
         run(job)
     assert ended.value.code == 143
     assert capsys.readouterr().err == (
-        "facegeo-toy: stopped by SIGTERM; the same command goes on\n"
+        "facegeo-toy: stopped by SIGTERM; the same command resumes\n"
     )
 
 

@@ -1,26 +1,23 @@
-"""``facegeo-train`` tells what became of a sweep, also when its launcher dies."""
-
-from pathlib import Path
+"""``facegeo-train`` reports the jobs of a sweep, also when its launcher dies."""
 
 import pytest
 
 from facegeo.cli import train
 from facegeo.cli.app import INTERRUPTED, STOPPED
-from facegeo.cli.mistakes import explain
 from facegeo.studies import callback as study_callback
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was told of a sweep that broke off."""
+def reported(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Reports of a sweep that was broken off."""
     found: list[str] = []
-    monkeypatch.setattr(study_callback, "tell_of_broken_off", lambda: found.append("told"))
+    monkeypatch.setattr(study_callback, "tell_of_broken_off", lambda: found.append("once"))
     monkeypatch.setattr(study_callback, "FAILED", [])
     return found
 
 
 @pytest.mark.parametrize(
-    ("end", "tells"),
+    ("end", "reports"),
     [
         (SystemExit(2), 1),
         (RuntimeError("of the launcher"), 1),
@@ -29,8 +26,8 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ],
     ids=str,
 )
-def test_a_sweep_that_breaks_off_is_told_of(
-    monkeypatch: pytest.MonkeyPatch, told: list[str], end: BaseException, tells: int
+def test_a_broken_off_sweep_is_reported(
+    monkeypatch: pytest.MonkeyPatch, reported: list[str], end: BaseException, reports: int
 ) -> None:
     def launch(*arguments: object, **more: object) -> None:
         raise end
@@ -38,25 +35,15 @@ def test_a_sweep_that_breaks_off_is_told_of(
     monkeypatch.setattr(train, "launch", launch)
     with pytest.raises(type(end)):
         train.main()
-    assert len(told) == tells
+    assert len(reported) == reports
 
 
 @pytest.mark.parametrize("failed", [[], ["a folder"]])
 def test_the_exit_code_says_whether_a_job_failed(
-    monkeypatch: pytest.MonkeyPatch, told: list[str], failed: list[str]
+    monkeypatch: pytest.MonkeyPatch, reported: list[str], failed: list[str]
 ) -> None:
     monkeypatch.setattr(train, "launch", lambda *arguments, **more: None)
     study_callback.FAILED.extend(failed)
     with pytest.raises(SystemExit) as end:
         train.main()
-    assert (end.value.code, told) == (len(failed), [])
-
-
-def test_a_killed_process_of_a_launcher_is_explained() -> None:
-    class TerminatedWorkerError(Exception):
-        """Called as joblib's."""
-
-    message = explain(TerminatedWorkerError("exit code -9"), Path("train.yaml"), [])
-    assert message is not None
-    assert "a process of the launcher was killed" in message
-    assert "the same command goes on" in message
+    assert (end.value.code, reported) == (len(failed), [])
