@@ -155,9 +155,9 @@ def _bars(comparison: Comparison, row: Row, number: int) -> list[go.Bar | go.Sca
     traces: list[go.Bar | go.Scatter] = [bars]
     dots = shared | {"mode": "markers", "showlegend": False}
     if len(row.values) > 1:
-        places = [place for place, values in found.items() for _ in values]
+        x, y = zip(*((p, value) for p, values in found.items() for value in values), strict=True)
         style = {"size": 6, "color": colour, "line": {"width": 1, "color": "white"}}
-        traces.append(go.Scatter(x=places, y=sum(found.values(), []), marker=style, **dots))
+        traces.append(go.Scatter(x=x, y=y, marker=style, **dots))
     if row.paper:
         style = {"symbol": "line-ew", "size": 16, "line": {"width": 3, "color": colour}}
         traces.append(go.Scatter(x=["average"], y=[row.paper.value], marker=style, **dots))

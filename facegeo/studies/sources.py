@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from facegeo.errors import UserError
-from facegeo.runs.wandb import from_config, from_summary
 from facegeo.studies.runs import Study, StudyRun, make_study, read_folder, read_run, study_run
 
 
@@ -108,6 +107,8 @@ def read_api(path: str, study: str, api: Api | None = None) -> list[StudyRun]:
 
 
 def _logged_run(run: ApiRun) -> StudyRun:
+    from facegeo.runs.wandb import from_config, from_summary  # slow to import: Lightning
+
     config = from_config(run.config)
     record = config.pop("record", None) or {}
     return study_run(config, record, from_summary(run.summary_metrics), run.url)

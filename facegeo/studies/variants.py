@@ -87,7 +87,9 @@ def _runs_by_part(study: Study) -> dict[int | None, list[StudyRun]]:
     for place, part in enumerate(study.parts):
         for job in part.jobs:
             homes.setdefault(job.identity, []).append(place)
-    open_to_all = (n for n, part in enumerate(study.parts) if part.trials is not None or not part.base)
+    open_to_all = (
+        n for n, part in enumerate(study.parts) if part.trials is not None or not part.base
+    )
     guests = next(open_to_all, None)
     runs: dict[int | None, list[StudyRun]] = {}
     for run in study.runs:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from facegeo.cli import report
+from facegeo.studies.runs import Study
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
@@ -62,14 +63,33 @@ def test_the_name_of_one_of_the_files_will_do(
     assert {file.name for file in tmp_path.iterdir() if file.is_file()} == wanted
 
 
+def test_push_saves_workspaces_and_prints_their_addresses(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], study: Path
+) -> None:
+    pushed = []
+
+    def push(studies: list[Study], project: str, entity: str | None) -> list[str]:
+        pushed.append((len(studies), project, entity))
+        return ["https://wandb.example/view"]
+
+    monkeypatch.setattr("facegeo.studies.workspace.push", push)
+    run(monkeypatch, str(study), "push=true", "entity=lab")
+    assert pushed == [(1, "facegeo", "lab")]
+    assert capsys.readouterr().out.endswith("https://wandb.example/view\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("studies=5",), "studies must be a study's folder (a number in quotes), or a list"),
         (("studies=[5]",), "each of studies must be a study's folder (a number in quotes), got 5"),
         (("runs=7",), "runs must be the folder of a finished run (a number in quotes), or"),
-        (("x", "wandb=5"), "wandb must be a folder or ENTITY/PROJECT (a number in quotes), got 5"),
+        (("x", "wandb=5"), "wandb must be ENTITY/PROJECT (a number in quotes), got 5"),
         (("x", "split=[val]"), "split must be val, test or other data, or null (a number"),
+        (("x", "entity=5"), "entity must be a user or team of W&B, or null (a number in quotes)"),
+        (("x", "project=null"), "project must be the name of a W&B project"),
+        (("x", "push=maybe"), "push must be true or false, got 'maybe'"),
+        (("runs=[x]", "push=true"), "push=true with runs="),
         ((), "there is nothing to report on: name folders of studies"),
         (("nowhere",), "nowhere is not the folder of a study"),
         (("runs=[nowhere]",), "nowhere holds no finished run"),

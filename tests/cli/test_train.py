@@ -14,7 +14,7 @@ from facegeo.studies import callback as study_callback
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What was told of a sweep that broke off."""
     found: list[str] = []
-    monkeypatch.setattr(study_callback, "tell_of_broken_off", lambda: found.append("told"))
+    monkeypatch.setattr(study_callback, "show_broken_off", lambda: found.append("told"))
     monkeypatch.setattr(study_callback, "FAILED", [])
     return found
 
