@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from facegeo.cli import report
+from facegeo.studies import workspace
 from facegeo.studies.runs import Study
 
 
@@ -72,7 +73,7 @@ def test_push_saves_workspaces_and_prints_their_addresses(
         pushed.append((len(studies), project, entity))
         return ["https://wandb.example/view"]
 
-    monkeypatch.setattr("facegeo.studies.workspace.push", push)
+    monkeypatch.setattr(workspace, "push", push)
     run(monkeypatch, str(study), "push=true", "entity=lab")
     assert pushed == [(1, "facegeo", "lab")]
     assert capsys.readouterr().out.endswith("https://wandb.example/view\n")
