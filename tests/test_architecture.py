@@ -37,6 +37,7 @@ OWNERS = {
     "warp": {"rendering"},
     "matplotlib": {"training", "landmarks", "normals", "predict"},
     "plotly": {"studies"},
+    "jinja2": {"studies"},
     "scipy": {"studies", "surfaces"},
     "trimesh": {"surfaces"},
     "onnx": {"export"},

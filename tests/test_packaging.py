@@ -48,7 +48,7 @@ def test_the_wheel_holds_every_file_of(wheel: Path, folder: str) -> None:
 def test_the_wheel_holds_every_file_that_is_no_code(wheel: Path) -> None:
     files = (file for file in (ROOT / "facegeo").rglob("*") if file.is_file())
     wanted = {file.relative_to(ROOT).as_posix() for file in files if ".py" not in file.suffix}
-    assert "facegeo/studies/page.css" in wanted
+    assert "facegeo/studies/templates/page.html" in wanted
     assert wanted - set(ZipFile(wheel).namelist()) == set()
 
 

@@ -23,10 +23,17 @@ def _report(cfg: "DictConfig") -> None:
     wandb, split = given["wandb"], given["split"]
     if not isinstance(split, str | None):
         raise UserError(f"split must be val, test or the name of other data, got {split!r}")
+    if not isinstance(given["push"], bool):
+        raise UserError(f"push must be true or false, got {given['push']!r}")
+    if given["push"] and runs:
+        raise UserError("push=true with runs=: these runs share no group in W&B; name studies")
     studies = find_studies(folders, runs, wandb)
-    places = [wandb] if wandb and Path(wandb).is_dir() else [*folders, *runs]
-    known = [Path(place) for place in places if Path(place).is_dir()] or [Path()]
+    known = [Path(place) for place in [*folders, *runs] if Path(place).is_dir()] or [Path()]
     report_on(studies, _without_ending(cfg.out) if cfg.out else beside(known), split)
+    if given["push"]:
+        from facegeo.studies.workspace import push
+
+        print("\n".join(push(studies, given["project"], given["entity"])))
 
 
 def _without_ending(out: str) -> Path:

@@ -33,7 +33,7 @@ def _reporting_a_broken_off_sweep() -> Iterator[None]:
     except BaseException as end:
         study = sys.modules.get("facegeo.studies.callback")
         if study and not (isinstance(end, SystemExit) and end.code in (INTERRUPTED, STOPPED)):
-            study.tell_of_broken_off()
+            study.show_broken_off()
         raise
 
 

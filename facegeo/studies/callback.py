@@ -1,4 +1,4 @@
-"""What happens before the first and after the last job of a sweep; Hydra calls it.
+"""The plan of a sweep before its first job, its summary and report after its last one.
 
 Imports nothing slow: every ``facegeo-train`` builds it.
 """
@@ -38,31 +38,31 @@ BEGUN: list[DictConfig] = []
 
 
 class StudyCallback(Callback):
-    """Writes a study's plan before the sweep; tells how its jobs ended, and reports, after it."""
+    """Hydra calls it: writes a study's plan before a sweep, its summary and report after it."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Write down which jobs the study will have, so that missing ones are seen."""
+        """Write the study's plan, so that missing jobs can be listed."""
         for file in _outcomes(config):  # of an earlier sweep in the same folder
             file.unlink()
         if config.study is None or config.dry_run:
             return
         try:
             part, file = planned(config), study_folder(config.out, config.study) / PLAN
-        except (HydraException, OmegaConfBaseException, UserError):  # told before the first job
+        except (HydraException, OmegaConfBaseException, UserError):  # the first job raises it
             return
         with locked(file.with_name(LOCK), wait=True):
             _write_plan(file, str(config.study), united(_known(file), part))
         BEGUN.append(config)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Show what became of every job, then the study's table and plots."""
+        """Show how every job ended, then the study's table and plots."""
         if config.study is not None and not config.dry_run:
             _end_search(config)
-        tell(config)
+        show_end(config)
 
 
-def tell(config: DictConfig) -> None:
-    """Show what became of the jobs of a sweep, then the study's table and plots."""
+def show_end(config: DictConfig) -> None:
+    """Show how the jobs of a sweep ended, then the study's table and plots."""
     from rich.console import Console
     from rich.text import Text
 
@@ -81,14 +81,14 @@ def tell(config: DictConfig) -> None:
             print(f"no report: {error}; facegeo-report {study} tries again", file=sys.stderr)
 
 
-def tell_of_broken_off() -> None:
-    """Tell of the jobs of a sweep that its launcher did not bring to an end."""
+def show_broken_off() -> None:
+    """Show how jobs ended if the launcher died before the end of the sweep."""
     if BEGUN and _outcomes(BEGUN[-1]):
-        tell(BEGUN[-1])
+        show_end(BEGUN[-1])
 
 
 def _end_search(config: DictConfig) -> None:
-    """Note that all trials of a search were made, some perhaps of one and the same run."""
+    """Mark a search as complete; two of its trials may be one run."""
     if not OmegaConf.select(config, "hydra.sweeper.n_trials"):
         return
     part, file = planned(config), study_folder(config.out, config.study) / PLAN
@@ -113,15 +113,15 @@ def _write_plan(file: Path, study: str, parts: Sequence[Part]) -> None:
 
 
 def planned(config: DictConfig) -> Part:
-    """What the command asks for.
+    """The part of a plan that a command asks for.
 
     Args:
-        config: Of the sweep, without what its axes choose.
+        config: Of the sweep, without the values of its axes.
 
     Raises:
-        HydraException: If a value has no place.
-        OmegaConfBaseException: If one is missing.
-        UserError: If one is a mistake in any job.
+        HydraException: If a key does not exist.
+        OmegaConfBaseException: If a value is missing.
+        UserError: If a value is wrong in any job.
     """
     check_job(config)
     axes = dict(config.hydra.sweeper.get("params") or {})
@@ -143,19 +143,19 @@ def planned(config: DictConfig) -> Part:
 
 
 def _told(fixed: list[str]) -> str:
-    """The words that matter, the last of each key."""
+    """The overrides that change numbers, the last of each key."""
     said = dict(word.split("=", 1) for word in effective(fixed) if "=" in word)
     return " ".join(f"{key}={value}" for key, value in said.items() if key != "ablation")
 
 
 def _about(config: DictConfig) -> dict[str, Any]:
-    if not isinstance(config.about, DictConfig):  # none, or a mistake that a job will tell
+    if not isinstance(config.about, DictConfig):  # None, or a mistake that a job raises
         return {}
     return cast(dict[str, Any], OmegaConf.to_container(config.about, resolve=True))
 
 
 def _jobs(config: DictConfig, axes: dict[str, Any]) -> list[list[str]]:
-    """Overrides of every job that Hydra's own sweeper will start; none of another sweeper."""
+    """Overrides of every job of Hydra's own sweeper; empty for another sweeper."""
     if config.hydra.sweeper.get("_target_") != SWEEPER:
         return []
     given = [f"{key}={value}" for key, value in axes.items()] + list(config.hydra.overrides.task)
@@ -164,7 +164,7 @@ def _jobs(config: DictConfig, axes: dict[str, Any]) -> list[list[str]]:
 
 
 def _base(config: DictConfig, fixed: list[str]) -> str:
-    """A key of all settings but a study's axes; empty for a study that has none of its own."""
+    """A key of all settings without the study's axes; empty for a study with no axes of its own."""
     if not config.hydra.runtime.choices.get("ablation"):
         return ""
     load = GlobalHydra.instance().config_loader().load_configuration
@@ -186,19 +186,17 @@ def _plain(config: DictConfig) -> dict[str, Any]:
 
 
 def summary(outcomes: list[Outcome]) -> str:
-    """Say how many jobs ended how, and why some failed."""
+    """Text: how many jobs ended how, and why some failed."""
     counts: dict[str, int] = {}
     for outcome in outcomes:
         counts[outcome.status] = counts.get(outcome.status, 0) + 1
     lines = [f"{len(outcomes)} jobs: " + ", ".join(f"{n} {status}" for status, n in counts.items())]
     for outcome in outcomes:
         if outcome.error or outcome.status in LEFT:
-            told = f": {outcome.error}" if outcome.error else ""
+            why = f": {outcome.error}" if outcome.error else ""
             lines.append(
-                f"  {outcome.status} {outcome.folder} ({' '.join(outcome.overrides)}){told}"
+                f"  {outcome.status} {outcome.folder} ({' '.join(outcome.overrides)}){why}"
             )
     if any(outcome.status == "failed" for outcome in outcomes):
-        lines.append(
-            "The same command tries again what failed, and goes on where a job was stopped."
-        )
+        lines.append("The same command repeats failed jobs and resumes stopped ones.")
     return "\n".join(lines)

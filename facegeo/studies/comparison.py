@@ -1,9 +1,10 @@
-"""The rows of a study: each variant's numbers over its seeds, against a baseline and the paper."""
+"""The rows of a study: each variant over its seeds, against a baseline and the paper."""
 
 from __future__ import annotations
 
 import math
 import re
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,19 +12,48 @@ from typing import Any
 from facegeo.errors import UserError
 from facegeo.papers import Printed, paper_title, paper_values, printed
 from facegeo.runs.about import sound
-from facegeo.studies.hindrances import hindrances
 from facegeo.studies.runs import Study, StudyRun
-from facegeo.studies.seed_statistics import Difference, Spread, difference, spread
 from facegeo.studies.variants import Variant, find_variants
 
 MEASURES = ("error_pct", "mean_deg")
-"""What is compared where a study does not say: the first that was measured."""
+"""Measures of a study that names none: the first that was measured."""
 FIRST = object()
-"""The baseline where a study does not say: the first row."""
+"""The baseline of a study that names none: the first row."""
 PAPERS_OWN = ("ccnn/paper", "ccnn/tuned")
-"""Experiments whose stages are those that the paper prints, where a study does not say."""
+"""Experiments that train as the paper does: its numbers are shown even if the study names none."""
 LAST = "last"
 """Among a study's rows: the last that each variant measured."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and spread over seeds.
+
+    Attributes:
+        n: Number of seeds.
+        mean: None without a seed.
+        std: Sample standard deviation, over n - 1; None with fewer than two seeds.
+    """
+
+    n: int
+    mean: float | None
+    std: float | None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One variant minus another, over the seeds that both have.
+
+    Attributes:
+        n: Number of common seeds.
+        mean: Mean of the differences.
+        p: Of a two-sided paired t-test; None with fewer than two seeds, or if the differences are
+            all equal or not all finite.
+    """
+
+    n: int
+    mean: float
+    p: float | None
 
 
 @dataclass(frozen=True)
@@ -31,13 +61,13 @@ class Row:
     """One line of the table.
 
     Attributes:
-        name: Of the variant, of what was measured (``stage1``), or both.
+        name: Of the variant, of the entry, or both.
         variant: Its runs.
         entry: Second part of the metrics' names, such as ``stage1`` or ``t2``.
         values: The measure by seed, of the finished runs.
         spread: Over the seeds.
         difference: To the baseline; None for the baseline, or without a common seed.
-        paper: What the paper prints for it.
+        paper: The paper's number for it.
     """
 
     name: str
@@ -45,8 +75,8 @@ class Row:
     entry: str
     values: Mapping[int, float]
     spread: Spread
-    difference: Difference | None
-    paper: Printed | None
+    difference: Difference | None = None
+    paper: Printed | None = None
 
 
 @dataclass(frozen=True)
@@ -60,9 +90,9 @@ class Comparison:
         variants: In the order of the plan.
         rows: For each variant, one an entry.
         baseline: Name of the row that the others are compared with.
-        cells: What the paper prints, by row.
-        paper: Its authors and title; empty without.
-        notes: What hinders the comparison, a sentence each.
+        cells: The paper's numbers, by row.
+        paper: Its authors and title; empty without a paper.
+        notes: Warnings, a sentence each.
     """
 
     study: Study
@@ -76,11 +106,11 @@ class Comparison:
     notes: tuple[str, ...]
 
     def metric(self, run: StudyRun, entry: str, measure: str | None = None) -> float | None:
-        """What a run measured of an entry; None if it did not."""
+        """A run's final metric of an entry; None if it was not measured."""
         return run.metrics.get(f"{self.split}/{entry}/{measure or self.measure}")
 
     def entries(self, variant: Variant) -> list[str]:
-        """What a variant's runs measured: ``stage1``, ``stage2``, ... or ``t0``, ``t1``, ..."""
+        """Entries that a variant's runs measured: ``stage1``, ``stage2`` or ``t0``, ``t1``."""
         return _entries(variant.done, self.split, self.measure)
 
     def by_seed(self, variant: Variant, entry: str, measure: str | None = None) -> dict[int, float]:
@@ -92,14 +122,13 @@ class Comparison:
 def compare(study: Study) -> Comparison:
     """Compare the variants of a study as its ``about`` says, or as its metrics suggest.
 
-    What is wrong in ``about`` becomes a note: a report must not fail for it after days of runs.
+    A mistake in ``about`` becomes a note: a report must not fail for it after days of runs.
     """
     about, faults = sound(study.about)
     study = replace(study, about=about, notes=(*study.notes, *faults))
     done = [run for run in study.runs if run.status == "done"]
     variants = tuple(find_variants(study))
-    names = [name for run in done for name in run.metrics]
-    split, measure = _measured(about, names, choosing=len(variants) > 1)
+    split, measure = _measured(about, done, choosing=len(variants) > 1)
     section, cells, doubts = _paper(about, done)
     bare = Comparison(
         study=study,
@@ -110,24 +139,12 @@ def compare(study: Study) -> Comparison:
         baseline=None,
         cells=cells,
         paper=paper_title(section) if cells else "",
-        notes=(*study.notes, *doubts, *hindrances(done, split)),
+        notes=(*study.notes, *doubts, *warnings(done, split)),
     )
     rows = _bare_rows(bare)
     if study.trials is not None:  # a search: the best first
         rows.sort(key=lambda row: math.inf if row.spread.mean is None else row.spread.mean)
-    wanted = about.get("baseline", FIRST)
-    base = _find(rows, wanted)
-    notes = list(bare.notes)
-    if wanted not in (None, FIRST) and base is None:
-        notes.append(f"There is no row {wanted!r} to compare with yet.")
-    shown = {row.variant.name for row in rows}
-    left_out = [one.name for one in variants if one.done and one.name not in shown]
-    if done and not any(row.values for row in rows):
-        notes.append(f"No finished run has measured {split}/.../{measure}.")
-    elif left_out:
-        notes.append(
-            f"Not shown, as {split}/.../{measure} was not measured: {'; '.join(left_out)}."
-        )
+    base = _find(rows, about.get("baseline", FIRST))
     compared = [
         replace(
             row,
@@ -136,14 +153,104 @@ def compare(study: Study) -> Comparison:
         )
         for row in rows
     ]
-    name = base.name if base else None
-    return replace(bare, rows=tuple(compared), baseline=name, notes=tuple(notes))
+    return replace(
+        bare,
+        rows=tuple(compared),
+        baseline=base.name if base else None,
+        notes=(*bare.notes, *_missing(bare, rows, base)),
+    )
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Mean and sample standard deviation; not finite values make both NaN.
+
+    >>> spread([2.0, 4.0])
+    Spread(n=2, mean=3.0, std=1.4142135623730951)
+    """
+    if not values:
+        return Spread(0, None, None)
+    if not all(map(math.isfinite, values)):
+        return Spread(len(values), math.nan, math.nan if len(values) > 1 else None)
+    std = statistics.stdev(values) if len(values) > 1 else None
+    return Spread(len(values), statistics.fmean(values), std)
+
+
+def difference(values: Mapping[int, float], baseline: Mapping[int, float]) -> Difference | None:
+    """Compare two variants seed by seed, both by seed; None without a common seed."""
+    common = sorted(values.keys() & baseline.keys())
+    if not common:
+        return None
+    ours, theirs = [values[seed] for seed in common], [baseline[seed] for seed in common]
+    differences = [one - other for one, other in zip(ours, theirs, strict=True)]
+    if not all(map(math.isfinite, differences)):
+        return Difference(len(common), math.nan, None)
+    mean = statistics.fmean(differences)
+    # Equal differences, but for the rounding of a subtraction, have no spread to test against.
+    rounding = 1e-12 * max(map(abs, (*ours, *theirs)))
+    if max(differences) - min(differences) <= rounding:
+        return Difference(len(common), mean, None)
+    from scipy.stats import ttest_rel  # slow to import: here, not where a training starts
+
+    return Difference(len(common), mean, float(ttest_rel(ours, theirs).pvalue))
+
+
+def warnings(done: Sequence[StudyRun], split: str) -> list[str]:
+    """Warnings about runs that are not comparable, a sentence each: other data, other commits.
+
+    Args:
+        done: Finished runs.
+        split: The compared one: "val", "test", or the name of other data.
+    """
+    notes = []
+    for place in ("trained", "measured"):
+        kinds = [_used_data(run.record, split).get(place) or {} for run in done]
+        data = {str(d["hash"]): str(d.get("title", "")) for d in kinds if d.get("hash")}
+        if len(data) > 1:
+            named = ", ".join(f"{title} {key[:12]}" for key, title in data.items())
+            notes.append(
+                f"The runs were {place} on different data ({named}): their numbers are not "
+                "comparable."
+            )
+    commits = sorted({commit[:10] for run in done for commit in _commits(run.record)})
+    if len(commits) > 1:
+        notes.append(f"The runs are of different commits: {', '.join(commits)}.")
+    return notes
+
+
+def _used_data(record: Mapping[str, Any], split: str) -> dict[str, Mapping[str, Any]]:
+    """The data a run was ``trained`` and, if known, ``measured`` on: title, hash, kind."""
+    trained = record.get("data") or {}
+    other = (record.get("also_on") or {}).get(split)
+    if other is None and split == "test" and trained.get("test_hash"):
+        other = {"hash": trained["test_hash"], "title": trained.get("title")}
+    return {"trained": trained} | ({"measured": other} if other else {})
+
+
+def _commits(record: Mapping[str, Any]) -> list[str]:
+    last = (record.get("git") or {}).get("commit")
+    return [str(commit) for commit in record.get("commits") or ([last] if last else [])]
+
+
+def _missing(bare: Comparison, rows: Sequence[Row], base: Row | None) -> list[str]:
+    """Notes about a baseline or numbers that are not there."""
+    notes, wanted = [], bare.study.about.get("baseline", FIRST)
+    name = f"{bare.split}/.../{bare.measure}"
+    if wanted not in (None, FIRST) and base is None:
+        notes.append(f"There is no row {wanted!r} to compare with yet.")
+    shown = {row.variant.name for row in rows}
+    left_out = [one.name for one in bare.variants if one.done and one.name not in shown]
+    finished = any(one.done for one in bare.variants)
+    if finished and not any(row.values for row in rows):
+        notes.append(f"No finished run has measured {name}.")
+    elif left_out:
+        notes.append(f"Not shown, as {name} was not measured: {'; '.join(left_out)}.")
+    return notes
 
 
 def _paper(
     about: Mapping[str, Any], done: Sequence[StudyRun]
 ) -> tuple[str | None, Mapping[str, Any], list[str]]:
-    """The paper's section, by default the one of the paper's own training; its cells; a doubt."""
+    """The paper's section, by default that of the data if trained as the paper; cells; a note."""
     section = about.get("paper")
     if "paper" not in about and done and all(run.experiment in PAPERS_OWN for run in done):
         found = ((run.config.get("data") or {}).get("paper") for run in done)
@@ -154,13 +261,15 @@ def _paper(
         return None, {}, [f"No number of the paper: {error}."]
 
 
-def _measured(about: Mapping[str, Any], names: Sequence[str], *, choosing: bool) -> tuple[str, str]:
-    """Split and measure: what the study says, or what was measured; to choose, held-out faces."""
-    measured = {name.split("/")[0] for name in names}
+def _measured(
+    about: Mapping[str, Any], done: Sequence[StudyRun], *, choosing: bool
+) -> tuple[str, str]:
+    """Split and measure, from ``about`` or the metrics; to choose a variant, held-out faces."""
+    names = [name.split("/") for run in done for name in run.metrics]
+    splits, ends = {name[0] for name in names}, {name[-1] for name in names}
     order = ("val", "test") if choosing else ("test", "val")
-    ends = {name.split("/")[-1] for name in names}
+    split = about.get("split") or next((one for one in order if one in splits), order[0])
     suggested = next((measure for measure in MEASURES if measure in ends), MEASURES[0])
-    split = about.get("split") or next((one for one in order if one in measured), order[0])
     return str(split), str(about.get("measure") or suggested)
 
 
@@ -174,8 +283,7 @@ def _bare_rows(comparison: Comparison) -> list[Row]:
             values = comparison.by_seed(variant, entry)
             if values or not variant.done:
                 name = _row_name(variant, entry, len(variants), len(entries))
-                shown = spread(list(values.values()))
-                rows.append(Row(name, variant, entry, values, shown, None, None))
+                rows.append(Row(name, variant, entry, values, spread(list(values.values()))))
     return rows
 
 
@@ -190,11 +298,11 @@ def _row_name(variant: Variant, entry: str, variants: int, entries: int) -> str:
 
 
 def _find(rows: Sequence[Row], wanted: object) -> Row | None:
-    """The row of that name, or whose only setting has that value; None wants none.
+    """The row of that name, or whose only setting has that value; None for None.
 
     Of several variants of that name, as an axis that a user adds makes them, the first.
     """
-    if wanted == FIRST:
+    if wanted is FIRST:
         return rows[0] if len(rows) > 1 else None
     named = [row for row in rows if str(wanted) in _names(row)]
     return next(iter(named or [row for row in rows if row.name.startswith(f"{wanted} (")]), None)
@@ -212,7 +320,7 @@ def _printed(cells: Mapping[str, object], row: Row, measure: str) -> Printed | N
 
 
 def _suggested(comparison: Comparison) -> list[str]:
-    """All that one variant measured; of several, the last that all of them did."""
+    """All entries of a single variant; of several, the last that all of them measured."""
     variants = comparison.variants
     found = [comparison.entries(variant) for variant in variants if variant.done]
     if not found:

@@ -1,4 +1,4 @@
-"""What a reader must know beside the numbers: what is missing, what the rest was made from."""
+"""Facts beside the numbers: jobs without a result, data, commits, devices, software."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Unfinished:
     Attributes:
         variant: Its name.
         seed: Its seed, if it has one yet.
-        status: "planned", "running" (or killed), "stopped", "failed", or what was not measured.
-        error: What it failed with.
-        job: Its overrides, and what else a command needs to do it again.
+        status: "planned", "running" (or killed), "stopped", "failed", or "not measured on ...".
+        error: Its message, if it failed.
+        job: Arguments of the command that repeats it.
         link: Its folder or address, if it was begun.
-        count: Of such jobs.
+        count: Number of such jobs.
     """
 
     variant: str
@@ -42,7 +42,7 @@ class Unfinished:
 
 
 def unfinished(comparison: Comparison) -> list[Unfinished]:
-    """Jobs that were begun and have no result, and those that nobody began."""
+    """Jobs that were begun and have no result, and planned ones that were not begun."""
     found, study = [], comparison.study
     for variant in comparison.variants:
         for run in variant.runs:
@@ -64,7 +64,7 @@ def unfinished(comparison: Comparison) -> list[Unfinished]:
 
 
 def _left(comparison: Comparison, variant: Variant, run: StudyRun) -> str | None:
-    """Why a run's number is not there; None if it is, or if the whole variant has none."""
+    """Reason why a run has no number; None if it has one, or if the whole variant has none."""
     if run.status != "done":
         return run.status
     entries = [row.entry for row in comparison.rows if row.variant == variant and row.values]
@@ -74,9 +74,9 @@ def _left(comparison: Comparison, variant: Variant, run: StudyRun) -> str | None
 
 
 def commands(comparison: Comparison, jobs: Iterable[Unfinished]) -> list[str]:
-    """What finishes a study: the command that started it, or one a job.
+    """Commands that finish a study: the one that started it, or one a job.
 
-    What is done and not measured needs commands of its own: those of before chose other splits.
+    Finished runs that were not measured need their own: the earlier ones chose other splits.
     """
     jobs, command = list(jobs), comparison.study.command
     unmeasured = [job for job in jobs if job.status.startswith(UNMEASURED)]
@@ -86,13 +86,13 @@ def commands(comparison: Comparison, jobs: Iterable[Unfinished]) -> list[str]:
 
 
 def done(comparison: Comparison) -> int:
-    """How many runs are done, and measured."""
+    """Number of runs that are finished and measured."""
     left = {job.link for job in unfinished(comparison)}
     return sum(run.status == "done" and run.link not in left for run in comparison.study.runs)
 
 
 def facts(comparison: Comparison) -> Facts:
-    """Counts, data, commits, devices, time and software by name, as far as they are known."""
+    """Counts, data, commits, devices, time and software by name, as far as known."""
     runs = comparison.study.runs
     records = [run.record for run in runs if run.status == "done"]
     others = [(record.get("also_on") or {}).get(comparison.split) or {} for record in records]
@@ -112,7 +112,7 @@ def facts(comparison: Comparison) -> Facts:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them; nothing of none.
+    """Seconds in words; empty for none.
 
     >>> duration(3725)
     '1 h 2 min'
@@ -134,7 +134,7 @@ def _not_begun(variant: Variant) -> list[Job]:
 
 
 def _whole(job: Words, study: Study, experiment: str | None) -> Words:
-    """Overrides with the choices that the plan may leave out."""
+    """Overrides with the choices that a plan leaves out."""
     before: list[str] = ["-m"] if any(word.startswith("ablation=") for word in job) else []
     if not before:
         if experiment and not any(word.startswith("experiment=") for word in job):

@@ -1,64 +1,73 @@
-"""A report of studies: HTML, Markdown, CSV and LaTeX beside them, and tables in the terminal."""
+"""A report of studies: HTML, Markdown, CSV and LaTeX files, and tables in the terminal."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from rich.console import Console
 from rich.text import Text
 
+from facegeo import __version__
 from facegeo.files.shipped import PLAN
 from facegeo.files.writing import write_whole
 from facegeo.runs.about import sound
-from facegeo.studies.apart import apart
 from facegeo.studies.comparison import Comparison, compare
-from facegeo.studies.facts import Unfinished, commands, facts, unfinished
-from facegeo.studies.page import page
+from facegeo.studies.facts import Unfinished, commands, done, facts, unfinished
+from facegeo.studies.plots import pictures, study_plots
 from facegeo.studies.runs import Study, read_folder
-from facegeo.studies.study_tables import cells_csv, detail_table, latex, main_table, relative
+from facegeo.studies.tables import WEB, cells_csv, detail_table, label, latex, main_table, relative
+from facegeo.studies.variants import divide
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 REPORT = "report"
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write_report(study_dirs: Sequence[Path], out: Path | None = None) -> Path:
-    """Report on studies that lie in folders.
+    """Report on studies in folders.
 
     Args:
-        study_dirs: A folder a study.
-        out: What to write, without its ending; None: ``report`` in the study's folder, or in the
+        study_dirs: One folder a study.
+        out: Path of the files without ending; None: ``report`` in the study's folder, or in the
             folder that holds all of several.
 
     Returns:
-        The HTML file; Markdown, CSV and LaTeX stand beside it.
+        The HTML file; Markdown, CSV and LaTeX are written beside it.
 
     Raises:
-        UserError: If a folder is no study's.
+        UserError: If a folder is not a study's.
     """
     return report_on([read_folder(folder) for folder in study_dirs], out or beside(study_dirs))
 
 
 def beside(folders: Sequence[Path]) -> Path:
-    """Where the report on some folders goes, without its ending."""
+    """Default path, without ending, of the report on some folders."""
     return Path(os.path.commonpath([folder.resolve() for folder in folders])) / REPORT
 
 
 def report_on(studies: Sequence[Study], out: Path, split: str | None = None) -> Path:
-    """Report on studies, wherever their runs were read; as ``write_report``.
+    """Report on studies that were read from anywhere; as ``write_report``.
 
     Args:
-        studies: To show, in this order.
-        out: What to write, without its ending.
-        split: Instead of the one that each study compares.
+        studies: In the order to show.
+        out: Path of the files without ending.
+        split: Replaces the one that each study compares.
     """
     chosen = {} if split is None else {"split": split}
     comparisons = [
         compare(replace(one, about={**sound(one.about)[0], **chosen}) if chosen else one)
-        for one in apart(studies)
+        for one in divide(studies)
     ]
     folder = out.parent
     files = {
@@ -77,18 +86,92 @@ def report_on(studies: Sequence[Study], out: Path, split: str | None = None) -> 
     return written
 
 
+def page(comparisons: Sequence[Comparison], folder: Path) -> str:
+    """Return all studies as one HTML page.
+
+    Args:
+        comparisons: In the order to show.
+        folder: The page's folder; links to runs are relative to it.
+    """
+    from plotly.offline import get_plotlyjs
+
+    sections = [_section(one) for one in comparisons]
+    plots = any(section["plots"] for section in sections)
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("page.html").render(
+        title=sections[0]["name"] if len(sections) == 1 else f"{len(sections)} studies",
+        sections=sections,
+        href=lambda link: _address(link, folder),
+        draw=_draw,
+        plotlyjs=Markup(get_plotlyjs()) if plots else "",
+        version=__version__,
+    )
+
+
+def _section(comparison: Comparison) -> dict[str, Any]:
+    """Variables of the template for one study."""
+    study, left = comparison.study, unfinished(comparison)
+    missing = sum(job.count for job in left)
+    plots, undrawn = study_plots(comparison)
+    notes, there = [*comparison.notes, *undrawn], done(comparison)
+    if left:
+        notes.append(f"This study is incomplete: {there} of {there + missing} runs are done.")
+    return {
+        "name": study.name,
+        "slug": re.sub(r"[^a-z0-9]+", "-", study.name.lower()).strip("-") or "study",
+        "question": str(study.about.get("question") or ""),
+        "source": _source(comparison),
+        "notes": notes,
+        "caption": f"{label(comparison)}; {comparison.split} split",
+        "split": comparison.split,
+        "table": main_table(comparison),
+        "baseline": f"{comparison.baseline} *",
+        "runs": [row.variant.done for row in comparison.rows],
+        "plots": plots,
+        "pictures": pictures(comparison),
+        "details": detail_table(comparison),
+        "left": left,
+        "missing": missing,
+        "commands": commands(comparison, left),
+        "facts": facts(comparison),
+    }
+
+
+def _draw(figure: go.Figure, slug: str) -> Markup:
+    config = {"displaylogo": False, "displayModeBar": False}
+    html = figure.to_html(config, include_plotlyjs=False, full_html=False, div_id=slug)
+    return Markup(html)  # plotly escapes what could end its script
+
+
+def _address(link: str, folder: Path) -> str:
+    address = relative(link, folder)
+    return address if address.startswith(WEB) else f"{quote(address)}/"
+
+
+def _source(comparison: Comparison) -> str:
+    source = str(comparison.study.about.get("source") or "")
+    return ". ".join(filter(None, [source, comparison.paper]))
+
+
 def _print(comparison: Comparison, console: Console) -> None:
     console.print(main_table(comparison).rich())
     left = unfinished(comparison)
     for note in comparison.notes:
         console.print(Text(f"Note: {note}", style="yellow"))
     for (variant, status, error), jobs in groupby(left, lambda j: (j.variant, j.status, j.error)):
-        told = f": {error}" if error else ""
-        console.print(Text(f"{status}: {variant}{_seeds(list(jobs))}{told}"), soft_wrap=True)
+        why = f": {error}" if error else ""
+        console.print(Text(f"{status}: {variant}{_seeds(list(jobs))}{why}"), soft_wrap=True)
     if left:  # wrapped it could not be copied
         console.print(Text("To finish: " + "\n".join(commands(comparison, left))), soft_wrap=True)
     if any(job.status == "planned" for job in left):
-        console.print(Text(f"To give up what is only planned: delete the study's {PLAN}"))
+        console.print(Text(f"To discard jobs that are only planned: delete the study's {PLAN}"))
 
 
 def _markdown(comparison: Comparison, folder: Path) -> str:
@@ -101,8 +184,7 @@ def _markdown(comparison: Comparison, folder: Path) -> str:
     details = detail_table(comparison)
     lines = [f"## {comparison.study.name}", ""]
     lines += [f"{about['question']} ", ""] if about.get("question") else []
-    sources = [str(about.get("source") or ""), comparison.paper]
-    lines += [". ".join(filter(None, sources)), ""] if any(sources) else []
+    lines += [_source(comparison), ""] if _source(comparison) else []
     lines += [f"> {note}\n" for note in comparison.notes]
     lines += [table.markdown()]
     lines += [details.markdown()] if details else []

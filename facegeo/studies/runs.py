@@ -1,4 +1,4 @@
-"""A study: its runs, wherever they were kept, and what it planned to run."""
+"""Runs of a study, read from their folders, and the jobs that its commands planned."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ Status = Literal["done", "running", "stopped", "failed"]
 
 @dataclass(frozen=True)
 class StudyRun:
-    """One run, as it stands now.
+    """One run in its present state.
 
     Attributes:
         study: Name of its study, such as ``ccnn/shake``.
         experiment: Its experiment's name, or None.
         seed: Its seed.
-        overrides: What was asked of it on the command line, as ``key=value``.
+        overrides: Its command-line overrides, as ``key=value``.
         config: Its resolved configuration, plain values.
         metrics: By name, such as ``test/stage1/error_pct``; empty unless it is done.
-        record: What it wrote of itself (``record.json``); empty if it wrote nothing.
-        status: "running" is also what a killed run says.
+        record: Its ``record.json``; empty if there is no such file.
+        status: A killed run also has "running".
         link: Its folder, absolute, or its address (https).
-        folder: Where its files are, if they are on this machine.
+        folder: Its folder, if it is on this machine.
     """
 
     study: str
@@ -47,7 +47,7 @@ class StudyRun:
     folder: Path | None = None
 
     def file(self, split: str, end: str) -> Path | None:
-        """Where it keeps a file of a split, or of other data that it was measured on."""
+        """Path of a file of one split, or of one of the other data sets it was measured on."""
         if self.folder is None:
             return None
         own = self.folder / f"{split}_{end}"
@@ -55,7 +55,7 @@ class StudyRun:
 
     @property
     def error(self) -> str | None:
-        """What it failed with, on one line."""
+        """The error that it failed with, on one line."""
         error = self.record.get("error")
         return None if error is None else " ".join(str(error).split())
 
@@ -67,12 +67,12 @@ class Study:
     Attributes:
         name: Such as ``ccnn/shake``.
         runs: In the order of the plan; each configuration and seed once.
-        plan: Jobs that the study is to have; empty if nobody said.
-        about: What its configuration says of it: ``question``, ``rows``, ``measure`` and so on.
-        command: What runs, or goes on with, all of it, if that is known.
-        trials: Of a search: how many runs it is to have.
+        plan: All jobs of the study; empty if there is no plan.
+        about: Its configuration's ``about``: ``question``, ``rows``, ``measure`` and so on.
+        command: Starts or resumes all of it, if known.
+        trials: Of a search: its number of runs.
         parts: The plan by its commands, the last one's first.
-        notes: What a reader must know of how the runs were found, a sentence each.
+        notes: Warnings about how the runs were found, a sentence each.
     """
 
     name: str
@@ -93,16 +93,16 @@ def make_study(
     about: Mapping[str, Any] | None = None,
     command: str | None = None,
 ) -> Study:
-    """Put runs into an order; where one was made twice, keep the one that is done, or the last.
+    """Put runs in order; of two equal runs keep the finished one, or the one that ended last.
 
-    The order is that of the plan, then by the numbers in their overrides, then as given.
+    The order is that of the plan, then by the numbers in the overrides, then as given.
 
     Args:
         name: Of the study.
-        runs: Of this study alone.
+        runs: Runs of this study only.
         plan: Its jobs, or the overrides of each.
-        about: What the study compares; None: as the runs' configurations say.
-        command: What runs all of it.
+        about: Keys as in ``conf/ablation``; None: from the runs' configurations.
+        command: Runs all of it.
     """
     jobs = tuple(map(Job.of, plan))
     place = {job.identity: number for number, job in enumerate(jobs)}
@@ -128,61 +128,66 @@ def make_study(
 
 
 def read_folder(folder: Path) -> Study:
-    """Read a study from the folders of its runs.
+    """Read a study from the folders of its runs and its plan.
 
-    A run that can not be read counts as failed.
+    A run with a file that cannot be read counts as failed.
 
     Raises:
         UserError: If the folder holds neither a plan nor a run.
     """
     if _is_run(folder):
-        raise UserError(f"{folder} is a run and no study; give runs=[{folder}], with others of it")
+        raise UserError(
+            f"{folder} is a single run, not a study folder; pass it as runs=[{folder},...]"
+        )
     children = sorted(folder.iterdir()) if folder.is_dir() else []
     runs = [read_run(child) for child in children if _is_run(child)]
-    if not (runs or (folder / PLAN).is_file()):
+    has_plan = (folder / PLAN).is_file()
+    if not (runs or has_plan):
         raise UserError(
             f"{folder} is not the folder of a study: it holds no {PLAN} and no run's folder; "
             f"name one that facegeo-train -m study=NAME wrote{_hint(children)}"
         )
-    name = next((run.study for run in runs if run.study), folder.name)
-    return planned(name, runs, folder)
-
-
-def planned(name: str, runs: Sequence[StudyRun], folder: Path | None) -> Study:
-    """Make a study of runs and of the plan that stands in a folder, if any does."""
-    plan: Mapping[str, Any] = {}
-    notes: tuple[str, ...] = ()
-    if folder is not None and (folder / PLAN).is_file():
-        plan, error = _read(folder / PLAN)
-        notes = (f"The plan can not be read: {error}.",) if error else ()
+    plan, error = _read(folder / PLAN) if has_plan else ({}, None)
     parts = read_parts(plan)
     if plan and not parts:
-        notes = (f"The plan can not be read: {folder}/{PLAN} holds no jobs.",)
-    jobs = [job for part in parts for job in part.jobs]
+        error = f"{folder}/{PLAN} holds no jobs"
     study = make_study(
-        str(plan.get("study") or name),
+        str(plan.get("study") or next((run.study for run in runs if run.study), folder.name)),
         runs,
-        jobs,
+        [job for part in parts for job in part.jobs],
         about=parts[0].about if parts else None,
         command=AND.join(part.command for part in parts if part.command) or None,
     )
+    notes = (f"The plan cannot be read: {error}.",) if error else ()
     return replace(study, parts=parts, notes=notes + study.notes)
 
 
 def read_run(folder: Path) -> StudyRun:
-    """Read one run's folder; one with a file that can not be read counts as failed."""
+    """Read one run's folder; a run with a file that cannot be read counts as failed."""
     errors: list[str] = []
     parts: dict[str, Mapping[str, Any]] = {}
     for name in ("config", "record", "metrics"):
         parts[name], error = _read(folder / f"{name}.json")
         if error and not (name != "config" and error.endswith("is missing")):
             errors.append(error)
-    config, record, metrics = parts["config"], dict(parts["record"]), parts["metrics"]
-    status: Status = "done" if metrics else "running"
+    record = dict(parts["record"])
     if errors or record.get("status") == "failed":
-        status = "failed"
+        record["status"] = "failed"
         record["error"] = "; ".join([*errors, *filter(None, [record.get("error")])]) or "unknown"
-    elif record.get("status") in ("running", "stopped"):
+    link = str(folder.resolve())
+    return study_run(parts["config"], record, parts["metrics"], link, folder)
+
+
+def study_run(
+    config: Mapping[str, Any],
+    record: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    link: str,
+    folder: Path | None = None,
+) -> StudyRun:
+    """Return a run from its three files, or from W&B's copy of them; arguments as of StudyRun."""
+    status: Status = "done" if metrics else "running"
+    if record.get("status") in ("running", "stopped", "failed"):
         status = record["status"]  # its metrics, if any, are of an earlier session
     return StudyRun(
         study=str(record.get("study") or config.get("study") or ""),
@@ -193,13 +198,13 @@ def read_run(folder: Path) -> StudyRun:
         metrics=metrics if status == "done" else {},
         record=record,
         status=status,
-        link=str(folder.resolve()),
+        link=link,
         folder=folder,
     )
 
 
 def identities(run: StudyRun) -> list[str | frozenset[str]]:
-    """What a planned job's identity may be for it to be this run: by settings, by words."""
+    """Identities of the planned jobs that this run is: by its settings and by its overrides."""
     words = frozenset(effective(run.overrides))
     return [settings_key(run.config), words] if run.config else [words]
 
@@ -207,6 +212,26 @@ def identities(run: StudyRun) -> list[str | frozenset[str]]:
 def natural(words: Sequence[str]) -> list[list[tuple[float, str]]]:
     """Key that sorts words with numbers in them by the numbers: 2 before 10."""
     return [[_number(part) for part in re.split(r"[=,\s\[\]{}():]+", word)] for word in words]
+
+
+def run_costs(run: StudyRun) -> dict[str, dict[str, int]]:
+    """Parameters and multiplications by entry, from the run's record or else its model file.
+
+    Returns:
+        ``{"t2": {"parameters": ..., "macs": ...}}``; empty if there is neither.
+    """
+    recorded = run.record.get("cost")
+    if recorded:
+        return dict(recorded)
+    if run.folder is None:
+        return {}
+    from facegeo.training.model_file import MODEL, load_model
+    from facegeo.training.wing import model_costs
+
+    try:
+        return model_costs(load_model(run.folder / MODEL)[0])
+    except UserError:  # no model file, or a broken one
+        return {}
 
 
 def _number(text: str) -> tuple[float, str]:
@@ -218,13 +243,13 @@ def _number(text: str) -> tuple[float, str]:
 
 
 def _read(path: Path) -> tuple[Mapping[str, Any], str | None]:
-    """An object from a JSON file and what is wrong with the file."""
+    """An object from a JSON file, and the error if it cannot be read."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}, f"{path} is missing"
     except (OSError, ValueError) as error:
-        return {}, f"{path} can not be read ({error})"
+        return {}, f"{path} cannot be read ({error})"
     if not isinstance(values, dict):
         return {}, f"{path} must hold an object, got {type(values).__name__}"
     return values, None
@@ -245,26 +270,6 @@ def _ended(run: StudyRun) -> str:
 
 
 def _hint(children: Sequence[Path]) -> str:
-    """Studies right below a folder that is none."""
+    """The first study folder right below a folder that is not one."""
     below = [c for c in children if c.is_dir() and any(map(_is_run, c.iterdir()))]
     return f", such as {below[0]}" if below else ""
-
-
-def run_costs(run: StudyRun) -> dict[str, dict[str, int]]:
-    """Parameters and multiplications by entry: as the run recorded, else from its model's file.
-
-    Returns:
-        ``{"t2": {"parameters": ..., "macs": ...}}``; empty if there is neither.
-    """
-    recorded = run.record.get("cost")
-    if recorded:
-        return dict(recorded)
-    if run.folder is None:
-        return {}
-    from facegeo.training.model_file import MODEL, load_model
-    from facegeo.training.wing import model_costs
-
-    try:
-        return model_costs(load_model(run.folder / MODEL)[0])
-    except UserError:  # there is no model, or no whole one
-        return {}

@@ -1,28 +1,28 @@
-"""Where studies come from: their folders, folders of single runs, or what W&B kept."""
+"""Read studies from their folders, from folders of single runs, or from W&B's server."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Protocol
 
 from facegeo.errors import UserError
-from facegeo.files.shipped import PLAN
-from facegeo.studies.runs import Study, make_study, planned, read_folder, read_run
+from facegeo.studies.runs import Study, StudyRun, make_study, read_folder, read_run, study_run
 
 
 def find_studies(
     studies: Sequence[str], runs: Sequence[str] = (), wandb: str | None = None
 ) -> list[Study]:
-    """Read what a user named.
+    """Read the studies that a user named.
 
     Args:
-        studies: Folders of studies; with ``wandb`` the names of those to take, or none for all.
-        runs: Folders of finished runs, compared although they belong to no study.
-        wandb: A folder with the files that W&B keeps, or ENTITY/PROJECT on its server.
+        studies: Folders of studies; with ``wandb`` the names of studies.
+        runs: Folders of finished runs to compare although they belong to no study.
+        wandb: ENTITY/PROJECT on W&B's server, instead of folders.
 
     Raises:
-        UserError: If nothing is named, or what is named is not there.
+        UserError: If nothing is named, or something named does not exist.
     """
     if wandb is not None:
         return _from_wandb(wandb, studies)
@@ -55,25 +55,71 @@ def loose_study(folders: Sequence[Path]) -> Study:
     return replace(make_study(name or "runs", runs), about={})
 
 
-def _from_wandb(place: str, names: Sequence[str]) -> list[Study]:
-    from facegeo.studies.wandb_logs import read_api, read_offline
+class ApiRun(Protocol):
+    """The part of a run of ``wandb.Api`` that is read."""
 
-    folder = Path(place)
-    if folder.is_dir():
-        found = read_offline(folder)
-        kept = names or dict.fromkeys(run.study for run in found)
-        of_study = {name: [run for run in found if run.study == name] for name in kept}
-    elif names:
-        of_study = {name: read_api(place, name) for name in names}
-    else:
-        raise UserError(f"name the studies to read from {place}: facegeo-report NAME wandb={place}")
-    for name, runs in of_study.items():
-        if not runs:
-            raise UserError(
-                f"{place} has no run of a study {name!r}; its runs' group is the study's name"
-            )
-    places = {name: [folder / name, *([folder] if len(of_study) == 1 else [])] for name in of_study}
-    return [
-        planned(name, runs, next((one for one in places[name] if (one / PLAN).is_file()), None))
-        for name, runs in of_study.items()
-    ]
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """Its config."""
+
+    @property
+    def summary_metrics(self) -> Mapping[str, Any]:
+        """Its summary."""
+
+    @property
+    def url(self) -> str:
+        """Its page."""
+
+
+class Api(Protocol):
+    """The part of ``wandb.Api`` that is used."""
+
+    def runs(self, path: str, filters: dict[str, Any], *, lazy: bool) -> Any:  # noqa: ANN401
+        """Runs, as an iterable of ``ApiRun``."""
+
+
+def read_api(path: str, study: str, api: Api | None = None) -> list[StudyRun]:
+    """Read a study's runs from W&B's server.
+
+    Args:
+        path: ENTITY/PROJECT.
+        study: Name of the study, which is the group of its runs.
+        api: Replaces ``wandb.Api()``.
+
+    Raises:
+        UserError: If the server cannot be reached, or has no such run.
+    """
+    try:
+        if api is None:
+            import wandb
+
+            api = wandb.Api()
+        runs = [_logged_run(run) for run in api.runs(path, {"group": study}, lazy=False)]
+    except Exception as error:  # of the network, the account, the project
+        raise UserError(
+            f"W&B does not give the runs of {study} in {path} ({error}); see `wandb login`, and "
+            "name ENTITY/PROJECT"
+        ) from error
+    ours = [run for run in runs if run.config]
+    if not ours:
+        raise UserError(f"{path} has no run of facegeo in a group {study}; were they synced?")
+    return ours
+
+
+def _logged_run(run: ApiRun) -> StudyRun:
+    from facegeo.runs.wandb import from_config, from_summary  # slow to import: Lightning
+
+    config = from_config(run.config)
+    record = config.pop("record", None) or {}
+    return study_run(config, record, from_summary(run.summary_metrics), run.url)
+
+
+def _from_wandb(path: str, names: Sequence[str]) -> list[Study]:
+    if Path(path).is_dir():
+        raise UserError(
+            f"wandb={path} is a folder, wanted ENTITY/PROJECT of W&B's server; the folders of "
+            "runs hold the same numbers: facegeo-report FOLDER"
+        )
+    if not names:
+        raise UserError(f"name the studies to read from {path}: facegeo-report NAME wandb={path}")
+    return [make_study(name, read_api(path, name)) for name in names]

@@ -1,4 +1,4 @@
-"""Which runs of a study are one variant with several seeds, and what a variant is called."""
+"""Which runs are compared: studies divided by their settings, variants with several seeds."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from facegeo.runs.plan import Job
 from facegeo.runs.reuse import but_for_the_seed, effective, variant_key
-from facegeo.studies.runs import Study, StudyRun
+from facegeo.studies.runs import Study, StudyRun, identities
 
 ABSENT = object()
 LONG_NUMBER = re.compile(r"-?\d+\.\d{10,}")
 """Such as 0.06999999999999999, which a sweep of 0.01 steps makes."""
+STRANGERS = "No command of this study asks for these runs any more: older defaults, for example."
 
 
 @dataclass(frozen=True)
 class Variant:
-    """Runs that differ in their seed alone.
+    """Runs that differ only in their seed.
 
     Attributes:
-        name: As the study calls it, or by what differs.
+        name: From the study's labels, or from the settings that differ.
         runs: In any state, one a seed.
         jobs: Of the plan.
     """
@@ -39,9 +40,63 @@ class Variant:
 
     @property
     def planned(self) -> int:
-        """How many seeds it is to have: those in the plan, or without a plan those begun."""
+        """Number of seeds in the plan, or without a plan of seeds begun."""
         seeds = {job.seed for job in self.jobs} | {run.seed for run in self.runs}
         return max(len(seeds - {None}), min(1, len(seeds)))
+
+
+def divide(studies: Sequence[Study]) -> list[Study]:
+    """Divide studies by the parts of their plans: other data or lengths need another table.
+
+    A run that no part plans goes with a search, whose jobs cannot be listed, or with commands
+    that have no axes of their own; otherwise into a study of such runs. No two names are equal.
+    """
+    found = [part for study in studies for part in _parts(study)]
+    names = Counter(study.name for study in found)
+    return [
+        replace(study, name=f"{study.name} #{number}") if names[study.name] > 1 else study
+        for number, study in enumerate(found, start=1)
+    ]
+
+
+def _parts(study: Study) -> list[Study]:
+    runs = _runs_by_part(study)
+    several = len(study.parts) > 1
+    found = [
+        replace(
+            study,
+            name=f"{study.name}: {part.told or 'as configured'}" if several else study.name,
+            runs=tuple(runs.get(place, ())),
+            plan=part.jobs,
+            about=study.about if part.about is None else part.about,
+            command=part.command,
+            trials=part.trials,
+        )
+        for place, part in enumerate(study.parts)
+    ]
+    if runs.get(None):
+        named = f"{study.name}: others" if found else study.name
+        notes = (*study.notes, STRANGERS) if found else study.notes
+        found.append(replace(study, name=named, runs=tuple(runs[None]), plan=(), notes=notes))
+    return found or [study]
+
+
+def _runs_by_part(study: Study) -> dict[int | None, list[StudyRun]]:
+    """Runs by the number of their part; by None those that no part plans."""
+    homes: dict[str | frozenset[str], list[int | None]] = {}
+    for place, part in enumerate(study.parts):
+        for job in part.jobs:
+            homes.setdefault(job.identity, []).append(place)
+    open_to_all = (
+        n for n, part in enumerate(study.parts) if part.trials is not None or not part.base
+    )
+    guests = next(open_to_all, None)
+    runs: dict[int | None, list[StudyRun]] = {}
+    for run in study.runs:
+        known = next((homes[key] for key in identities(run) if key in homes), [guests])
+        for home in known:  # commands may have jobs in common
+            runs.setdefault(home, []).append(run)
+    return runs
 
 
 def find_variants(study: Study) -> list[Variant]:
@@ -72,7 +127,7 @@ def find_variants(study: Study) -> list[Variant]:
 
 
 def settings(run: StudyRun) -> dict[str, Any]:
-    """Settings of a run that matter but for the seed."""
+    """Settings of a run that can change its numbers, without the seed."""
     return but_for_the_seed(run.config, run.overrides)
 
 
@@ -96,7 +151,7 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
 
 
 def _names(study: Study, groups: Sequence[tuple[Sequence[StudyRun], Sequence[Job]]]) -> list[str]:
-    """A name for each group: from the study's labels, else from what differs; none twice."""
+    """A unique name for each group: from the study's labels, else from the settings that differ."""
     labels = study.about.get("labels") or ()
     by_key = _by_what_differs(groups)
     names = []
@@ -118,7 +173,7 @@ def _names(study: Study, groups: Sequence[tuple[Sequence[StudyRun], Sequence[Job
 
 
 def _by_what_differs(groups: Sequence[tuple[Sequence[StudyRun], Sequence[Job]]]) -> list[str]:
-    """Names from the overrides that differ, or where they do not tell, from the settings."""
+    """Names from the overrides that differ; if these are equal, from the settings."""
     chosen = [
         dict(
             word.lstrip("+").split("=", 1)
@@ -139,7 +194,7 @@ def _by_what_differs(groups: Sequence[tuple[Sequence[StudyRun], Sequence[Job]]])
 
 
 def _words(runs: Sequence[StudyRun], jobs: Sequence[Job]) -> tuple[str, ...]:
-    """How the last command said it, or else how a run was asked for."""
+    """Overrides of the last command, or else of a run."""
     return next((job.words for job in jobs), ()) or next((run.overrides for run in runs), ())
 
 
@@ -167,7 +222,7 @@ def _choices(overrides: Sequence[str]) -> frozenset[str]:
 
 
 def _fits(when: Mapping[str, Any], run: StudyRun | None, overrides: Sequence[str]) -> bool:
-    """Whether all that ``when`` asks holds, by the overrides or else by the configuration."""
+    """Whether overrides or configuration have all values of ``when``."""
     return all(_holds(str(k), v, run, overrides) for k, v in when.items())
 
 
@@ -188,7 +243,7 @@ def _holds(key: str, wanted: object, run: StudyRun | None, overrides: Sequence[s
 
 
 def _contains(node: object, wanted: object) -> bool:
-    """Whether a value is the wanted one; of a mapping, only the wanted keys are asked for."""
+    """Whether a value is the wanted one; of a mapping only the wanted keys count."""
     if isinstance(wanted, Mapping):
         return isinstance(node, Mapping) and all(
             key in node and _contains(node[key], value) for key, value in wanted.items()

@@ -12,8 +12,8 @@ import wandb
 from omegaconf import DictConfig
 
 from facegeo.runs.train import run
+from facegeo.runs.wandb import from_config, from_summary
 from facegeo.studies.runs import StudyRun, read_folder
-from facegeo.studies.wandb_logs import read_offline
 
 LOGGED = ["logger=wandb", "wandb.mode=offline", "study=s", "procedure.progress=false"]
 
@@ -26,10 +26,6 @@ def _service_ended() -> Iterator[None]:
     wandb.teardown()  # takes its address out of the environment
 
 
-def told(runs: Any) -> list[str]:  # noqa: ANN401
-    return sorted(json.dumps(vars(run), default=str, sort_keys=True) for run in runs)
-
-
 def jobs(config: Callable[..., DictConfig], out: Path) -> tuple[StudyRun, ...]:
     """Two trainings and one that fails while it trains."""
     for seed in (0, 1):
@@ -39,11 +35,16 @@ def jobs(config: Callable[..., DictConfig], out: Path) -> tuple[StudyRun, ...]:
     return read_folder(out / "s").runs
 
 
+def inspect(folder: Path, *options: str) -> str:
+    """JSON from the file of a job's only W&B run."""
+    (file,) = folder.rglob("run-*.wandb")
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", *options, "--json", str(file)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
 def history(folder: Path) -> list[dict[str, Any]]:
     """Points of the curves of a job's only W&B run."""
-    (file,) = folder.rglob("run-*.wandb")
-    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(file)]
-    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    lines = inspect(folder).splitlines()
     records = [json.loads(line) for line in lines]
     return [record["history"]["item"] for record in records if record["type"] == "history"]
 
@@ -53,7 +54,13 @@ def test_wandb_keeps_what_the_folders_say(
 ) -> None:
     in_folders = jobs(tiny_config, tmp_path)
     assert sorted(run.status for run in in_folders) == ["done", "done", "failed"]
-    assert told(read_offline(tmp_path)) == told(in_folders)
+    for job in in_folders:
+        assert job.folder is not None
+        kept = json.loads(inspect(job.folder, "--summary"))
+        config = from_config(kept["config"])
+        assert config.pop("record") == job.record
+        assert config == job.config
+        assert from_summary(kept["summary"]) == job.metrics
     points = history(tmp_path / "s" / "0")
     for stage, length in [("stage1", 12), ("stage2", 10), ("stage3", 8)]:
         batches = [p[f"{stage}/batch"] for p in points if f"{stage}/train/loss" in p]

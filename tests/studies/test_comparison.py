@@ -1,11 +1,19 @@
+"""What a study says of itself wrongly is told before a training, and noted after one."""
+
 import json
+import math
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
+from scipy import stats
 
-from facegeo.studies.comparison import compare
+from facegeo.files.shipped import conf_dir
+from facegeo.runs.about import about_faults, sound
+from facegeo.studies.comparison import Difference, Spread, compare, difference, spread
 from facegeo.studies.runs import read_folder
 
 Keep = Callable[..., Path]
@@ -101,7 +109,7 @@ def test_baseline_may_be_a_value_or_none(
     assert compare(read_folder(tmp_path / "study")).baseline == name
 
 
-def test_different_data_and_commits_are_told(keep_run: Keep, tmp_path: Path) -> None:
+def test_different_data_and_commits_are_warned_of(keep_run: Keep, tmp_path: Path) -> None:
     keep_run("a", 0, errors={"stage1": 1.0})
     other = {"title": "other faces", "hash": "fedcba"}
     keep_run("b", 1, errors={"stage1": 1.0}, data=other, git={"commit": "deadbeef"})
@@ -109,13 +117,13 @@ def test_different_data_and_commits_are_told(keep_run: Keep, tmp_path: Path) -> 
     notes = compare(read_folder(tmp_path / "study")).notes
     assert notes == (
         "The runs were trained on different data (faces 1234567890ab, other faces fedcba): their "
-        "numbers do not compare.",
+        "numbers are not comparable.",
         "The runs are of different commits: c0ffee0123, deadbeef.",
     )
 
 
 @pytest.mark.parametrize("split", ["test", "strangers"])
-def test_different_data_to_measure_on_are_told(keep_run: Keep, tmp_path: Path, split: str) -> None:
+def test_different_test_data_are_warned_of(keep_run: Keep, tmp_path: Path, split: str) -> None:
     for number, digest in enumerate(("1a", "2b")):
         data = {"title": "faces", "hash": "same", "test_hash": digest}
         others = {"strangers": {"title": "faces", "hash": digest}}
@@ -144,14 +152,14 @@ def test_commits_of_earlier_sessions_count(keep_run: Keep, tmp_path: Path) -> No
         ({"paper": "ccnn.fig99"}, "No number of the paper: there is no section ccnn.fig99"),
     ],
 )
-def test_what_is_wrong_in_about_becomes_a_note(
+def test_mistakes_in_about_become_notes(
     keep_run: Keep, tmp_path: Path, about: dict[str, Any], note: str
 ) -> None:
     shake(keep_run, about)
     assert any(one.startswith(note) for one in compare(read_folder(tmp_path / "study")).notes)
 
 
-def test_without_a_finished_run_every_row_stands_empty(
+def test_without_a_finished_run_every_row_is_empty(
     keep_plan: Callable[..., None], keep_run: Keep, tmp_path: Path
 ) -> None:
     keep_plan(["data.sigma=0.0", "seed=0"], ["data.sigma=0.01", "seed=0"])
@@ -169,3 +177,100 @@ def test_the_papers_section_of_the_data_stands_beside_a_study_that_names_none(
     (folder / "config.json").write_text(json.dumps(config))
     rows = compare(read_folder(tmp_path / "study")).rows
     assert [row.paper.value for row in rows if row.paper] == [2.21, 1.37]
+
+
+FILES = sorted((conf_dir() / "ablation").rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_shipped_studies_say_nothing_wrong(file: Path) -> None:
+    assert about_faults(OmegaConf.to_container(OmegaConf.load(file).about)) == {}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "wanted"),
+    [
+        ("rows", "stage1", "a list such as"),
+        ("rows", 3, "a list such as"),
+        ("plots", "points", "a list such as"),
+        ("paper", 3, "a section of experiments"),
+        ("labels", ["foo"], "a list such as"),
+        ("labels", [{"name": "foo", "when": "abc"}], "a list such as"),
+        ("labels", [{"when": {"a": 1}}], "a list such as"),
+        ("baseline", True, "the name of a row"),
+        ("row", ["stage1"], "about has no key row; it has question,"),
+    ],
+)
+def test_a_mistake_becomes_a_note_and_stops_no_report(
+    key: str, value: object, wanted: str, keep_run: Callable[..., Path], tmp_path: Path
+) -> None:
+    assert wanted in about_faults({key: value})[key]
+    keep_run("a", 0, {}, about={"measure": "error_pct", key: value}, errors={"stage1": 1.0})
+    comparison = compare(read_folder(tmp_path / "study"))
+    assert any(wanted in note for note in comparison.notes)
+    assert [row.entry for row in comparison.rows] == ["stage1"]
+
+
+@pytest.mark.parametrize(("about", "faults"), [(None, 0), ({}, 0), ("hello", 1), ([], 1)])
+def test_only_keys_are_taken(about: Any, faults: int) -> None:  # noqa: ANN401
+    kept, notes = sound(about)
+    assert (kept, len(notes)) == ({}, faults)
+
+
+def test_mean_and_sample_standard_deviation() -> None:
+    assert spread([2.0, 4.0, 9.0]) == Spread(3, 5.0, pytest.approx(math.sqrt(13)))  # 26 / (3 - 1)
+
+
+def test_one_seed_has_no_spread_and_none_has_no_mean() -> None:
+    assert spread([2.5]) == Spread(1, 2.5, None)
+    assert spread([]) == Spread(0, None, None)
+
+
+def test_a_mean_with_nan_in_it_is_nan() -> None:
+    found = spread([1.0, math.nan])
+    assert found.mean is not None
+    assert math.isnan(found.mean)
+
+
+def test_paired_test_by_hand() -> None:
+    # Differences 1, 2, 3: t = 2 / (1 / sqrt(3)) = 3.4641 with 2 degrees of freedom, for which
+    # p = 1 - t / sqrt(t^2 + 2) = 1 - sqrt(12 / 14).
+    found = difference({0: 2.0, 1: 4.0, 2: 6.0}, {0: 1.0, 1: 2.0, 2: 3.0})
+    assert found == Difference(3, 2.0, pytest.approx(1 - math.sqrt(12 / 14)))
+
+
+def test_paired_test_is_that_of_one_sample_of_differences() -> None:
+    ours = {0: 1.61, 1: 1.55, 2: 1.59, 3: 1.70}
+    theirs = {0: 1.52, 1: 1.57, 2: 1.49, 3: 1.60}
+    apart = [ours[seed] - theirs[seed] for seed in ours]
+    found = difference(ours, theirs)
+    assert found is not None
+    assert found.mean == pytest.approx(statistics.fmean(apart))
+    assert found.p == pytest.approx(stats.ttest_1samp(apart, 0.0).pvalue)
+
+
+def test_only_seeds_that_both_have_count_whatever_their_order() -> None:
+    found = difference({3: 9.0, 1: 4.0, 0: 2.0}, {0: 1.0, 1: 2.0, 2: 100.0})
+    assert found == Difference(2, 1.5, pytest.approx(stats.ttest_1samp([1.0, 2.0], 0).pvalue))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ({0: 2.0}, {0: 1.0, 1: 2.0}),
+        ({0: 1.0, 1: 2.0}, {0: 1.0, 1: 2.0}),
+        ({0: 0.3, 1: 0.4}, {0: 0.2, 1: 0.3}),  # equal but for rounding
+        ({0: math.nan, 1: 2.0}, {0: 1.0, 1: 1.0}),
+    ],
+    ids=["one-seed", "no-difference", "equal-differences", "nan"],
+)
+def test_p_is_none_without_a_spread_of_differences(
+    ours: dict[int, float], theirs: dict[int, float]
+) -> None:
+    found = difference(ours, theirs)
+    assert found is not None
+    assert found.p is None
+
+
+def test_without_a_common_seed_there_is_no_difference() -> None:
+    assert difference({0: 1.0}, {1: 1.0}) is None

@@ -17,7 +17,7 @@ CHROMIUM = shutil.which("chromium")
 QUIET = [
     "--headless",
     "--no-sandbox",
-    "--disable-gpu",
+    "--enable-unsafe-swiftshader",  # WebGL without a GPU, for parallel coordinates
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
@@ -38,7 +38,8 @@ def browse(page: Path, profile: Path, *flags: str) -> tuple[str, str]:
     assert CHROMIUM is not None
     command = [CHROMIUM, *QUIET, f"--user-data-dir={profile}", *flags, page.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=240)
-    return done.stdout, "\n".join(re.findall(r".*CONSOLE.*", done.stderr))
+    lines = re.findall(r".*CONSOLE.*", done.stderr)
+    return done.stdout, "\n".join(line for line in lines if "GL Driver Message" not in line)
 
 
 @pytest.fixture
@@ -62,15 +63,16 @@ def test_no_error_and_every_table_plot_and_picture_is_there(page: Path, tmp_path
     seen, console = browse(page, tmp_path / "profile", "--dump-dom")
     assert console == ""
     assert seen.count("<table>") == 3  # rows, all measures, to do
-    plots = re.findall(r'class="plot[^"]*"[^>]*id="a-study-(\d)"', seen)
+    plots = re.findall(r'<div id="a-study-(\d)" class="plotly-graph-div js-plotly-plot"', seen)
     assert plots == ["0", "1", "2", "3", "4"]
     assert len(re.findall(r'<svg class="main-svg"', seen)) >= len(plots)
     assert seen.count('<g class="point">') > 20  # bars and dots are drawn
+    assert seen.count('class="y-axis"') == 3  # a, b and the error, as parallel coordinates
     assert len(re.findall(r'<img src="data:image/jpeg;base64,', seen)) == 4
 
 
 def test_an_error_on_a_page_would_be_seen(page: Path, tmp_path: Path) -> None:
-    page.write_text(page.read_text().replace("draw();", "missing();"))
+    page.write_text(page.read_text().replace("<main>", "<main><script>missing()</script>"))
     _, console = browse(page, tmp_path / "profile", "--dump-dom")
     assert "missing is not defined" in console
 

@@ -5,16 +5,21 @@ from typing import Any
 
 import cv2
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 
-from facegeo.studies.cascade_plots import cost_plot, depth_plot
 from facegeo.studies.comparison import Comparison, compare
-from facegeo.studies.parallel_plot import parallel_plot
-from facegeo.studies.pictures import MAX_WIDTH_PX, pictures
-from facegeo.studies.plot import MOST, Plot
-from facegeo.studies.plots import study_plots
-from facegeo.studies.point_plots import ced_plot, points_plot
+from facegeo.studies.plots import (
+    MAX_WIDTH_PX,
+    MOST,
+    Plot,
+    ced_plot,
+    cost_plot,
+    depth_plot,
+    parallel_plot,
+    pictures,
+    points_plot,
+    study_plots,
+)
 from facegeo.studies.runs import read_folder, read_run, run_costs
 from facegeo.training.wing import model_costs
 
@@ -26,9 +31,8 @@ def read(tmp_path: Path) -> Comparison:
 
 
 def traces(plot: Plot | None) -> list[Any]:
-    """The traces of a plot that plotly accepts."""
     assert plot is not None
-    return list(go.Figure(data=plot.data, layout=plot.layout).data)
+    return list(plot.figure.data)
 
 
 def test_points_are_bars_with_a_dot_a_seed_and_the_papers_average(
@@ -53,7 +57,7 @@ def test_a_name_from_a_file_is_escaped_in_a_plot(keep_run: Keep, tmp_path: Path)
     assert traces(points_plot(read(tmp_path)))[0].name == "a=&lt;b&gt;x"
 
 
-def test_a_figure_shows_no_more_rows_than_can_be_told_apart(keep_run: Keep, tmp_path: Path) -> None:
+def test_a_figure_shows_the_first_rows_only(keep_run: Keep, tmp_path: Path) -> None:
     for a in range(MOST + 2):
         keep_run(str(a), 0, {"a": a}, errors={"stage1": 1.0})
     plot = points_plot(read(tmp_path))
@@ -87,7 +91,7 @@ def test_depth_is_a_line_a_variant_beside_the_papers(keep_run: Keep, tmp_path: P
     assert (paper.name, paper.y) == ("paper", (10.21, 8.02))
 
 
-def test_cost_stands_against_error(keep_run: Keep, tmp_path: Path) -> None:
+def test_cost_is_drawn_against_error(keep_run: Keep, tmp_path: Path) -> None:
     cost = {"t0": {"parameters": 1_000, "macs": 5_000}, "t1": {"parameters": 2_000, "macs": 9_000}}
     for seed in (0, 1):
         keep_run(str(seed), seed, degrees={"t0": 8.0 + seed, "t1": 7.0}, cost=cost)
@@ -98,7 +102,7 @@ def test_cost_stands_against_error(keep_run: Keep, tmp_path: Path) -> None:
     assert (first.error_y.visible, second.error_y.visible) == (True, False)
 
 
-def test_a_run_without_a_model_costs_nobody_knows_what(keep_run: Keep, tmp_path: Path) -> None:
+def test_costs_are_empty_without_a_model(keep_run: Keep, tmp_path: Path) -> None:
     folder = keep_run("a", 0, errors={"stage1": 1.0})
     assert run_costs(read_run(folder)) == {}
     (folder / "model.safetensors").write_bytes(b"torn")
@@ -125,24 +129,17 @@ def test_parallel_coordinates_hold_every_setting_that_differs(
     settings = [([0.1, 0.2], "a"), ([0.3, 0.2], "b"), ([0.2, 0.2], "a")]
     for number, (sizes, kind) in enumerate(settings):
         keep_run(str(number), 0, {"sizes": sizes, "kind": kind}, errors={"stage1": 1.0 + number})
-    plot = parallel_plot(read(tmp_path))
-    found = {trace.name: trace for trace in traces(plot)}
-    assert len(found) == 3
-    best = max(found.values(), key=lambda trace: trace.line.width)
-    assert best.x == ("sizes.0", "kind", "error_pct")  # sizes.1 is the same in all
-    assert (best.y, best.text) == ((0.0, 0.0, 0.0), ("0.1", "a", "1"))
-    assert best.line.color == "rgb(0,114,178)"
-    assert [note.text for note in go.Figure(layout=plot.layout).layout.annotations] == [  # type: ignore[union-attr]
-        "0.1",
-        "0.3",
-        "a",
-        "b",
-        "1",
-        "3",
+    (lines,) = traces(parallel_plot(read(tmp_path)))
+    assert lines.line.color == (1.0, 3.0, 2.0)
+    axes = [(axis.label, axis.values, axis.ticktext) for axis in lines.dimensions]
+    assert axes == [
+        ("sizes.0", (0.1, 0.2, 0.3), ("0.1", "0.2", "0.3")),  # sizes.1 is the same in all
+        ("kind", (0, 0, 1), ("a", "b")),
+        ("error_pct", (1.0, 3.0, 2.0), None),
     ]
 
 
-def test_one_setting_needs_no_parallel_coordinates(keep_run: Keep, tmp_path: Path) -> None:
+def test_parallel_coordinates_need_two_settings(keep_run: Keep, tmp_path: Path) -> None:
     for a in (1, 2):
         keep_run(str(a), 0, {"a": a}, errors={"stage1": 1.0})
     assert parallel_plot(read(tmp_path)) is None
@@ -154,14 +151,12 @@ def test_a_study_gets_the_plots_it_asks_for(keep_run: Keep, tmp_path: Path) -> N
     plots, missing = study_plots(read(tmp_path))
     assert [plot.title for plot in plots] == ["Cumulative error distribution"]
     assert missing == [
-        "Plot 'cost': no finished run has its numbers.",
-        "Plot 'pie': there is no such plot.",
+        "Plot 'cost' cannot be drawn: it needs a finished run with its cost or its model.",
+        "Plot 'pie' cannot be drawn: there are points, ced, depth, cost, parallel and panels.",
     ]
 
 
-def test_a_study_that_asks_for_nothing_gets_what_its_runs_have(
-    keep_run: Keep, tmp_path: Path
-) -> None:
+def test_without_a_choice_all_possible_plots_are_drawn(keep_run: Keep, tmp_path: Path) -> None:
     keep_run("a", 0, errors={"stage1": 1.0, "stage2": 0.5})
     plots, missing = study_plots(read(tmp_path))
     titles = ["Error of each point", "Cumulative error distribution", "Error after each stage"]
@@ -181,7 +176,7 @@ def test_pictures_are_made_small_one_a_variant(keep_run: Keep, tmp_path: Path) -
     assert found[0].uri.startswith("data:image/jpeg;base64,/9j/")
 
 
-def test_a_study_that_wants_no_panels_gets_none(keep_run: Keep, tmp_path: Path) -> None:
+def test_pictures_need_to_be_asked_for(keep_run: Keep, tmp_path: Path) -> None:
     folder = keep_run("a", 0, about={"plots": ["ced"]}, errors={"stage1": 1.0})
     (folder / "test_panels.png").write_bytes(
         cv2.imencode(".png", np.zeros((4, 4, 3), np.uint8))[1].tobytes()

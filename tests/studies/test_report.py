@@ -1,15 +1,17 @@
+"""The report: its four files, the page's safety, and its links."""
+
 import html.parser
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from facegeo.errors import UserError
-from facegeo.studies.page_figures import plot_html
-from facegeo.studies.plot import Plot
-from facegeo.studies.report import beside, report_on, write_report
+from facegeo.studies.comparison import compare
+from facegeo.studies.report import beside, page, report_on, write_report
 from facegeo.studies.runs import read_folder
 
 Keep = Callable[..., Path]
@@ -23,6 +25,7 @@ class Reader(html.parser.HTMLParser):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.words: list[str] = []
+        self.scripts: list[str] = []
         self._open: list[str] = []
         self.feed(text)
         assert self._open == []
@@ -36,7 +39,9 @@ class Reader(html.parser.HTMLParser):
         assert self._open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if not {"script", "style"} & set(self._open):
+        if self._open[-1:] == ["script"]:
+            self.scripts.append(data)
+        elif "style" not in self._open:
             self.words.append(data)
 
     def named(self, tag: str) -> list[dict[str, str | None]]:
@@ -71,13 +76,12 @@ def test_four_files_stand_beside_the_study_and_the_table_is_shown(
     assert "To finish: again" in shown
 
 
-def test_a_page_shows_everything_and_asks_for_nothing(study: Path) -> None:
-    page = write_report([study]).read_text(encoding="utf-8")
-    read = Reader(page)
+def test_a_page_shows_everything_and_loads_nothing(study: Path) -> None:
+    read = Reader(write_report([study]).read_text(encoding="utf-8"))
     assert "Is it <script>alert(1)</script>&\"'?" in read.text
     assert "This study is incomplete: 3 of 4 runs are done." in read.text
-    assert "a=1 baseline 1.06 ± 0.088 - - - 2 of 2 0 , 1" in read.text
-    assert "a=2 2.00 +1.000 - (1) - 1 of 2 0" in read.text
+    assert "a=1 * 2 of 2 1.06 0.088 - - - 0 , 1" in read.text
+    assert "a=2 1 of 2 2.00 - +1.000 - (1) - 0" in read.text
     assert "failed <script>alert(1)</script>&\"' in two lines" in read.text
     assert "faces (LFPWDataModule, 1234567890ab)" in read.text
     assert [link["href"] for link in read.named("a")][:2] == ["run%2010/", "run%2011/"]
@@ -85,29 +89,27 @@ def test_a_page_shows_everything_and_asks_for_nothing(study: Path) -> None:
                if key in ("src", "href", "action") and "//" in (value or "")]  # fmt: skip
     assert outside == []
     assert "default-src 'none'" in str(read.named("meta")[1]["content"])
-    assert page.count("<script>") == 2  # plotly.js and ours, once each
+    assert len(read.named("script")) == 3  # plotly.js and two plots
 
 
-def test_plots_of_a_page_are_json_that_no_text_can_end(study: Path, keep_run: Keep) -> None:
+def test_no_text_can_end_the_script_of_a_plot(study: Path, keep_run: Keep) -> None:
     keep_run("evil", 0, {"a": EVIL}, errors={"stage1": float("nan")})
-    page = write_report([study]).read_text(encoding="utf-8")
-    found = re.findall(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)
-    plots = [json.loads(text) for text in found]
-    assert len(plots) == 2
-    assert plots[0]["data"][-1]["y"] == [None] * 6
-    assert page.count("<script>") == 2  # none from the variant's name
-    named = plot_html(Plot("a", "b", [{"name": "</script>"}]), "c")
-    assert named.count("</script>") == 1
+    text = write_report([study]).read_text(encoding="utf-8")
+    read = Reader(text)  # asserts that tags are balanced
+    assert len(read.named("script")) == 1 + 2  # plotly.js, two plots
+    assert all("<" not in script for script in read.scripts[1:])
+    (points,) = [script for script in read.scripts if '"a-study-0"' in script]
+    assert "[null,null,null,null,null,null]" in points
 
 
-def test_numbers_that_are_none_do_not_stop_a_report(keep_run: Keep, tmp_path: Path) -> None:
+def test_report_accepts_nan_metrics(keep_run: Keep, tmp_path: Path) -> None:
     for a in range(4):
         for seed in (0, 1):
             errors = {"stage1": 1.0 + a, "stage2": float("nan") if a + seed < 2 else 1.0}
             cost = {"stage2": {"parameters": 1, "macs": 10**a}}
             keep_run(f"{a}{seed}", seed, {"a": a, "b": -a}, errors=errors, cost=cost)
     read = Reader(write_report([tmp_path / "study"]).read_text(encoding="utf-8"))
-    assert "a=0, b=0 baseline nan ± nan" in read.text
+    assert "a=0, b=0 * 2 of 2 nan nan" in read.text
     assert len([tag for tag in read.named("div") if tag.get("class") == "plot"]) == 5
 
 
@@ -131,7 +133,7 @@ def test_several_studies_share_a_page_with_contents(
     assert "[0](other/x)" in markdown
 
 
-def test_markdown_tells_what_is_left(study: Path) -> None:
+def test_markdown_lists_jobs_to_do(study: Path) -> None:
     markdown = write_report([study]).with_suffix(".md").read_text(encoding="utf-8")
     assert (
         "| a=1 * | 2 of 2 | 1.06 | 0.088 | - | - | - | [0](run%2010), [1](run%2011) |" in markdown
@@ -144,9 +146,9 @@ def test_a_study_without_a_finished_run_is_reported_as_such(
     keep_plan: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     keep_plan(["seed=0"], ["seed=1"])
-    page = write_report([tmp_path / "study"], tmp_path / "new" / "out.v1").read_text()
-    assert "This study is incomplete: 0 of 2 runs are done." in page
-    assert "plotly" not in page
+    text = write_report([tmp_path / "study"], tmp_path / "new" / "out.v1").read_text()
+    assert "This study is incomplete: 0 of 2 runs are done." in text
+    assert "<script>" not in text
     assert (tmp_path / "new" / "out.v1.csv").is_file()
     assert "delete the study's plan.json" in capsys.readouterr().out
 
@@ -171,7 +173,7 @@ def test_a_split_may_be_chosen(study: Path, tmp_path: Path) -> None:
     assert "No finished run has measured val/.../error_pct." in written.read_text()
 
 
-def test_what_is_no_study_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not the folder of a study"):
         write_report([tmp_path])
 
@@ -179,3 +181,22 @@ def test_what_is_no_study_is_refused(tmp_path: Path) -> None:
 def test_a_report_on_several_folders_goes_where_all_of_them_are(tmp_path: Path) -> None:
     assert beside([tmp_path / "a" / "b", tmp_path / "a" / "c"]) == tmp_path / "a" / "report"
     assert beside([tmp_path / "a"]) == tmp_path / "a" / "report"
+
+
+Keep = Callable[..., Path]
+
+
+@pytest.mark.parametrize(
+    "address", ["https://wandb.ai/me/p/runs/1", "http://localhost:8080/me/p/runs/1?a=b"]
+)
+def test_a_page_links_to_an_address_as_it_is(keep_run: Keep, tmp_path: Path, address: str) -> None:
+    keep_run("a", 0, errors={"stage1": 1.0})
+    study = read_folder(tmp_path / "study")
+    run = replace(study.runs[0], link=address, folder=None)
+    assert f'href="{address}"' in page([compare(replace(study, runs=(run,)))], tmp_path)
+
+
+def test_links_to_folders_are_relative_to_the_page(keep_run: Keep, tmp_path: Path) -> None:
+    keep_run("a b", 0, errors={"stage1": 1.0})
+    comparison = compare(read_folder(tmp_path / "study"))
+    assert 'href="study/a%20b/"' in page([comparison], tmp_path)

@@ -1,3 +1,5 @@
+"""Which of two runs of one configuration and seed a study keeps."""
+
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -40,7 +42,7 @@ def test_a_study_compares_what_its_last_command_says(
     assert read_folder(tmp_path / "study").about == {"split": "test"}
 
 
-def test_states_are_told_apart(keep_run: Keep) -> None:
+def test_status_of_runs(keep_run: Keep) -> None:
     done = keep_run("done", 0, errors={"stage1": 1.0})
     running = keep_run("running", 1, status="running")
     again = keep_run("again", 2, errors={"stage1": 1.0}, status="running")
@@ -64,15 +66,15 @@ def test_a_torn_file_makes_a_failed_run_that_names_it(keep_run: Keep, name: str,
     assert run.metrics == {}
 
 
-def test_a_torn_plan_is_told_and_the_runs_are_read(keep_run: Keep, tmp_path: Path) -> None:
+def test_a_torn_plan_becomes_a_note(keep_run: Keep, tmp_path: Path) -> None:
     keep_run("a", 0, errors={"stage1": 1.0})
     (tmp_path / "study" / "plan.json").write_text("{")
     study = read_folder(tmp_path / "study")
     assert len(study.runs) == 1
-    assert "plan.json can not be read" in study.notes[0]
+    assert "plan.json cannot be read" in study.notes[0]
 
 
-def test_what_is_no_study_is_refused_with_a_hint(keep_run: Keep, tmp_path: Path) -> None:
+def test_a_folder_without_a_study_is_refused_with_a_hint(keep_run: Keep, tmp_path: Path) -> None:
     keep_run("a", 0, errors={"stage1": 1.0})
     with pytest.raises(UserError, match=rf"no plan\.json.*such as {re.escape(str(tmp_path))}/stu"):
         read_folder(tmp_path)
@@ -101,7 +103,7 @@ def test_of_a_run_made_twice_the_last_that_is_done_counts(keep_run: Keep) -> Non
     )
 
 
-def test_about_is_what_a_run_says_unless_given(keep_run: Keep) -> None:
+def test_about_comes_from_a_run_unless_given(keep_run: Keep) -> None:
     run = read_run(keep_run("a", 0, about={"question": "why?"}))
     assert make_study("x", [run]).about == {"question": "why?"}
     assert make_study("x", [run], about={}).about == {}
@@ -112,3 +114,27 @@ def test_about_is_what_a_run_says_unless_given(keep_run: Keep) -> None:
 )
 def test_numbers_in_words_sort_as_numbers(low: str, high: str) -> None:
     assert sorted([[high], [low]], key=natural) == [[low], [high]]
+
+
+Keep = Callable[..., Path]
+EARLY, LATE = "2026-01-01T00:00:00", "2026-01-03T00:00:00"
+BETWEEN, BEFORE_LATE = "2026-01-02T00:00:00", "2026-01-02T12:00:00"
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_the_run_that_ended_last_is_kept_whichever_began_first(
+    keep_run: Keep, order: tuple[int, int]
+) -> None:
+    long = keep_run("a-long", 0, errors={"stage1": 1.0}, started=EARLY, ended=LATE)
+    short = keep_run("b-short", 0, errors={"stage1": 2.0}, started=BETWEEN, ended=BEFORE_LATE)
+    runs = [read_run((long, short)[place]) for place in order]
+    study = make_study("mine", runs)
+    assert [run.folder for run in study.runs] == [long]
+    assert study.notes == (f"{short} is left out: {long} is the same run again.",)
+
+
+def test_of_two_that_have_not_ended_the_last_to_begin_is_kept(keep_run: Keep) -> None:
+    late = keep_run("a-late", 0, started=LATE, status="running")
+    early = keep_run("b-early", 0, started=EARLY, status="running")
+    study = make_study("mine", [read_run(late), read_run(early)])
+    assert [run.folder for run in study.runs] == [late]

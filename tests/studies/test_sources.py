@@ -1,16 +1,23 @@
+"""Studies read from folders of runs and from W&B's server."""
+
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from facegeo.errors import UserError
-from facegeo.runs.wandb import WandbRun
+from facegeo.runs.wandb import to_config, to_summary
 from facegeo.studies.comparison import compare
-from facegeo.studies.report import report_on
-from facegeo.studies.sources import find_studies, loose_study
+from facegeo.studies.runs import StudyRun, read_folder
+from facegeo.studies.sources import find_studies, loose_study, read_api
 
 Keep = Callable[..., Path]
+METRICS = {"test/stage1/error_pct": 0.1 + 0.2, "test/none": math.nan, "val/lt11.25_pct": 1e-17}
+METRICS |= {"test/fail10_pct": 0.0, "test/far": math.inf}
 
 
 def test_loose_runs_are_compared_in_the_order_named(keep_run: Keep) -> None:
@@ -36,7 +43,7 @@ def test_an_unfinished_loose_run_is_refused(keep_run: Keep, status: str) -> None
         loose_study([folder])
 
 
-def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no finished run \(.*config\.json is missing"):
         loose_study([tmp_path])
 
@@ -51,49 +58,62 @@ def test_a_server_needs_the_names_of_studies() -> None:
         find_studies([], wandb="me/facegeo")
 
 
-@pytest.fixture
-def logged(
-    keep_run: Keep,
-    keep_plan: Callable[..., None],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Path:
-    """A study whose runs W&B kept as well, without a server."""
-    monkeypatch.setenv("WANDB_SERVICE", "")  # W&B sets it: taken away again after the test
-    monkeypatch.delenv("WANDB_SERVICE")
-    keep_plan(*([f"a={a}", f"seed={seed}"] for a in (1, 2) for seed in (0, 1)), command="again")
-    about = {"paper": "ccnn.fig4_stage_count", "rows": ["stage1", "stage2"]}
-    for a, seed in ((1, 0), (1, 1), (2, 0)):
-        errors = {"stage1": a + seed / 3, "stage2": a / 7}
-        folder = keep_run(f"{a}{seed}", seed, {"a": a}, about=about, errors=errors)
-        parts = ("config", "record", "metrics")
-        config, record, metrics = (json.loads((folder / f"{p}.json").read_text()) for p in parts)
-        run = WandbRun(folder, "facegeo", mode="offline")
-        run.log_hyperparams(config | {"record": record})
-        run.close(metrics, record, "done")
-    return tmp_path / "study"
+def test_a_folder_of_wandb_files_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"is a folder, wanted ENTITY/PROJECT"):
+        find_studies([], wandb=str(tmp_path))
 
 
-@pytest.mark.slow
-def test_what_wandb_kept_gives_the_same_report(logged: Path) -> None:
-    texts = []
-    for studies in (find_studies([str(logged)]), find_studies([], wandb=str(logged))):
-        out = report_on(studies, logged / "x")
-        texts += [[out.with_suffix(f".{end}").read_text() for end in ("html", "md", "csv", "tex")]]
-    assert texts[0] == texts[1]
-    assert "incomplete: 3 of 4 runs" in texts[0][0]
+class FakeRun:
+    """A run as ``wandb.Api`` gives it: nothing empty in its config, its numbers through JSON."""
+
+    def __init__(self, run: StudyRun) -> None:
+        config = to_config({**run.config, "record": dict(run.record)})
+        self.config = {key: without_empty(value) for key, value in config.items()}
+        numbers = json.loads(json.dumps(to_summary(run.metrics), allow_nan=False))
+        self.summary_metrics = {"_step": 3, "panels/faces": {"_type": "images"}, **numbers}
+        self.url = f"https://wandb.example/{run.seed}"
 
 
-@pytest.mark.slow
-def test_jobs_that_wandb_never_saw_are_known_from_the_studys_plan(logged: Path) -> None:
-    place = logged.parent / "a"
-    place.mkdir()
-    logged.rename(place / "study")  # as its name has it
-    (study,) = find_studies([], wandb=str(logged.parent))
-    assert len(study.plan) == 4
+class FakeApi:
+    def __init__(self, runs: list[StudyRun]) -> None:
+        self.found, self.asked = [FakeRun(run) for run in runs], {}
+
+    def runs(self, path: str, filters: dict[str, Any], *, lazy: bool) -> Iterator[FakeRun]:
+        self.asked = {"path": path, "filters": filters}
+        return iter(self.found)
 
 
-@pytest.mark.slow
-def test_a_study_that_wandb_does_not_know_is_refused(logged: Path) -> None:
-    with pytest.raises(UserError, match="has no run of a study 'other'"):
-        find_studies(["other"], wandb=str(logged))
+def without_empty(value: object) -> object:
+    if not isinstance(value, dict):
+        return value
+    return {key: without_empty(inner) for key, inner in value.items() if inner != {}}
+
+
+def test_the_server_gives_the_same_runs_as_the_folders(keep_run: Keep, tmp_path: Path) -> None:
+    done = keep_run("a", 0, {"task.weights": {}})
+    (done / "metrics.json").write_text(json.dumps(METRICS))
+    keep_run("b", 1, status="running")
+    keep_run("c", 2, status="failed", error="ValueError: no")
+    runs = read_folder(tmp_path / "study").runs
+    api = FakeApi(list(runs))
+    found = read_api("lab/facegeo", "a/study", api)
+    assert api.asked == {"path": "lab/facegeo", "filters": {"group": "a/study"}}
+    moved = [replace(r, link=f"https://wandb.example/{r.seed}", folder=None) for r in runs]
+    as_text = [[json.dumps(vars(run), sort_keys=True) for run in one] for one in (found, moved)]
+    assert as_text[0] == as_text[1]  # not-a-number equals itself in text
+    assert [run.status for run in found] == ["running", "failed", "done"]
+
+
+def no_network(*args: object, **kwargs: object) -> object:
+    raise OSError("no route to host")
+
+
+@pytest.mark.parametrize(
+    ("runs", "message"),
+    [(lambda *args, **kwargs: [], "no run of facegeo in a group"), (no_network, "no route")],
+)
+def test_a_server_that_gives_nothing(runs: Callable[..., Any], message: str) -> None:
+    api = FakeApi([])
+    api.runs = runs  # type: ignore[method-assign]
+    with pytest.raises(UserError, match=message):
+        read_api("lab/facegeo", "ccnn/shake", api)

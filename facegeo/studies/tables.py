@@ -1,4 +1,4 @@
-"""A compared study as tables: for people, for programs and for LaTeX."""
+"""A comparison as tables: for the terminal, Markdown and the page, as CSV and as LaTeX."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from facegeo.files.tables import NORMAL_COLUMNS, NORMAL_NOTE, STAGE_COLUMNS, STAGE_NOTE, Cell, Table
-from facegeo.studies.comparison import Comparison, Row
-from facegeo.studies.seed_statistics import Difference
+from facegeo.studies.comparison import Comparison, Difference, Row
 
 MEASURES = {  # unit, definition
     "error_pct": (
@@ -26,13 +25,14 @@ MEASURES = {  # unit, definition
     ),
 }
 STATISTICS = (
-    "Mean and sample standard deviation (over n - 1) over the seeds. Difference = this row less "
+    "Mean and sample standard deviation (over n - 1) over the seeds. Difference = this row minus "
     "the baseline, mean over the seeds that both have; p of a two-sided paired t-test over them, "
-    "their number in brackets; of few seeds it says little, and it is not corrected for many rows."
+    "their number in brackets; with few seeds it says little, and it is not corrected for many "
+    "rows."
 )
 WEB = ("https://", "http://")
-"""How an address begins; a W&B server of one's own may have no certificate."""
-DOUBT = "paper = as it prints, of its own data; (?) = its figure or text leave doubt."
+"""How an address begins; a private W&B server may have no certificate."""
+DOUBT = "paper = its printed number, on its own data; (?) = its figure or text leave doubt."
 
 
 def label(comparison: Comparison) -> str:
@@ -41,27 +41,27 @@ def label(comparison: Comparison) -> str:
 
 
 def definition(comparison: Comparison) -> str:
-    """How the measure is defined, and over what mean and spread are taken."""
+    """Definition of the measure, of mean and spread, and of the test."""
     named = f"{comparison.measure}: as the runs' metrics name it."
     return f"{MEASURES.get(comparison.measure, ('', named))[1]} {STATISTICS}"
 
 
 def decimals(comparison: Comparison) -> int:
-    """Decimals that suit the values: two, none for counts, four for what is below one."""
+    """Decimals that suit the values: two, none from 1000 on, four below one."""
     values = [abs(value) for row in comparison.rows for value in row.values.values()]
     largest = max((value for value in values if math.isfinite(value)), default=1.0)
     return 0 if largest >= 1000 else 2 if largest >= 1 else 4
 
 
 def show_p(apart: Difference) -> str:
-    """The p value and of how many seeds, such as ``0.012 (3)``."""
+    """The p value and its number of seeds, such as ``0.012 (3)``."""
     if apart.p is None:
         return f"- ({apart.n})"
     return f"{'<0.001' if apart.p < 0.001 else f'{apart.p:.3f}'} ({apart.n})"
 
 
 def show_paper(row: Row, places: int) -> str | None:
-    """What the paper prints, marked where it is in doubt."""
+    """The paper's number, marked if it is in doubt."""
     if row.paper is None:
         return None
     return f"{row.paper.value:,.{places}f}{'' if row.paper.certain else ' (?)'}"
@@ -96,7 +96,7 @@ def main_table(comparison: Comparison) -> Table:
 
 
 def detail_table(comparison: Comparison) -> Table | None:
-    """Tabulate all that is usually measured, means over the seeds; None for other measures."""
+    """Tabulate all usual measures, means over the seeds; None for a measure of another kind."""
     known = ((STAGE_COLUMNS, STAGE_NOTE), (NORMAL_COLUMNS, NORMAL_NOTE))
     fitting = [(c, note) for c, note in known if comparison.measure in c.values()]
     if not fitting:
@@ -118,7 +118,7 @@ def detail_table(comparison: Comparison) -> Table | None:
 
 
 def seeds(row: Row) -> str:
-    """How many seeds are done of how many."""
+    """Finished and planned seeds, such as ``2 of 3``."""
     return f"{len(row.values)} of {row.variant.planned}"
 
 

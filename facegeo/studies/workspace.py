@@ -1,44 +1,45 @@
-"""The W&B workspace in which the runs of a study are compared, as code."""
+"""The W&B workspace in which the runs of a study are compared, described as code."""
 
 from __future__ import annotations
 
-import itertools
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from facegeo.errors import UserError
 from facegeo.files.tables import STAGE_COLUMNS
-from facegeo.runs.wandb import VARIANT, VARIED, in_one_word
+from facegeo.runs.wandb import VARIANT, VARIED, in_one_word, what_differs
+from facegeo.studies.comparison import LAST, compare
+from facegeo.studies.runs import Study
+from facegeo.studies.variants import divide
 
 if TYPE_CHECKING:
     from wandb_workspaces.reports.v2.interface import LinePlot, PanelTypes
     from wandb_workspaces.workspaces import Section, Workspace
 
-LAST = "last"
 STAGES, REFINEMENTS = ("stage1", "stage2", "stage3"), ("t0", "t1", "t2", "t3", "t4", "t5")
-"""Rows of a study that compares the last of each model, whichever that is."""
+"""Rows of a study that compares the last of each model, if none has been measured yet."""
 
 
 @dataclass(frozen=True)
 class Compared:
-    """What a study compares.
+    """The metrics and settings that a workspace shows.
 
     Attributes:
         name: Of the study: the group of its runs.
-        about: ``rows``, ``measure``, ``split``, ``plots`` as in ``conf/ablation``.
+        split: First part of the metrics' names.
+        measure: Last part of the metrics' names.
+        rows: Stages or refinements whose final metrics are shown.
         keys: Settings that it varies, dotted.
+        panels: Whether its runs log pictures.
     """
 
     name: str
-    about: Mapping[str, Any]
-    keys: tuple[str, ...]
-
-    @property
-    def measure(self) -> str:
-        """End of the name of the metric to compare."""
-        return str(self.about["measure"])
+    split: str
+    measure: str
+    rows: tuple[str, ...]
+    keys: tuple[str, ...] = ()
+    panels: bool = False
 
     @property
     def of_points(self) -> bool:
@@ -46,23 +47,37 @@ class Compared:
         return self.measure in STAGE_COLUMNS.values()
 
     @property
-    def rows(self) -> tuple[str, ...]:
-        """Stages or refinements whose final metrics are shown."""
-        rows = tuple(self.about.get("rows") or [LAST])
-        if LAST not in rows:
-            return rows
-        return STAGES if self.of_points else REFINEMENTS
-
-    @property
     def metrics(self) -> list[str]:
         """Final metrics that are compared."""
-        return [f"{self.about['split']}/{row}/{self.measure}" for row in self.rows]
+        return [f"{self.split}/{row}/{self.measure}" for row in self.rows]
+
+
+def compared(whole: Study) -> Compared:
+    """Return the rows, metrics and settings that a study's report compares."""
+    study = divide([whole])[0]  # of the last command's settings
+    jobs = [*(job.words for job in study.plan), *(run.overrides for run in study.runs)]
+    words = (word for job in jobs for word in what_differs(job, jobs))
+    keys = dict.fromkeys(word.partition("=")[0].lstrip("+") for word in words)
+    found = compare(study)
+    about = found.study.about
+    measured = dict.fromkeys(row.entry for row in found.rows if row.values)
+    rows = tuple(measured or about.get("rows") or [LAST])
+    if LAST in rows:
+        rows = STAGES if found.measure in STAGE_COLUMNS.values() else REFINEMENTS
+    return Compared(
+        name=whole.name,
+        split=found.split,
+        measure=found.measure,
+        rows=rows,
+        keys=tuple(key for key in keys if key != "seed"),
+        panels="panels" in (about.get("plots") or ()),
+    )
 
 
 def workspace(study: Compared, project: str, entity: str = "") -> Workspace:
     """Describe a study's workspace; nothing is sent.
 
-    Runs are grouped by variant: the seeds of a variant are one line, with what they span.
+    Runs are grouped by variant: the seeds of a variant are one line with their range.
 
     Raises:
         UserError: If wandb-workspaces is not installed.
@@ -72,7 +87,7 @@ def workspace(study: Compared, project: str, entity: str = "") -> Workspace:
         from wandb_workspaces import expr
     except ImportError as error:
         raise UserError(
-            f'dashboards need wandb-workspaces ({error}): pip install "facegeo[dashboard]"'
+            f'push=true needs wandb-workspaces ({error}): pip install "facegeo[dashboard]"'
         ) from error
     runs = ws.RunsetSettings(
         filters=expr.And(expr.Metric("Group") == study.name),
@@ -93,49 +108,37 @@ def workspace(study: Compared, project: str, entity: str = "") -> Workspace:
     )
 
 
-def as_json(built: Workspace) -> dict[str, Any]:
-    """What W&B would be sent, with panels numbered where they have random ids."""
-    numbers = itertools.count(1)
-
-    def numbered(node: dict[str, Any]) -> dict[str, Any]:
-        return node | {"__id__": f"panel{next(numbers)}"} if "__id__" in node else node
-
-    text = built._to_model().model_dump_json(by_alias=True, exclude_none=True)
-    plain: dict[str, Any] = json.loads(text, object_hook=numbered)
-    return plain
-
-
-def push(studies: Sequence[Compared], project: str, entity: str | None) -> list[str]:
+def push(studies: Sequence[Study], project: str, entity: str | None) -> list[str]:
     """Save the workspaces of studies on W&B's server, each as a new view.
 
     Returns:
         Their addresses.
 
     Raises:
-        UserError: If nobody is logged in, or W&B does not take them.
+        UserError: If nobody is logged in, or W&B does not accept them.
     """
     import wandb
 
     try:
         owner = entity or str(wandb.Api().default_entity)
-        views = [workspace(study, project, owner) for study in studies]
+        views = [workspace(compared(study), project, owner) for study in studies]
         return [str(view.save().url) for view in views]  # type: ignore[no-untyped-call]
     except UserError:
         raise
     except Exception as error:  # of the network, the account, the project
         raise UserError(
-            f"W&B does not take the workspaces ({error}); see `wandb login`, and name entity= and "
-            "project="
+            f"W&B does not accept the workspaces ({error}); see `wandb login`, and name "
+            "entity= and project="
         ) from error
 
 
 def _sections(study: Compared) -> list[Section]:
     import wandb_workspaces.workspaces as ws
 
-    sections = {"Final metrics": _bars(study), "While they learn": _curves(study)}
+    sections = {"Final metrics": _bars(study), "Training curves": _curves(study)}
     if len(study.keys) > 1:
-        sections["What was varied"] = _parallel(study)
-    if "panels" in (study.about.get("plots") or ()):
+        sections["Settings and error"] = _parallel(study)
+    if study.panels:
         import wandb_workspaces.reports.v2.interface as wr
 
         sections["Pictures"] = [wr.MediaBrowser(media_keys=["panels/faces", "panels/photos"])]

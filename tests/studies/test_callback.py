@@ -91,14 +91,14 @@ def test_jobs_of_a_sweep_that_broke_off_are_told(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(study_callback, "BEGUN", [])
-    study_callback.tell_of_broken_off()
+    study_callback.show_broken_off()
     monkeypatch.setattr(study_callback, "BEGUN", [config(tmp_path)])
-    study_callback.tell_of_broken_off()
+    study_callback.show_broken_off()
     assert capsys.readouterr().out == ""  # no job got as far as an end
     (tmp_path / "jobs").mkdir()
     (tmp_path / "jobs" / "00000.json").write_text(json.dumps(Outcome("a", [], "done").__dict__))
-    study_callback.tell_of_broken_off()
-    study_callback.tell_of_broken_off()
+    study_callback.show_broken_off()
+    study_callback.show_broken_off()
     assert capsys.readouterr().out == "1 jobs: 1 done\n"
 
 
@@ -128,4 +128,4 @@ def test_a_report_that_can_not_be_written_is_a_failure(
 def test_the_summary_says_why_and_what_to_do() -> None:
     text = summary([Outcome("a", ["lr=-1"], "failed", "Invalid learning rate")])
     assert "failed a (lr=-1): Invalid learning rate" in text
-    assert "The same command tries again what failed" in text
+    assert "The same command repeats failed jobs" in text
