@@ -1,11 +1,17 @@
-"""Guards at the edge of a public function: shapes that belong together, numbers in range."""
+"""Guards at the edge of public functions: shapes, ranges, configured values."""
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError, validate_call
 from torch import Tensor
+
+from facegeo.errors import UserError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,3 +70,74 @@ def check_range(name: str, value: float, low: float, high: float = math.inf) -> 
     """
     if not low <= value <= high:
         raise ValueError(f"{name} must be in [{low:g}, {high:g}], got {value:g}")
+
+
+Class = TypeVar("Class", bound=type[Any])
+STRICT = ConfigDict(strict=True, arbitrary_types_allowed=True)
+"""Words are not taken for numbers, nor true and false; whole numbers are taken for numbers."""
+
+
+def configured(prefix: str = "") -> Callable[[Class], Class]:
+    """Check what a class is built with against the types of its ``__init__``, by pydantic.
+
+    Bounds belong to the types: ``Annotated[int, Field(ge=1)]``.
+
+    Args:
+        prefix: Of the keys in messages, such as ``"detector."``.
+
+    Returns:
+        A decorator of classes; building one raises ``UserError``, which names all wrong keys.
+    """
+
+    def decorate(made: Class) -> Class:
+        plain = made.__init__
+        checked = validate_call(config=STRICT)(plain)
+        names = list(inspect.signature(plain).parameters)
+
+        @functools.wraps(plain)
+        def build(*args: Any, **kwargs: Any) -> None:
+            try:
+                checked(*args, **kwargs)
+            except ValidationError as error:
+                raise UserError(mistakes(error, prefix, names)) from error
+
+        made.__init__ = build
+        return made
+
+    return decorate
+
+
+def check_value(key: str, value: object, hint: object) -> None:
+    """Raise ``UserError`` unless a value is of a type, such as ``Annotated[int, Field(ge=1)]``.
+
+    Args:
+        key: Of the configuration, for the message.
+        value: As it was typed.
+        hint: The type, bounds included.
+    """
+    try:
+        TypeAdapter(hint, config=STRICT).validate_python(value)
+    except ValidationError as error:
+        raise UserError(mistakes(error, key)) from error
+
+
+def mistakes(error: ValidationError, prefix: str = "", names: Sequence[str] = ()) -> str:
+    """Return the mistakes that pydantic found: key, wanted and got of each.
+
+    Args:
+        error: Raised by pydantic.
+        prefix: Put before each key.
+        names: Of positional arguments.
+    """
+    lines = []
+    for fault in error.errors(include_url=False):
+        place = [names[part] if names and isinstance(part, int) else part for part in fault["loc"]]
+        key = prefix + ".".join(map(str, place))
+        wanted, got = fault["msg"], fault["input"]
+        if fault["type"] == "missing_argument":
+            lines.append(f"{key} is missing")
+        elif fault["type"] == "unexpected_keyword_argument":
+            lines.append(f"there is no key {key}")
+        else:
+            lines.append(f"{key} must be {wanted.removeprefix('Input should be ')}, got {got!r}")
+    return "; ".join(lines)

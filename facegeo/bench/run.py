@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from pydantic import NonNegativeFloat, PositiveInt
 
 from facegeo.bench import cascade, generator
 from facegeo.bench.case import Case
@@ -18,10 +19,10 @@ from facegeo.bench.rendering import rendering_rows
 from facegeo.bench.report import Report, Row
 from facegeo.bench.timing import CLOCKS, Timing
 from facegeo.bench.training import Lengths, training_rows
+from facegeo.checks import check_value
 from facegeo.errors import UserError
 from facegeo.landmarks.nets import Cascade
 from facegeo.normals.generator import CasFNE
-from facegeo.predict.keys import check_number
 from facegeo.training.model_file import load_model
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ class Settings:
             unknown = [value for value in values if value not in known]
             if unknown or not values:
                 raise UserError(f"{name} must be of {', '.join(known)}; got {unknown or values}")
-        check_number("seconds", self.timing.seconds, 0)
+        check_value("seconds", self.timing.seconds, NonNegativeFloat)
         if self.device == "cuda" and not torch.cuda.is_available():
             raise UserError("device=cuda needs a CUDA GPU, found none; set device=cpu")
         for name, numbers, least in (("threads", self.threads, 0), ("batches", self.batches, 1)):
@@ -95,7 +96,7 @@ class Settings:
                     raise UserError(f"{name} must be true or false, got {value}")
                 if key in NOT_NUMBERS:
                     continue
-                check_number(name, value, 1, whole=True)
+                check_value(name, value, PositiveInt)
                 if name in STRIDED and value % STRIDE:
                     raise UserError(f"{name} must be a multiple of {STRIDE} px, got {value}")
 

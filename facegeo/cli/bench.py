@@ -20,19 +20,22 @@ WIDE = 200
 def _bench(cfg: "DictConfig") -> None:
     import sys
     from pathlib import Path
+    from typing import Annotated
+
+    from pydantic import Field
 
     from facegeo.bench.compare import compare_reports
     from facegeo.bench.report import read_report
     from facegeo.bench.run import run_bench
+    from facegeo.checks import check_value
     from facegeo.errors import UserError
-    from facegeo.predict.keys import check_number
 
     if cfg.format not in ("table", "json", "markdown"):
         raise UserError(f"format must be table, json or markdown, got {cfg.format}")
     if cfg.fail_above is not None and cfg.compare is None:
         raise UserError("fail_above needs something to compare with: set compare=OLD.json")
     if cfg.fail_above is not None:
-        check_number("fail_above", cfg.fail_above, 1)
+        check_value("fail_above", cfg.fail_above, Annotated[float, Field(ge=1)])
     before = None if cfg.compare is None else read_report(Path(str(cfg.compare)))
     out = _file(cfg.out)
     report = run_bench(_settings(cfg))

@@ -19,6 +19,11 @@ CASCADE, NORMALS = "points of faces in an image", "normals of face images"
 Floats = npt.NDArray[np.floating[Any]]
 
 
+def is_exported(name: str | Path) -> bool:
+    """Whether a model's name is that of an exported file."""
+    return Path(name).suffix.lower() == ".onnx"
+
+
 class _OnnxModel:
     """A file of ours in a session of ONNX Runtime.
 

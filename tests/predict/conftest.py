@@ -5,12 +5,11 @@ from pathlib import Path
 
 import cv2
 import pytest
+from facegeo.predict.loading import load_points
 
 from facegeo.normals.baselines import CARN
 from facegeo.predict.boxes import BoxFile
-from facegeo.predict.face import Image
-from facegeo.predict.loading import load_points
-from facegeo.predict.photo import read_photo
+from facegeo.predict.photo import Image, read_photo
 from facegeo.predict.predictor import FindPoints, Predictor
 from facegeo.training.model_file import MODEL, save_model
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from facegeo.predict.box_report import errors_in, fit_mapping, match, moved
 
 from facegeo.landmarks.data import LFPWDataModule
 from facegeo.landmarks.evaluate import find_points, measure
 from facegeo.landmarks.nets import Cascade
 from facegeo.landmarks.views import Augment
-from facegeo.predict.box_report import errors_in, fit_mapping, match, moved
 from facegeo.predict.boxes import BoxMapping
 from facegeo.predict.photo import read_photo
 from facegeo.predict.points import CascadePoints

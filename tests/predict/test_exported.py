@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from facegeo.predict.loading import load, load_normals, load_points
 
 from facegeo.errors import UserError
 from facegeo.landmarks.nets import Cascade
-from facegeo.predict.face import Image
-from facegeo.predict.loading import load, load_normals, load_points
+from facegeo.predict.photo import Image
 from facegeo.predict.predictor import FindPoints
 from facegeo.training.model_file import load_model
 

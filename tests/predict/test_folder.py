@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
+from facegeo.predict.folder import RECORD, open_output
 
 from facegeo.errors import UserError
 from facegeo.files.writing import LOCK
-from facegeo.predict.folder import RECORD, open_output
 
 
 def test_our_own_files_are_replaced_and_listed_once(tmp_path: Path) -> None:

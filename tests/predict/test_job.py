@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from facegeo.predict.folder import PART, RECORD
 
 from facegeo.errors import UserError
 from facegeo.predict.boxes import BoxFile
 from facegeo.predict.detectors import WholeImage
-from facegeo.predict.face import Boxes, Floats, Image
-from facegeo.predict.folder import PART, RECORD
 from facegeo.predict.job import Report, Settings, predict_files
-from facegeo.predict.photo import read_photo
+from facegeo.predict.photo import Boxes, Floats, Image, read_photo
 from facegeo.predict.predictor import FindPoints, Predictor
 from facegeo.predict.results import Looks
 

@@ -6,14 +6,14 @@ from math import nan
 from typing import Any
 
 import pytest
+from facegeo.predict.keys import check_number
+from facegeo.predict.one_euro import OneEuro
 from omegaconf import OmegaConf
 
 from facegeo.errors import UserError
 from facegeo.files.shipped import conf_dir
 from facegeo.predict.detectors import Haar, WholeImage, YuNet
 from facegeo.predict.job import Settings
-from facegeo.predict.keys import check_number
-from facegeo.predict.one_euro import OneEuro
 from facegeo.predict.predictor import Predictor
 from facegeo.predict.results import Looks
 

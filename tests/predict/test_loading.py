@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from facegeo.predict.loading import load_normals
 
 from facegeo.normals.fast import FastCasFNE
 from facegeo.normals.generator import CasFNE
 from facegeo.predict import loading
-from facegeo.predict.loading import load_normals
 from facegeo.training.model_file import MODEL, save_model
 
 

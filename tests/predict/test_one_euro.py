@@ -4,9 +4,9 @@ from math import pi
 
 import numpy as np
 import pytest
+from facegeo.predict.one_euro import OneEuro, Smoother
 
 from facegeo.errors import UserError
-from facegeo.predict.one_euro import OneEuro, Smoother
 
 
 def reference(values: list[float], rate: float, cutoff: float, beta: float, dcut: float) -> list:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from facegeo.predict.loading import load_normals, load_points
 from PIL import Image as Pillow
 from torch import Tensor
 
@@ -17,9 +18,8 @@ from facegeo.errors import UserError
 from facegeo.geometry.light import to_linear
 from facegeo.predict.boxes import box_of_points
 from facegeo.predict.detectors import WholeImage
-from facegeo.predict.face import Face, Image
-from facegeo.predict.loading import load_normals, load_points
 from facegeo.predict.normals import FaceNormals, outline_of
+from facegeo.predict.photo import Face, Image
 from facegeo.predict.predictor import FindPoints, Predictor
 
 FACES = Path("tests/fixtures/landmarks")

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-
-from facegeo.errors import UserError
 from facegeo.predict.folder import open_output
 from facegeo.predict.sources import find_sources
+
+from facegeo.errors import UserError
 
 FILES = ("b.jpg", "a/c.PNG", "a/clip.mp4", "a/notes.txt", "out/b.jpg.points.jpg", "[x]/d.jpg")
 

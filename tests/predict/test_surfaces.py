@@ -8,17 +8,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from facegeo.predict.folder import open_output
+from facegeo.predict.loading import load_normals
+from facegeo.predict.surfaces import keep_films, keep_meshes
 
 from facegeo.errors import UserError
 from facegeo.predict.detectors import WholeImage
-from facegeo.predict.face import Face, Floats, Image
-from facegeo.predict.folder import open_output
 from facegeo.predict.job import Settings, predict_files
-from facegeo.predict.loading import load_normals
-from facegeo.predict.photo import read_photo
+from facegeo.predict.photo import Face, Floats, Image, read_photo
 from facegeo.predict.predictor import FindPoints, Predictor
 from facegeo.predict.results import Looks
-from facegeo.predict.surfaces import keep_films, keep_meshes
 
 Save = Callable[[Path, Image], Path]
 BOX = "20,72,22,74"

@@ -1,9 +1,9 @@
 """Faces followed by their boxes."""
 
 import numpy as np
-
-from facegeo.predict.face import Face
 from facegeo.predict.one_euro import OneEuro, Smoother
+
+from facegeo.predict.photo import Face
 from facegeo.predict.tracks import PATIENCE, Tracks
 
 A, B = [0.0, 40, 0, 40], [100.0, 140, 0, 40]

@@ -8,14 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-
-from facegeo.errors import UserError
-from facegeo.predict.face import Boxes, Image
 from facegeo.predict.folder import OutputFolder, open_output
 from facegeo.predict.one_euro import OneEuro
+from facegeo.predict.sources import Source
+
+from facegeo.errors import UserError
+from facegeo.predict.photo import Boxes, Image
 from facegeo.predict.predictor import FindPoints, Predictor
 from facegeo.predict.results import Looks
-from facegeo.predict.sources import Source
 from facegeo.predict.video import Watched, opened, watch
 
 Film = Callable[..., Path]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from facegeo.predict.loading import RELEASED_NORMALS
 from hydra.utils import instantiate
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -12,7 +13,6 @@ from torch import Tensor
 
 from facegeo.errors import UserError
 from facegeo.landmarks.nets import Cascade
-from facegeo.predict.loading import RELEASED_NORMALS
 from facegeo.training.model_file import (
     find_model,
     from_eight_bits,
