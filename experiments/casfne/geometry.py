@@ -100,8 +100,8 @@ class Question:
         """
         if self.faces < 1:
             raise UserError(f"faces must be 1 or more, got {self.faces}")
-        of_head = {"head": self.head, "head_path": self.head_path}
-        Order(0, self.faces, self.size, self.seed, **of_head, maps=True).check()  # type: ignore[arg-type]
+        sizes = {"train": 0, "test": self.faces, "size": self.size, "seed": self.seed}
+        Order(**sizes, head=self.head, head_path=self.head_path, maps=True).check()
         for name in ("blur_pct", "scale_pct"):
             if not 0.5 <= getattr(self, name) <= 50:
                 raise UserError(f"{name} must be from 0.5 to 50, got {getattr(self, name)}")

@@ -25,15 +25,14 @@ def has_onnx() -> bool:
 
 def cascade_file(cascade: Cascade) -> bytes:
     """A cascade as ``facegeo-export`` writes it: image and boxes in, points out."""
-    from facegeo.export.onnx_file import onnx_bytes
-    from facegeo.export.programs import cascade_program
+    from facegeo.export.programs import cascade_program, onnx_bytes
 
     return onnx_bytes(cascade_program(cascade), ["image", "boxes"], ["points"], {})
 
 
 def generator_file(network: nn.Module, size: int) -> bytes:
     """A generator of normals as it stands: images (B, 3, S, S) in, every stage's normals out."""
-    from facegeo.export.onnx_file import onnx_bytes
+    from facegeo.export.programs import onnx_bytes
 
     images = torch.rand(2, 3, size, size)
     shapes = ({0: Dim("B", min=1)},)

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-from facegeo.predict.loading import RELEASED_NORMALS
 from hydra.utils import instantiate
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from facegeo.errors import UserError
 from facegeo.landmarks.nets import Cascade
+from facegeo.predict.predictor import RELEASED_NORMALS
 from facegeo.training.model_file import (
     find_model,
     from_eight_bits,
