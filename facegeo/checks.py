@@ -107,7 +107,7 @@ def configured(prefix: str = "") -> Callable[[Class], Class]:
     return decorate
 
 
-def check_value(key: str, value: object, hint: object) -> None:
+def check_value(key: str, value: object, hint: Any) -> None:  # noqa: ANN401
     """Raise ``UserError`` unless a value is of a type, such as ``Annotated[int, Field(ge=1)]``.
 
     Args:

@@ -165,7 +165,7 @@ def mesh_files(
     """
     kind = Path(name).suffix.lower().removeprefix(".")
     if kind not in KINDS:
-        raise UserError(f"{name} must end in .{', .'.join(KINDS)}, got .{kind}")
+        raise UserError(f"{name} must end in .{', .'.join(KINDS)}, got {Path(name).suffix!r}")
     check_shape("texture", texture, "h", "w", 3)
     if normals is not None:
         check_shape("normals", normals, *depth.shape, 3)
