@@ -27,11 +27,11 @@ def load(
         detect: Finds the boxes of images for which none are given; by default OpenCV's Haar
             cascade.
         device: "cpu", "cuda", or "auto": CUDA where there is one. Exported models run on the CPU.
-        looks: 2: look again in the box that the points found tell.
+        looks: How often the cascade runs; 2 corrects wrong boxes, in twice the time.
 
     Raises:
         UserError: If there is no such model, or it finds something else.
     """
-    from facegeo.predict.loading import load as load_predictor
+    from facegeo.predict.predictor import load as load_predictor
 
     return load_predictor(name, normals=normals, detect=detect, device=device, looks=looks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import is_dataclass
 from functools import cache, wraps
@@ -85,9 +85,11 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 """A configured number of things, 1 or more."""
 Class = TypeVar("Class", bound=type)
+STRICT = ConfigDict(strict=True, arbitrary_types_allowed=True)
+"""Words are not taken for numbers, nor true and false; whole numbers are taken for numbers."""
 
 
-def checked(*, prefix: str) -> Callable[[Class], Class]:
+def checked(*, prefix: str, strict: bool = False) -> Callable[[Class], Class]:
     """Check the arguments of a configured class against their annotations, by pydantic.
 
     Values pass through as they are; configurations are checked in the same way before anything
@@ -102,7 +104,8 @@ def checked(*, prefix: str) -> Callable[[Class], Class]:
 data.view.size must be greater than or equal to 1, got 0
 
     Args:
-        prefix: What stands before an argument's name in a configuration.
+        prefix: What precedes an argument's name in a configuration.
+        strict: Take no words for numbers and no lists for tuples.
     """
 
     def decorate(cls: Class) -> Class:
@@ -113,7 +116,7 @@ data.view.size must be greater than or equal to 1, got 0
             given = inspect.signature(init).bind(self, *args, **kwargs).arguments
             mistakes = [
                 f"{prefix}{name} must be {wanted}, got {given[name]!r}"
-                for name, hint in _hints(cls if is_dataclass(cls) else init).items()
+                for name, hint in _hints(cls if is_dataclass(cls) else init, strict).items()
                 if name in given and (wanted := _wanted(hint, given[name]))
             ]
             if mistakes:
@@ -127,12 +130,14 @@ data.view.size must be greater than or equal to 1, got 0
 
 
 @cache
-def _hints(annotated: type | Callable[..., None]) -> dict[str, TypeAdapter[Any]]:
+def _hints(
+    annotated: type | Callable[..., None], strict: bool = False
+) -> dict[str, TypeAdapter[Any]]:
     """Annotations of a dataclass or an ``__init__``, except those that pydantic does not know."""
     found = {}
     for name, hint in get_type_hints(annotated, include_extras=True).items():
         with suppress(PydanticUserError):
-            found[name] = TypeAdapter(hint)
+            found[name] = TypeAdapter(hint, config=STRICT) if strict else TypeAdapter(hint)
     return found
 
 
@@ -144,3 +149,39 @@ def _wanted(hint: TypeAdapter[Any], value: object) -> str:
         found = (fault["msg"].removeprefix("Input should be ") for fault in error.errors())
         return " or ".join(dict.fromkeys(found))
     return ""
+
+
+def check_value(key: str, value: object, hint: Any) -> None:  # noqa: ANN401
+    """Raise ``UserError`` unless a value is of a type, such as ``Annotated[int, Field(ge=1)]``.
+
+    Args:
+        key: Of the configuration, for the message.
+        value: As it was typed.
+        hint: The type, bounds included.
+    """
+    try:
+        TypeAdapter(hint, config=STRICT).validate_python(value)
+    except ValidationError as error:
+        raise UserError(mistakes(error, key)) from error
+
+
+def mistakes(error: ValidationError, prefix: str = "", names: Sequence[str] = ()) -> str:
+    """Return the mistakes that pydantic found: key, wanted and got of each.
+
+    Args:
+        error: Raised by pydantic.
+        prefix: Put before each key.
+        names: Of positional arguments.
+    """
+    lines = []
+    for fault in error.errors(include_url=False):
+        place = [names[part] if names and isinstance(part, int) else part for part in fault["loc"]]
+        key = prefix + ".".join(map(str, place))
+        wanted, got = fault["msg"], fault["input"]
+        if fault["type"] == "missing_argument":
+            lines.append(f"{key} is missing")
+        elif fault["type"] == "unexpected_keyword_argument":
+            lines.append(f"there is no key {key}")
+        else:
+            lines.append(f"{key} must be {wanted.removeprefix('Input should be ')}, got {got!r}")
+    return "; ".join(lines)

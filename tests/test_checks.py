@@ -1,9 +1,13 @@
-"""Shape and range guards: what passes, what is tied, and what the message says."""
+"""Shapes, ranges and configured values: what passes, and what messages say."""
+
+from typing import Annotated
 
 import pytest
 import torch
+from pydantic import Field, PositiveInt
 
-from facegeo.checks import check_range, check_shape
+from facegeo.checks import check_range, check_shape, check_value, checked
+from facegeo.errors import UserError
 
 
 def test_letters_are_remembered_across_arguments() -> None:
@@ -55,3 +59,45 @@ def test_range_refuses_what_lies_outside(value: float) -> None:
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_range_includes_its_ends(value: float) -> None:
     check_range("dropout", value, 0, 1)
+
+
+@checked(prefix="thing.", strict=True)
+class Thing:
+    def __init__(
+        self, model: str, share: Annotated[float, Field(ge=0, le=1)] = 0.5, count: PositiveInt = 1
+    ) -> None:
+        self.values = (model, share, count)
+
+
+def test_configured_values_of_the_right_types_pass() -> None:
+    assert Thing("a").values == ("a", 0.5, 1)
+    assert Thing("a", 1, count=7).values == ("a", 1, 7)
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "message"),
+    [
+        (("a", "x"), {}, "thing.share must be a valid number, got 'x'"),
+        (("a", float("nan")), {}, "thing.share must be .*, got nan"),
+        (("a",), {"share": True}, "thing.share must be a valid number, got True"),
+        (
+            ("a",),
+            {"count": 1.5, "share": 2},
+            r"thing.share .* 1, got 2; thing.count .*1\.5",
+        ),
+        ((), {}, "thing.model is missing"),
+        (("a",), {"cuont": 2}, "there is no key thing.cuont"),
+    ],
+    ids=["text", "nan", "flag", "all-at-once", "missing", "unknown"],
+)
+def test_wrong_configured_values_are_named_all_at_once(
+    args: tuple[object, ...], kwargs: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UserError, match=f"^{message}$"):
+        Thing(*args, **kwargs)  # type: ignore[arg-type]
+
+
+def test_a_single_value_is_checked_by_its_key() -> None:
+    check_value("seconds", 2, PositiveInt)
+    with pytest.raises(UserError, match=r"^seconds must be greater than 0, got 0$"):
+        check_value("seconds", 0, PositiveInt)

@@ -167,8 +167,7 @@ def _ours(cascade: Cascade) -> dict[str, Find]:
 
 def _onnx_file(cascade: Cascade) -> bytes:
     """A cascade as ``facegeo-export`` writes it: image and boxes in, points out."""
-    from facegeo.export.onnx_file import onnx_bytes
-    from facegeo.export.programs import cascade_program
+    from facegeo.export.programs import cascade_program, onnx_bytes
 
     return onnx_bytes(cascade_program(cascade), ["image", "boxes"], ["points"], {})
 

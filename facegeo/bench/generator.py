@@ -110,7 +110,7 @@ def _macs(model: CasFNE, size: int) -> float:
 
 def _onnx_file(network: nn.Module, size: int) -> bytes:
     """A generator as it is: images (B, 3, S, S) in, every stage's normals out."""
-    from facegeo.export.onnx_file import onnx_bytes
+    from facegeo.export.programs import onnx_bytes
 
     images = torch.rand(2, 3, size, size)
     shapes = ({0: Dim("B", min=1)},)

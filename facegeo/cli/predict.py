@@ -14,19 +14,19 @@ def _predict(cfg: "DictConfig") -> None:
     from hydra.utils import instantiate
     from rich.console import Console
 
-    from facegeo.errors import UserError
+    from facegeo.checks import check_value
     from facegeo.predict.job import Settings, predict_files
-    from facegeo.predict.loading import load
+    from facegeo.predict.predictor import load
     from facegeo.predict.results import Looks
 
-    if type(cfg.smooth) is not bool:  # Hydra takes "no" for a word, and words for true
-        raise UserError(f"smooth must be true or false, got {cfg.smooth!r}")
+    check_value("smooth", cfg.smooth, bool)  # Hydra takes "no" for a word, and words for true
     detect = instantiate(cfg.detector)
     predictor = load(
         cfg.checkpoint, normals=cfg.normals, detect=detect, device=cfg.device, looks=cfg.looks
     )
     smooth = instantiate(cfg.one_euro) if cfg.smooth else None
-    settings = Settings(cfg.batch, Looks(cfg.light, cfg.relight, cfg.film, cfg.mesh), smooth)
+    looks = Looks(cfg.light, cfg.relight, cfg.film, cfg.mesh)
+    settings = Settings(cfg.batch, looks, smooth, cfg.overwrite)
     report = predict_files(str(cfg.input), Path(cfg.output).expanduser(), predictor, settings)
     for table in report.tables(cfg.output):
         Console().print(table.rich())
@@ -40,8 +40,8 @@ def main() -> None:
         _predict,
         "predict",
         "Find the five points, and with normals=MODEL the surface normals, of faces in photos and "
-        "videos. Writes JSON, a CSV list and pictures of the results. A file that cannot be used "
-        "is listed at the end, the others are done, and the exit code is 1.",
+        "videos. Writes JSON, a CSV list and pictures of the results. Files that cannot be used "
+        "are listed at the end, the others are done, and the exit code is 1.",
         [
             "facegeo-predict input=photo.jpg output=found",
             "facegeo-predict input=holiday output=found detector.neighbours=2",
@@ -49,5 +49,5 @@ def main() -> None:
             "facegeo-predict input=photo.jpg output=found normals=runs/casfne-paper-seed0-1a2b3c4d",
             "facegeo-predict input=clip.mp4 output=found smooth=true",
         ],
-        interrupted="interrupted; written files stay, the same command starts again",
+        interrupted="interrupted; results so far are kept, the same command starts again",
     )

@@ -1,4 +1,4 @@
-"""Exports a trained model, checks what came out, and keeps it only if it is equal."""
+"""Export of a trained model, which is kept only if it is equal to PyTorch's."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from rich.console import Console
 from torch import nn
 from torch.export import ExportedProgram
 
+from facegeo.checks import checked
 from facegeo.errors import UserError
-from facegeo.export.metadata import cascade_metadata, normals_metadata
 from facegeo.export.onnx_model import OnnxCascade, OnnxNormals
 from facegeo.export.parity import (
     EIGHT_BITS,
@@ -33,8 +34,11 @@ from facegeo.export.parity import (
 from facegeo.export.programs import (
     ProgramCascade,
     ProgramNormals,
+    cascade_metadata,
     cascade_program,
+    normals_metadata,
     normals_program,
+    onnx_bytes,
     program_bytes,
 )
 from facegeo.files.writing import whole_file
@@ -46,16 +50,16 @@ from facegeo.training.model_file import MODEL, find_model, load_model, model_con
 Floats = npt.NDArray[np.floating[Any]]
 
 SUFFIX = {"onnx": ".onnx", "torch_export": ".pt2", "model": ".safetensors"}
-PRECISIONS = ("fp32", "fp16")
 SQUARES = 4
 """Faces, and noise images, that a generator, which is slow, is compared on."""
 DEFAULT_SQUARE = 256
 """Their side where any is allowed, px."""
 
 
+@checked(prefix="", strict=True)
 @dataclass(frozen=True)
 class Order:
-    """What to export and how.
+    """The model to export and how.
 
     Attributes:
         checkpoint: Released name, model file or run's folder.
@@ -68,10 +72,10 @@ class Order:
     """
 
     checkpoint: str
-    format: str = "onnx"
-    precision: str = "fp32"
-    t: int | None = None
-    size: int | None = None
+    format: Literal["onnx", "torch_export", "model"] = "onnx"
+    precision: Literal["fp32", "fp16"] = "fp32"
+    t: Annotated[int, Field(ge=0)] | None = None
+    size: Annotated[int, Field(ge=32, multiple_of=32)] | None = None
     output: Path | None = None
 
     @property
@@ -85,22 +89,21 @@ class Order:
         return Path(f"{name}{kind}{SUFFIX[self.format]}")
 
     def check(self) -> None:
-        """See that there is such an order, before a model is loaded.
+        """See that the order can be carried out, before a model is loaded.
 
         Raises:
             UserError: If not, or a library is missing.
         """
-        if self.format not in SUFFIX:
-            raise UserError(f"format must be onnx, torch_export or model, got {self.format}")
-        if self.precision not in PRECISIONS:
-            raise UserError(f"precision must be fp32 or fp16, got {self.precision}")
-        others = (self.precision, self.t, self.size) != ("fp32", None, None)
-        if self.format == "model" and others:
+        if self.format == "model" and (self.precision, self.t, self.size) != ("fp32", None, None):
             raise UserError(
                 "format=model stores the whole model in 8 bits: leave out precision, t and size"
             )
-        self._check_numbers()
-        self._check_output()
+        if self.output is not None and self.output.expanduser().is_dir():
+            raise UserError(f"output={self.output} is a folder, wanted a file's name")
+        if self.output is not None and self.output.suffix != SUFFIX[self.format]:
+            raise UserError(
+                f"output={self.output} must end in {SUFFIX[self.format]} with format={self.format}"
+            )
         missing = [name for name in ("onnx", "onnxruntime", "onnxscript") if not find_spec(name)]
         if self.format == "onnx" and missing:
             raise UserError(
@@ -108,29 +111,12 @@ class Order:
                 "or take format=torch_export"
             )
 
-    def _check_output(self) -> None:
-        if self.output is None:
-            return
-        if self.output.expanduser().is_dir():
-            raise UserError(f"output={self.output} is a folder, wanted a file's name")
-        if self.output.suffix != SUFFIX[self.format]:
-            raise UserError(
-                f"output={self.output} must end in {SUFFIX[self.format]} with format={self.format}"
-            )
-
-    def _check_numbers(self) -> None:
-        size, t = self.size, self.t
-        if size is not None and (type(size) is not int or size < 32 or size % 32):
-            raise UserError(f"size must be a multiple of 32 px, got {size}")
-        if t is not None and (type(t) is not int or t < 0):
-            raise UserError(f"t must be a whole number from 0, got {t}")
-
 
 def export_model(order: Order, data: object) -> Path:
-    """Export a model, print how far it is from PyTorch's, and keep it if that is near enough.
+    """Export a model, print its difference from PyTorch's, and keep it if that is small enough.
 
     Args:
-        order: What to export.
+        order: The model and how to export it.
         data: Lists of faces (``LFPWDataModule``); the exported model is compared with PyTorch's
             on the test faces.
 
@@ -138,8 +124,8 @@ def export_model(order: Order, data: object) -> Path:
         The file.
 
     Raises:
-        UserError: For an order that can not be met, or a model that came out different; then no
-            file is left.
+        UserError: If the order cannot be carried out, or the exported model differs; then no file
+            is left.
     """
     order.check()
     order.path.parent.mkdir(parents=True, exist_ok=True)
@@ -149,7 +135,7 @@ def export_model(order: Order, data: object) -> Path:
         raise UserError("wanted data=lfpw or generated, faces with boxes and points, got others")
     _check_model(order, model)
     data.prepare_data()
-    next(listed_scenes(data, "test", 1))  # a mistake in the list shows before the long work
+    next(listed_scenes(data, "test", 1))  # finds mistakes in the list before the long work
     if order.format == "model":
         _export_model(order, model, notes, data)
     elif isinstance(model, Cascade):
@@ -251,8 +237,6 @@ def _file(
 ) -> bytes:
     if order.format == "torch_export":
         return program_bytes(program, metadata)
-    from facegeo.export.onnx_file import onnx_bytes
-
     return onnx_bytes(program, inputs, outputs, metadata)
 
 

@@ -14,21 +14,26 @@ from facegeo.errors import UserError
 FORMAT = "facegeo-onnx-1"
 """Value of an exported file's metadata ``format``."""
 CASCADE, NORMALS = "points of faces in an image", "normals of face images"
-"""Values of ``task``: what a file finds."""
+"""Values of the metadata ``task``."""
 
 Floats = npt.NDArray[np.floating[Any]]
 
 
+def is_exported(name: str | Path) -> bool:
+    """Whether a model's name is that of an exported file."""
+    return Path(name).suffix.lower() == ".onnx"
+
+
 class _OnnxModel:
-    """A file of ours in a session of ONNX Runtime.
+    """An exported file in a session of ONNX Runtime.
 
     Args:
         path: File that ``facegeo-export`` wrote.
         threads: Threads of one call; 0: all cores.
-        providers: What runs it, best first, in ONNX Runtime's names.
+        providers: Execution providers, best first, by their names in ONNX Runtime.
 
     Raises:
-        UserError: If ONNX Runtime is not installed, or the file is no such file of ours.
+        UserError: If ONNX Runtime is not installed, or the file was not exported by facegeo.
     """
 
     task: str
@@ -46,20 +51,22 @@ class _OnnxModel:
             ) from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        options.log_severity_level = 3  # errors; warnings name nodes, which help no user
+        options.log_severity_level = 3  # errors; warnings only name nodes
         wanted = list(providers or ("CPUExecutionProvider",))
         if not (path := Path(path).expanduser()).is_file():
             raise UserError(f"there is no file {path}; facegeo-export writes one")
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=wanted)
         except Exception as error:  # ONNX Runtime's exceptions have no common class
-            raise UserError(f"{path} is no whole ONNX file ({error}); export it again") from error
+            raise UserError(
+                f"{path} is not a valid ONNX file ({error}); export it again"
+            ) from error
         self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
         said = self.metadata.get("format"), self.metadata.get("task")
         if said != (FORMAT, self.task):
             raise UserError(
-                f"{path} is not what is wanted here: its format and task are {said[0]!r} and "
-                f"{said[1]!r}, wanted {FORMAT!r} and {self.task!r}; export it with facegeo-export"
+                f"{path}: wanted a file of format {FORMAT!r} for {self.task!r}, got {said[0]!r} "
+                f"for {said[1]!r}; export it with facegeo-export"
             )
 
     @property
@@ -91,7 +98,7 @@ class OnnxCascade(_OnnxModel):
             raise ValueError(
                 f"image must be uint8 of shape (H, W, 3), got {image.dtype} of {image.shape}"
             )
-        if not len(boxes):  # the loop over regions would have nothing to put together
+        if not len(boxes):  # the loop over regions would have nothing to join
             return np.zeros((0, self._session.get_outputs()[0].shape[1], 5, 2), np.float32)
         feed = {"image": np.ascontiguousarray(image), "boxes": np.asarray(boxes, np.float64)}
         points: npt.NDArray[np.float32] = self._session.run(None, feed)[0]

@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-# (what stands below is ONNX's language in Python's grammar)
+# (the code below is ONNX's language in Python's grammar)
 """``facegeo.geometry.crops`` in ONNX's own operators.
 
 The regions of an image differ in size, so they are halved one after the other in a loop; all

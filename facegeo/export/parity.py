@@ -72,14 +72,12 @@ def listed_scenes(data: LFPWDataModule, split: str, most: int | None = None) -> 
         try:
             image = decode(path.read_bytes())
         except (ImageError, OSError) as error:
-            raise UserError(
-                f"{path}: wanted an image, got {error}; mend or copy it again"
-            ) from error
+            raise UserError(f"{path}: wanted an image, got {error}; copy it again") from error
         yield Scene(image, faces.boxes[row : row + 1], faces.points[row : row + 1])
 
 
 def face_squares(scenes: Sequence[Scene], size: int) -> npt.NDArray[np.float32]:
-    """What lies in the boxes, as images of one size in [0, 1], (N, 3, S, S)."""
+    """Cut out the boxes as images of one size in [0, 1], (N, 3, S, S)."""
     squares = []
     for scene in scenes:
         for left, right, top, bottom in np.round(scene.boxes).astype(int):
@@ -104,10 +102,10 @@ MEAN_DEG = {"fp16": 0.2, EIGHT_BITS: 1.0}
 
 @dataclass(frozen=True)
 class Difference:
-    """How far answers are apart.
+    """Difference between the outputs of two models.
 
     Attributes:
-        inputs: What was answered to.
+        inputs: Name of the inputs.
         count: Faces.
         mean: Mean over faces and points in % of the box width, or over pixels in degrees.
         worst: Largest one in px, or of a component of a normal.
@@ -131,7 +129,7 @@ def points_difference(
     errors = [LandmarkErrors(), LandmarkErrors()]
     apart, width, known = [], [], True
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # of one face there is nothing to share out, and waiting costs more
+    torch.set_num_threads(1)  # a single face gains nothing from more threads
     for scene in scenes:
         wanted = graph(torch.from_numpy(scene.image), torch.from_numpy(scene.boxes))
         got = torch.from_numpy(exported(scene.image, scene.boxes))
@@ -168,10 +166,10 @@ def normals_difference(
 
 
 def check_points(found: Iterable[Difference], precision: str) -> None:
-    """See that a cascade is near enough.
+    """See that an exported cascade is close enough.
 
     Raises:
-        UserError: If not, with what was found and what is allowed.
+        UserError: If not, with the difference found and the one allowed.
     """
     for one in found:
         if precision == "fp32":
@@ -181,10 +179,10 @@ def check_points(found: Iterable[Difference], precision: str) -> None:
 
 
 def check_normals(found: Iterable[Difference], precision: str) -> None:
-    """See that a generator is near enough.
+    """See that an exported generator is close enough.
 
     Raises:
-        UserError: If not, with what was found and what is allowed.
+        UserError: If not, with the difference found and the one allowed.
     """
     for one in found:
         if precision == "fp32":

@@ -1,11 +1,13 @@
-"""Models as programs for export, and files of torch.export."""
+"""Models as traced programs, their files (ONNX, torch.export) and the metadata in these."""
 
 from __future__ import annotations
 
 import io
 import json
+import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, cast
@@ -17,10 +19,14 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 import facegeo.geometry.crops  # noqa: F401  defines an operator that cascades call
+from facegeo import __version__
+from facegeo.export.onnx_model import CASCADE, FORMAT, NORMALS
+from facegeo.geometry.windows import POINT_NAMES
 from facegeo.landmarks.graph import CascadeGraph
 from facegeo.landmarks.nets import Cascade
 from facegeo.normals.fast import fast_generator
 from facegeo.normals.generator import CasFNE
+from facegeo.normals.maps import trained_coding
 
 Shapes = dict[str, Any]
 """For each input, sizes that may differ from call to call: names of axes."""
@@ -96,7 +102,7 @@ Floats = npt.NDArray[np.floating[Any]]
 def program_bytes(program: ExportedProgram, metadata: Mapping[str, str]) -> bytes:
     """A traced program and its texts as a ``.pt2`` file."""
     file = io.BytesIO()
-    with warnings.catch_warnings():  # of weights that lie channels last, which are whole
+    with warnings.catch_warnings():  # about weights in channels-last order, which are complete
         warnings.filterwarnings("ignore", message="No complete tensor found in the group")
         torch.export.save(program, file, extra_files={METADATA: json.dumps(dict(metadata))})
     return file.getvalue()
@@ -137,3 +143,105 @@ def _load(path: Path) -> tuple[torch.nn.Module, dict[str, str]]:
     extra = {METADATA: ""}
     program = torch.export.load(io.BytesIO(path.read_bytes()), extra_files=extra)
     return program.module(), json.loads(extra[METADATA])
+
+
+OPSET = 18
+CHATTY = ("torch.onnx", "onnxscript", "onnx_ir")
+"""Loggers that report libraries that are not needed and constants that are not folded."""
+
+
+def onnx_bytes(
+    program: ExportedProgram,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    metadata: Mapping[str, str],
+) -> bytes:
+    """Return a traced program as one ONNX file, weights inside.
+
+    Args:
+        program: The program.
+        inputs: Names of its inputs.
+        outputs: Names of its outputs.
+        metadata: Texts kept in the file.
+    """
+    from facegeo.export.onnx_pyramid import region_pyramid  # needs the extra "export"
+
+    with _quiet():
+        made = torch.onnx.export(
+            program,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=inputs,
+            output_names=outputs,
+            custom_translation_table={torch.ops.facegeo.region_pyramid.default: region_pyramid},
+            verbose=False,
+        )
+    if made is None:
+        raise RuntimeError("torch.onnx.export returned nothing")
+    made.model.metadata_props.update(metadata)
+    return bytes(made.model_proto.SerializeToString())
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in CHATTY]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():  # of torch 2.13 about its own pytree
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def cascade_metadata(precision: str, notes: Mapping[str, Any], card: Path) -> dict[str, str]:
+    """Metadata of the file of a cascade."""
+    return _common(CASCADE, precision, notes, card) | {
+        "classes": json.dumps(POINT_NAMES),
+        "classes_meaning": "left eye, right eye, nose tip, left and right mouth corner; left as "
+        "seen in the image",
+        "inputs": "image: red, green, blue, uint8, (H, W, 3), any size; boxes: left, right, top, "
+        "bottom in pixels of the image, float64, (F, 4), of one face or more",
+        "outputs": "points: x, y in pixels of the image after each stage, float32, (F, T, 5, 2); "
+        "the last stage is the answer",
+        "frame": "x right, y down, pixel centres at integers, (0, 0) the left top one",
+        "box": "as in the lists it was trained on: a square from eyebrows to below the mouth",
+        "normalisation": "inside: each crop minus its mean, over its standard deviation",
+        "metric": "error_pct: mean distance to the true point over the box width, %",
+    }
+
+
+def normals_metadata(
+    precision: str, notes: Mapping[str, Any], card: Path, t: int, size: int | None
+) -> dict[str, str]:
+    """Metadata of the file of a generator of normals."""
+    side = f"{size} px" if size else "multiples of 32 px"
+    return _common(NORMALS, precision, notes, card) | {
+        "t": str(t),
+        "size": str(size or "any multiple of 32"),
+        "classes": json.dumps(["x", "y", "z"]),
+        "inputs": f"images: red, green, blue in [0, 1], float32, (B, 3, H, W), sides {side}, "
+        "coded as coding says",
+        "coding": trained_coding(notes) or "unknown: as the training's photos",
+        "outputs": "normals_0 to normals_t: the initial normals and those after each refinement, "
+        "float32, (B, 3, H, W), unit length; the last is the answer",
+        "frame": "x right, y up, z to the camera",
+        "normalisation": "none outside; a division by ImageNet's deviation, if any, is inside",
+        "metric": "mean_deg: mean angle to the true normal over face pixels, degrees",
+    }
+
+
+def _common(task: str, precision: str, notes: Mapping[str, Any], card: Path) -> dict[str, str]:
+    return {
+        "format": FORMAT,
+        "facegeo": __version__,
+        "task": task,
+        "precision": precision,
+        "notes": json.dumps(notes),
+        "results": json.dumps(notes.get("results", {})),
+        "card": card.read_text(encoding="utf-8") if card.is_file() else "none",
+        "licence": "code: Apache-2.0; weights: the terms of the card, or of who trained them",
+    }

@@ -1,8 +1,7 @@
-"""Face boxes: kinds, conversions, files of boxes.
+"""Face boxes: conversions, checks, files of boxes.
 
-The cascade was trained with squares of one detector, from the brows to below the mouth. Another
-detector's boxes must be moved and scaled first: how much an error there costs stands in
-``experiments/ccnn/boxes.md``.
+The cascade was trained with squares of one detector, from the brows to below the mouth. Boxes of
+other detectors must be moved and scaled first; ``experiments/ccnn/boxes.md`` measures errors there.
 """
 
 import csv
@@ -20,15 +19,15 @@ import numpy.typing as npt
 from facegeo.errors import UserError
 from facegeo.files.faults import Fault, FaultsError, WantedError
 from facegeo.landmarks.lists import BOX_FIELDS
-from facegeo.predict.face import FORMAT, Boxes, Image
-from facegeo.predict.sources import shown
+from facegeo.predict.folders import shown
+from facegeo.predict.photo import FORMAT, Boxes, Image
 
 MEAN_SHAPE: Final = np.array(
     [[0.2685, 0.2585], [0.7389, 0.2519], [0.5029, 0.5415], [0.3060, 0.7684], [0.7136, 0.7641]]
 )
 """Mean points of Sun et al.'s 10,000 training faces in their boxes."""
 LARGEST: Final = 10
-"""Most that a box may measure, in longer sides of its image."""
+"""Largest side of a box, in longer sides of its image."""
 
 
 @dataclass(frozen=True)
@@ -83,19 +82,8 @@ def overlap(boxes: Boxes, others: Boxes) -> npt.NDArray[np.float64]:
     return np.asarray(both / either, np.float64)
 
 
-def paired_overlap(boxes: Boxes, others: Boxes) -> npt.NDArray[np.float64]:
-    """Return intersection over union of boxes (F, 4) and (F, 4), pair by pair, (F,)."""
-    shares = [
-        overlap(one[None], other[None])[0, 0] for one, other in zip(boxes, others, strict=True)
-    ]
-    return np.array(shares, np.float64)
-
-
 def is_inside(boxes: Boxes, height: int, width: int) -> npt.NDArray[np.bool_]:
-    """Tell which boxes (F, 4) have their middle in an image and a fit size, (F,).
-
-    They are 2 px wide or more, and no larger than ``LARGEST`` says.
-    """
+    """Whether boxes (F, 4) have their middle in an image and a usable size, 2 px to ``LARGEST``."""
     middle = (boxes[:, 0::2] + boxes[:, 1::2]) / 2
     within = ((middle >= 0) & (middle <= [width - 1, height - 1])).all(axis=1)
     sides = boxes[:, 1::2] - boxes[:, 0::2]
@@ -104,7 +92,7 @@ def is_inside(boxes: Boxes, height: int, width: int) -> npt.NDArray[np.bool_]:
 
 
 def check_boxes(boxes: npt.ArrayLike, height: int, width: int) -> Boxes:
-    """Return boxes as float64 (F, 4); one box (4,) may stand alone.
+    """Return boxes, or one box (4,), as float64 (F, 4).
 
     Args:
         boxes: Left, right, top, bottom, px.
@@ -114,7 +102,7 @@ def check_boxes(boxes: npt.ArrayLike, height: int, width: int) -> Boxes:
     Raises:
         UserError: If a box is empty, not finite, far larger than the image, or its middle lies
             outside.
-        ValueError: If the shape is another.
+        ValueError: If the shape is wrong.
     """
     array = np.asarray(boxes, np.float64)
     if array.size == 0:
@@ -141,19 +129,19 @@ def _of_corners(low: npt.NDArray[np.floating], high: npt.NDArray[np.floating]) -
 
 
 Box = tuple[float, float, float, float]
-Told = Iterator[tuple[int, str, object, Sequence[object] | None]]
-"""Line, image, frame if any, and left, right, top, bottom as they stand there; None: no face."""
+Entries = Iterator[tuple[int, str, object, Sequence[object] | None]]
+"""Line, image, frame if any, and left, right, top, bottom as written; None: no face."""
 SIZES = ("left", "top", "width", "height")
 PATH = r".*\.[A-Za-z]\w{1,4}(?=\s)"
 """A path and its ending, spaces in it or not."""
 
 
 class BoxFile:
-    """Boxes by image, read once; a detector that looks things up.
+    """A detector that looks up boxes in a file, read once.
 
-    Boxes belong to the photo as it is seen, turned as its EXIF orientation says. An image is found
-    by its path as the command has it; or else by the end of the path, where only one image of the
-    file ends so. A box of a video holds for all its frames, unless it tells which.
+    Boxes belong to the photo turned as its EXIF orientation says. An image is found by its path
+    relative to the input, or else by the end of the path, if only one image of the file ends so. A
+    box of a video holds for all its frames, unless it names one.
 
     Args:
         path: Of the file. ``.json``: ``{"a.jpg": [[left, right, top, bottom], ...]}``, a box a
@@ -165,7 +153,7 @@ class BoxFile:
             of Sun et al.
 
     Raises:
-        UserError: If the file can not be read, or, all at once, for lines that are torn.
+        UserError: If the file cannot be read, or lines are damaged; all are listed.
     """
 
     def __init__(self, path: str) -> None:
@@ -173,23 +161,23 @@ class BoxFile:
         reader = {".json": _json, ".csv": _csv}.get(file.suffix.lower(), _list)
         self._boxes = dict[str, dict[int | None, list[Box]]]()
         faults = []
-        for line, image, frame, told in reader(text, file.name):
+        for line, image, frame, edges in reader(text, file.name):
             try:
                 if not image:
                     raise WantedError("the name of an image", "none")
                 of_image = self._boxes.setdefault(_key(image), {})
-                if told is not None:
-                    of_image.setdefault(_frame(frame), []).append(_box(told))
+                if edges is not None:
+                    of_image.setdefault(_frame(frame), []).append(_box(edges))
             except WantedError as error:
                 faults.append(Fault(file.name, line, image, error.wanted, error.got))
         if faults:
-            raise FaultsError(faults, f"mend {path}")
+            raise FaultsError(faults, f"correct {path}")
         self._by_last = dict[str, list[str]]()
         for key in self._boxes:
             self._by_last.setdefault(_last(key), []).append(key)
 
     def __call__(self, image: Image, name: str = "", frame: int | None = None) -> Boxes:
-        """Return the boxes told of an image, or of one frame; none if the file names it not.
+        """Return the boxes of an image, or of one frame; none if the file does not name it.
 
         Raises:
             UserError: If the middle of a box lies outside the image.
@@ -215,7 +203,7 @@ def _text(path: str) -> str:
     return text
 
 
-def _list(text: str, name: str) -> Told:
+def _list(text: str, name: str) -> Entries:
     """Lines of Sun et al.: path, box, and any points; a path may hold spaces."""
     for number, line in enumerate(text.split("\n"), start=1):
         path = re.match(PATH, line)
@@ -225,7 +213,7 @@ def _list(text: str, name: str) -> Told:
             yield number, image, None, rest[: len(BOX_FIELDS)]
 
 
-def _csv(text: str, name: str) -> Told:
+def _csv(text: str, name: str) -> Entries:
     columns: Sequence[str] = ("file", *SIZES)
     for number, line in enumerate(text.split("\n"), start=1):
         fields = [field.strip() for field in next(csv.reader([line]), [])]
@@ -233,33 +221,32 @@ def _csv(text: str, name: str) -> Told:
             continue
         if number == 1 and not any(map(_is_number, fields)):
             columns = [field.lower() for field in fields]
-            told_by = [way for way in (BOX_FIELDS, SIZES) if {"file", *way} <= {*columns}]
-            if not told_by:
+            if not any({"file", *way} <= {*columns} for way in (BOX_FIELDS, SIZES)):
                 raise UserError(
                     f"{name} line 1: wanted a header with file and left,right,top,bottom or "
                     f"left,top,width,height, got {line!r}"
                 )
             continue
-        told = dict(zip(columns, fields, strict=False))
-        yield number, told.get("file", ""), told.get("frame"), _edges(told)
+        row = dict(zip(columns, fields, strict=False))
+        yield number, row.get("file", ""), row.get("frame"), _edges(row)
 
 
-def _edges(told: dict[str, str]) -> list[object]:
-    """Left, right, top, bottom of a line, whichever way it tells them."""
-    if "right" in told or not set(SIZES) <= told.keys():
-        return [told[field] for field in BOX_FIELDS if field in told]
-    left, top, width, height = (told[field] for field in SIZES)
+def _edges(row: dict[str, str]) -> list[object]:
+    """Left, right, top, bottom of a line in either form."""
+    if "right" in row or not set(SIZES) <= row.keys():
+        return [row[field] for field in BOX_FIELDS if field in row]
+    left, top, width, height = (row[field] for field in SIZES)
     if not all(map(_is_number, (left, top, width, height))):
         return [left, width, top, height]
     return [left, float(left) + float(width), top, float(top) + float(height)]
 
 
-def _json(text: str, name: str) -> Told:
+def _json(text: str, name: str) -> Entries:
     try:
         images = json.loads(text)
     except json.JSONDecodeError as error:
         raise UserError(
-            f"{name} line {error.lineno}: wanted JSON, got what is none ({error.msg})"
+            f"{name} line {error.lineno}: wanted JSON, got something else ({error.msg})"
         ) from error
     if not isinstance(images, dict):
         raise UserError(f"{name}: wanted boxes by image, {{...}}, got a {type(images).__name__}")
@@ -275,32 +262,32 @@ def _json(text: str, name: str) -> Told:
         yield from ((line, image, None, box if isinstance(box, list) else [box]) for box in boxes)
 
 
-def _of_ours(told: Mapping[str, Any]) -> Told:
+def _of_ours(record: Mapping[str, Any]) -> Entries:
     """Boxes of a photo's or a video's JSON as facegeo-predict writes it."""
     try:
-        yield 1, told["file"], None, None
-        for frame in told.get("frames", [told]):
+        yield 1, record["file"], None, None
+        for frame in record.get("frames", [record]):
             for face in frame["faces"]:
-                yield 1, told["file"], frame.get("frame"), face["box"]
+                yield 1, record["file"], frame.get("frame"), face["box"]
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"wanted the JSON of facegeo-predict, got another ({error!r})") from error
 
 
-def _frame(told: object) -> int | None:
-    if told in (None, ""):
+def _frame(value: object) -> int | None:
+    if value in (None, ""):
         return None
-    if not str(told).isdecimal():
-        raise WantedError("the number of a frame, or nothing", repr(told))
-    return int(str(told))
+    if not str(value).isdecimal():
+        raise WantedError("the number of a frame, or nothing", repr(value))
+    return int(str(value))
 
 
-def _box(told: Sequence[object]) -> Box:
-    if len(told) != len(BOX_FIELDS):
-        raise WantedError("left, right, top, bottom", f"{len(told)} numbers")
-    for value in told:
+def _box(edges: Sequence[object]) -> Box:
+    if len(edges) != len(BOX_FIELDS):
+        raise WantedError("left, right, top, bottom", f"{len(edges)} numbers")
+    for value in edges:
         if not _is_number(value):
             raise WantedError("finite numbers", repr(value))
-    left, right, top, bottom = (float(str(value)) for value in told)
+    left, right, top, bottom = (float(str(value)) for value in edges)
     if right - left < 2 or bottom - top < 2:
         got = f"left {left:g}, right {right:g}, top {top:g}, bottom {bottom:g}"
         raise WantedError("a box of 2 px or more, left < right, top < bottom", got)

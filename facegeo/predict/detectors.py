@@ -1,28 +1,32 @@
-"""Where faces are, when nobody says: each detector's boxes, mapped to those of the training."""
+"""Face detectors, whose boxes are mapped to those of the training."""
 
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
+from pydantic import Field
 
+from facegeo.checks import checked
 from facegeo.errors import UserError
 from facegeo.predict.boxes import BoxMapping, box_of_points
-from facegeo.predict.face import Boxes, Image
-from facegeo.predict.keys import check_number
+from facegeo.predict.photo import Boxes, Image
 
 Detect = Callable[[Image, str, int | None], Boxes]
-"""Finds the boxes (F, 4) of an image; told its path as the command was given it, and the number of
-a video's frame."""
+"""Maps an image, its path relative to the input and the number of a video's frame to the boxes of
+its faces, (F, 4)."""
+Side = Annotated[int, Field(ge=20)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 HAAR_TO_TRAINING = BoxMapping(right=-0.0046, down=0.0788, scale=0.7907)
-"""Measured by ``facegeo-boxes`` on the training list alone: ``experiments/ccnn/boxes.md``."""
+"""Measured on the training list by ``experiments/ccnn/boxes.py``; see ``boxes.md`` there."""
 
 
+@checked(prefix="detector.", strict=True)
 class Haar:
-    """OpenCV's frontal Haar cascade (Viola and Jones, CVPR 2001), which its wheel holds.
+    """OpenCV's frontal Haar cascade (Viola and Jones, CVPR 2001), part of its wheel.
 
     Args:
         smallest: Least side of a face, as a share of the image's shorter side.
@@ -33,14 +37,11 @@ class Haar:
 
     def __init__(
         self,
-        smallest: float = 0.05,
-        neighbours: int = 3,
-        longest_px: int = 1280,
+        smallest: Share = 0.05,
+        neighbours: Annotated[int, Field(ge=0)] = 3,
+        longest_px: Side = 1280,
         mapping: BoxMapping = HAAR_TO_TRAINING,
     ) -> None:
-        check_number("detector.smallest", smallest, 0, 1)
-        check_number("detector.neighbours", neighbours, 0, whole=True)
-        check_number("detector.longest_px", longest_px, 20, whole=True)
         self.smallest, self.neighbours, self.longest_px = smallest, neighbours, longest_px
         self.mapping = mapping
         file = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_alt2.xml"
@@ -66,7 +67,7 @@ class Haar:
             grey = cv2.resize(grey, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
         least = max(20, round(self.smallest * min(grey.shape)))  # 20 px: the cascade's own window
         try:
-            cascade = self._free.pop()  # one may not be used by two threads
+            cascade = self._free.pop()  # two threads must not share one
         except IndexError:
             cascade = cv2.CascadeClassifier(self._file)
         found = cascade.detectMultiScale(
@@ -78,11 +79,12 @@ class Haar:
         return boxes[np.argsort(-w, kind="stable")]
 
 
+@checked(prefix="detector.", strict=True)
 class YuNet:
     """YuNet (Wu et al., Machine Intelligence Research 2023), from the user's model file.
 
-    It finds five points with each face: the box is laid round these by ``box_of_points``, so no
-    mapping of its own boxes is needed.
+    It finds five points of each face, around which ``box_of_points`` lays the box; its own boxes
+    are not used.
 
     Args:
         model: ``face_detection_yunet_*.onnx`` of OpenCV's model zoo.
@@ -90,12 +92,12 @@ class YuNet:
         longest_px: As for ``Haar``.
     """
 
-    def __init__(self, model: str, score: float = 0.7, longest_px: int = 1280) -> None:
-        check_number("detector.score", score, 0, 1)
-        check_number("detector.longest_px", longest_px, 20, whole=True)
+    def __init__(self, model: str, score: Share = 0.7, longest_px: Side = 1280) -> None:
         self.longest_px, self._alone = longest_px, threading.Lock()
         if not Path(model).expanduser().is_file():
-            raise UserError(f"detector.model={model}: wanted YuNet's .onnx file, found none there")
+            raise UserError(
+                f"detector.model={model}: wanted YuNet's .onnx file, found no such file"
+            )
         try:
             self._net: Any = cv2.FaceDetectorYN.create(
                 str(Path(model).expanduser()), "", (320, 320), score
@@ -124,7 +126,7 @@ class YuNet:
 
 
 class WholeImage:
-    """One face that fills each image: the largest square in its middle is the box."""
+    """One face that fills each image; its box is the largest square in the middle."""
 
     def __call__(self, image: Image, name: str = "", frame: int | None = None) -> Boxes:
         """Return the square."""
@@ -135,5 +137,5 @@ class WholeImage:
 
 
 def _vanishes(shape: Sequence[int], shrink: float) -> bool:
-    """Whether a strip of an image would have no pixel left."""
+    """Whether a shrunk image would have no pixel left."""
     return min(shape[:2]) * shrink < 1

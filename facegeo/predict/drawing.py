@@ -1,4 +1,4 @@
-"""Points, normals and contact sheets drawn on pictures."""
+"""Points and normals drawn on photos; contact sheets."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,8 +12,7 @@ import torch
 from facegeo.geometry.light import LIGHTS, directional_shading
 from facegeo.geometry.normals import encode
 from facegeo.normals.maps import resize_face
-from facegeo.predict.face import Face, Image
-from facegeo.predict.photo import write_jpeg
+from facegeo.predict.photo import Face, Image, write_jpeg
 
 STAGES: Final = ((86, 180, 233), (230, 159, 0), (255, 232, 0), (204, 121, 167))
 """Colours of the stages, first to last, RGB: Okabe and Ito's palette and a bright yellow."""
@@ -22,19 +21,19 @@ DARK: Final = (0, 0, 0)
 SHIFT: Final = 4  # OpenCV draws in sixteenths of a pixel
 FAR: Final = 1e6  # px, beyond any picture; sixteenths of it are whole numbers of 32 bits
 CLEAR_PX, LARGEST_PX = 240, 2400
-"""A photo is enlarged until the side of its smallest box is the first, if its own side stays below
-the second."""
+"""Photos are enlarged until their smallest box has the first side, but to no longer side than the
+second."""
 
 
 def enlarged(photo: Image, faces: Sequence[Face]) -> tuple[Image, list[Face]]:
-    """Return a photo of small faces enlarged by a whole number, so that points can be told apart.
+    """Return a photo of small faces enlarged by a whole number, so that points do not overlap.
 
     Args:
         photo: RGB.
         faces: On it.
 
     Returns:
-        The photo and where its faces are on it; both as they are if the faces are large.
+        The enlarged photo and its faces; both unchanged if the faces are large.
     """
     sides = [face.box[1] - face.box[0] for face in faces]
     wanted = ceil(CLEAR_PX / max(2.0, min(sides, default=CLEAR_PX)))
@@ -58,7 +57,7 @@ def enlarged(photo: Image, faces: Sequence[Face]) -> tuple[Image, list[Face]]:
 
 
 def draw_points(photo: Image, faces: Sequence[Face], labels: Sequence[str] = ()) -> Image:
-    """Draw each face's box, and a ring for each stage round its points: the last one is a dot.
+    """Draw each face's box, and its points: rings for the first stages, dots for the last.
 
     Args:
         photo: RGB; it is not changed.
@@ -87,6 +86,18 @@ def draw_points(photo: Image, faces: Sequence[Face], labels: Sequence[str] = ())
         if labels:
             _write(image, labels[number], left, max(10, top - 4), side / 220 + 0.2)
     return image
+
+
+def normal_colours(face: Face) -> Image:
+    """Return a face's normals as colours, (n + 1) / 2, white outside its mask, (S, S, 3).
+
+    Raises:
+        ValueError: If it has no normals.
+    """
+    if face.normals is None or face.mask is None:
+        raise ValueError("wanted a face with normals, got one without")
+    normals, mask = torch.from_numpy(face.normals).permute(2, 0, 1), torch.from_numpy(face.mask)
+    return encode(normals, mask[None]).permute(1, 2, 0).numpy()
 
 
 def draw_normals(photo: Image, faces: Sequence[Face]) -> Image:
@@ -123,7 +134,7 @@ def lay_over(image: Image, face: Face, pixels: Image, fade: float = 0.0) -> None
     Args:
         image: RGB; it is changed.
         face: With normals.
-        pixels: RGB of its square in any size, (s, s, 3); what is outside the mask is not shown.
+        pixels: RGB of its square in any size, (s, s, 3); only the mask is shown.
         fade: Width of the rim inside the mask over which pixels fade into the image, in sides of
             the square.
     """
@@ -152,7 +163,7 @@ def _write(image: Image, text: str, x: float, y: float, scale: float) -> None:
 
 
 def _fixed(points: object) -> list[tuple[int, int]]:
-    """Points in OpenCV's sixteenths of a pixel; those that are no number lie far off."""
+    """Points in OpenCV's sixteenths of a pixel; NaN lies far off."""
     places = np.nan_to_num(np.asarray(points, np.float64), nan=-FAR).clip(-FAR, FAR)
     return [(int(x), int(y)) for x, y in np.rint(places * 2**SHIFT)]
 
@@ -209,18 +220,15 @@ def _tile(photo: Image, face: Face) -> Image:
         (edge - at + 0.5) * scale - 0.5 for edge, at in zip(face.box, corner.repeat(2), strict=True)
     ]
     tile = draw_points(cut, [replace(face, stages=stages, box=(*edges,))])
-    if face.normals is None or face.mask is None:
+    if face.normals is None:
         return tile
-    colours = encode(
-        torch.from_numpy(face.normals).permute(2, 0, 1), torch.from_numpy(face.mask)[None]
-    )
-    return np.hstack([tile, resize_face(colours.permute(1, 2, 0).numpy(), TILE_PX)])
+    return np.hstack([tile, resize_face(normal_colours(face), TILE_PX)])
 
 
 def _cut(photo: Image, left: int, top: int, side: int) -> Image:
     """A square of a photo scaled to a tile, black where it sticks out; its middle is in the photo.
 
-    What is outside is never laid out in the photo's pixels: a box may be far larger than it.
+    The area outside is never allocated at the photo's scale: a box may be far larger than it.
     """
     corner, size = np.array([left, top]), np.array(photo.shape[1::-1])
     low, high = np.clip([corner, corner + side], 0, size)

@@ -1,4 +1,4 @@
-"""The work of facegeo-predict: every file, its results, its progress."""
+"""The work of facegeo-predict: all photos and videos, their results, progress and report."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Annotated
 
+from pydantic import Field
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -19,26 +21,24 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from facegeo.checks import checked
 from facegeo.errors import UserError
 from facegeo.files.tables import Table
 from facegeo.predict.drawing import Sheet
-from facegeo.predict.face import Boxes, Face, Image
-from facegeo.predict.folder import OutputFolder, open_output
-from facegeo.predict.keys import check_number
-from facegeo.predict.one_euro import OneEuro
-from facegeo.predict.photo import read_photo
+from facegeo.predict.folders import OutputFolder, Source, find_sources, open_output, shown
+from facegeo.predict.photo import Boxes, Face, Image, read_photo
 from facegeo.predict.predictor import Predictor
-from facegeo.predict.results import LIST, Looks, keep_photo, list_csv, rows_of
-from facegeo.predict.sources import Source, find_sources, shown
+from facegeo.predict.results import LIST, Looks, list_csv, photo_files, rows_of
+from facegeo.predict.tracks import OneEuro
 from facegeo.predict.video import Watched, watch
 
 Bar = Callable[[str, int, int], None]
-"""Told what is worked on, how much of it is done, and how much there is (0: not known)."""
+"""Moves the bar of a title: how much is done, and how much there is (0: unknown)."""
 
 
 @contextmanager
 def bars() -> Iterator[Bar]:
-    """Yield what moves the bars; they vanish at the end, and are not drawn into files or pipes."""
+    """Yield a function that moves progress bars; they are drawn on terminals only."""
     console, known = Console(stderr=True), dict[str, TaskID]()
     columns = (
         TextColumn("{task.description}"),
@@ -58,12 +58,16 @@ def bars() -> Iterator[Bar]:
 
 
 SHEET = "sheet.jpg"
+NO_FACE = (
+    "If a face fills each picture: detector=whole looks=2. To find more faces: "
+    "detector=yunet detector.model=FILE (YuNet's file), or detector.neighbours=2."
+)
 COUNTED = ("photos", "faces", "videos", "frames", "faces in them", "no face", "failed")
 
 
 @dataclass
 class Report:
-    """What came of all files.
+    """Results of a command.
 
     Attributes:
         photos: Photos done.
@@ -73,8 +77,8 @@ class Report:
         without: Names of files in which no face was found.
         faults: Names of files that could not be done, or not to the end, and why.
         rows: Lines of the list of points.
-        photos_alone: Keys that said nothing to the videos among the files.
-        skipped: Endings of files that were not looked at, counted.
+        only_of_photos: Settings that had no effect on the videos among the files.
+        skipped: Number of other files by ending.
     """
 
     photos: int = 0
@@ -84,67 +88,66 @@ class Report:
     without: list[str] = field(default_factory=list)
     faults: list[tuple[str, str]] = field(default_factory=list)
     rows: list[str] = field(default_factory=list)
-    photos_alone: list[str] = field(default_factory=list)
+    only_of_photos: list[str] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
 
     def tables(self, out: Path) -> list[Table]:
-        """Return what was done and, if any, what was not."""
+        """Return the counts and, where there are any, the files that need attention."""
         counts = (self.photos, self.faces, self.videos, self.frames, len(self.rows) - self.faces)
         rest = (len(self.without), len(self.faults))
         tables = [Table(f"{out}", COUNTED, ((*counts, *rest),))]
         if self.without:
             names = tuple((shown(name),) for name in self.without)
-            tables.append(Table("No face found in", ("file",), names))
+            tables.append(Table("No face found in", ("file",), names, NO_FACE))
         if self.faults:
             rows = tuple((shown(name), shown(why)) for name, why in self.faults)
             tables.append(Table("Not done, or not to the end", ("file", "why"), rows))
-        if self.photos_alone:
-            keys = tuple((key,) for key in self.photos_alone)
+        if self.only_of_photos:
+            keys = tuple((key,) for key in self.only_of_photos)
             tables.append(Table("Made of photos, not of videos", ("key",), keys))
         if self.skipped:
             kinds = tuple((ending or "none", number) for ending, number in self.skipped.items())
-            tables.append(Table("Not looked at", ("files that end in", "files"), kinds))
+            tables.append(Table("Skipped", ("files that end in", "files"), kinds))
         return tables
 
 
+@checked(prefix="", strict=True)
 @dataclass
 class Settings:
     """How a command works.
 
     Attributes:
         batch: Photos, or frames, that run at once.
-        looks: What is made of normals.
-        smooth: How to smooth boxes and points in videos; None: not at all.
+        looks: Pictures and meshes to make of normals.
+        smooth: How to smooth boxes and points in videos; None: no smoothing.
+        overwrite: Write into a folder with files of others, and replace those of equal names.
     """
 
-    batch: int = 8
+    batch: Annotated[int, Field(ge=1)] = 8
     looks: Looks = field(default_factory=Looks)
     smooth: OneEuro | None = None
-
-    def __post_init__(self) -> None:
-        check_number("batch", self.batch, 1, whole=True)
+    overwrite: bool = False
 
 
 def predict_files(wanted: str, out: Path, predictor: Predictor, settings: Settings) -> Report:
-    """Predict photos and videos and write all that is found below a folder.
+    """Predict photos and videos and write the results below a folder.
 
-    What an earlier run wrote of the same files goes at the end, unless it is written anew; what it
-    wrote of others stays, also of those of which nothing could be written now. The list and the
-    sheet are of this run alone.
+    Results of an earlier run on the same files are replaced or removed; those on other files stay,
+    and so do those on files that fail now. List and sheet are of this run only.
 
     Args:
         wanted: Input as ``find_sources`` takes it.
         out: The folder.
         predictor: Finds faces.
-        settings: How.
+        settings: Batch size, pictures and meshes, smoothing.
 
     Raises:
-        UserError: If there is no input, or the folder is not to be used.
+        UserError: If there is no input, or the folder may not be used.
     """
     settings.looks.check(normals=predictor.find_normals is not None)
     sources, skipped = find_sources(wanted, out)
     report, sheet, done = Report(skipped=skipped), Sheet(), 0
-    with open_output(out) as folder, bars() as bar:
+    with open_output(out, settings.overwrite) as folder, bars() as bar:
         photos = [source for source in sources if not source.is_video]
         try:
             for found in _in_batches(photos, predictor, settings.batch):
@@ -153,14 +156,11 @@ def predict_files(wanted: str, out: Path, predictor: Predictor, settings: Settin
                 bar("photos", done := done + len(found), len(photos))
             for source in sources:
                 if source.is_video:
-                    report.photos_alone = settings.looks.of_photos_alone()
+                    report.only_of_photos = settings.looks.only_of_photos()
                     _watch(folder, source, predictor, report, sheet, settings, bar)
-        finally:  # interrupted or not: what was found is listed
-            folder.source = ""
-            folder.write(LIST, list_csv(report.rows))
-            if sheet:
-                folder.write(SHEET, sheet.jpeg())
-        folder.drop_stale({SHEET, *(source.name for source in sources)})
+        finally:  # interrupted or not: the faces found are listed
+            pictures = {SHEET: sheet.jpeg()} if sheet else {}
+            folder.write("", {LIST: list_csv(report.rows).encode()} | pictures)
     return report
 
 
@@ -169,7 +169,7 @@ Result = tuple[Image, list[Face]] | Exception
 
 
 def _why(source: Source, error: Exception) -> str:
-    """What to tell of a file that could not be done, whatever it did to us."""
+    """Reason why a file could not be done."""
     if isinstance(error, UserError):
         return str(error).removeprefix(f"{source.path}: ")
     return f"{type(error).__name__}: {error}"
@@ -183,12 +183,12 @@ def _keep(
     sheet: Sheet,
     settings: Settings,
 ) -> None:
-    folder.source = source.name
     try:
         if isinstance(result, Exception):
             raise result
         photo, faces = result
-        missing = keep_photo(folder, source.name, photo, faces, settings.looks)
+        files, missing = photo_files(source.name, photo, faces, settings.looks)
+        folder.write(source.name, files)
         sheet.add(photo, faces)
     except Exception as error:
         report.faults.append((source.name, _why(source, error)))
@@ -210,7 +210,6 @@ def _watch(
     settings: Settings,
     bar: Bar,
 ) -> None:
-    folder.source = source.name
     seen, work, looks = Watched(), (predictor, settings.batch), (settings.looks, settings.smooth)
     try:
         watch(source, folder, *work, *looks, partial(bar, source.name), seen)
@@ -260,7 +259,7 @@ def _predict(
     try:
         faces = iter(predictor.in_boxes([p for p, _ in sound], [b for _, b in sound]))
     except Exception as error:
-        if len(read) > 1:  # which of them was it?
+        if len(read) > 1:  # find the one that failed
             return [result for one in read for result in _predict([one], predictor)]
         return [(source, error) for source, _ in read]
     return [

@@ -1,7 +1,8 @@
-"""Normals of the faces in a photo."""
+"""Surface normals of faces whose points are known, by a trained or an exported generator."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -9,9 +10,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from facegeo.errors import UserError
+from facegeo.export.onnx_model import OnnxNormals, is_exported
 from facegeo.files.places import crop_square, five_point_outline, outline_mask
-from facegeo.normals.maps import Mask, as_trained, resize_face
-from facegeo.predict.face import Face, Floats, Image
+from facegeo.landmarks.nets import Cascade
+from facegeo.normals.fast import fast_generator
+from facegeo.normals.generator import CasFNE
+from facegeo.normals.maps import Mask, as_trained, resize_face, trained_coding
+from facegeo.predict.photo import Face, Floats, Image
+from facegeo.training.model_file import load_model
 
 EYES_AND_MOUTH: Final = np.array(
     [[-0.344, -0.378], [0.344, -0.378], [-0.281, 0.398], [0.281, 0.398]]
@@ -30,17 +37,17 @@ HALF: Final = np.array(
 )
 # fmt: on
 """Jaw and brow of the left half: x and y of a face seen from the front, and how far each moves
-when the nose moves by one, along x and along y: when the head turns, what lies behind the eyes goes
+when the nose moves by one, along x and along y: when the head turns, points behind the eyes move
 the other way."""
 OUTLINE: Final = np.concatenate([HALF, HALF * [-1, 1, 1, 1]])
 FARTHEST: Final = 0.4
-"""Most that the nose counts to move; beyond, its point is wrong."""
+"""Limit of the nose's move: a larger one means that its point is wrong."""
 
 
 def outline_of(points: Floats) -> npt.NDArray[np.float64]:
     """Return points round a face: jaw and brows.
 
-    Eyes and mouth corners tell place, size and roll; where the nose stands among them, the turn.
+    Eyes and mouth corners give place, size and roll; the nose's place among them gives the turn.
     Fitted to 500 heads of ICT-FaceKit with its 68 points (half of them with expressions; yaw,
     pitch and roll with standard deviations of 12, 7 and 5 degrees). On 500 others the hull of these
     points overlaps that of the 68 by 0.91 (IoU, standard deviation 0.04), a circle in the box of
@@ -50,7 +57,7 @@ def outline_of(points: Floats) -> npt.NDArray[np.float64]:
         points: Left eye, right eye, nose tip, left and right mouth corner, px, (5, 2).
 
     Returns:
-        Px, (28, 2), in no order that matters to a hull.
+        Px, (28, 2), in no particular order; take their convex hull.
     """
     seen = points[[0, 1, 3, 4]].astype(np.float64)
     middle, mean = seen.mean(axis=0), EYES_AND_MOUTH.mean(axis=0)
@@ -67,17 +74,19 @@ def outline_of(points: Floats) -> npt.NDArray[np.float64]:
 
 Generate = Callable[[Tensor], Sequence[Tensor]]
 """Maps faces (B, 3, S, S) in [0, 1] to the normals of t = 0, 1, ..., (B, 3, S, S) each."""
+AUTHORS_SIZE = 256
+"""Side of the faces that a generator was trained on if its notes do not say, px."""
 
 
 class FaceNormals:
     """Finds normals of faces whose points are known.
 
-    The square is that of ``PhotoFolder``: 1.2 times the box of a face's 68 points, which its five
-    tell; it moves into the image where it sticks out. The mask is the hull of ``outline_of``.
+    The square is that of ``PhotoFolder``: 1.2 times the box of a face's 68 points, estimated from
+    its five; it moves into the image where it sticks out. The mask is the hull of ``outline_of``.
 
     Args:
         generate: A trained generator.
-        size: Side S of the cut-outs that it was trained on, px.
+        size: Side S of the crops that it was trained on, px.
         device: Where it runs.
         batch: Faces that run at once.
         coding: Of the photos that it was trained on, see ``facegeo.normals.maps``.
@@ -101,28 +110,52 @@ class FaceNormals:
         """Return faces with their normals.
 
         Args:
-            images: One a face, sRGB; many faces may share one.
+            images: The image of each face, sRGB; faces may share one.
             faces: With points.
         """
+        squares = [
+            crop_square(five_point_outline(face.points.astype(float)), *image.shape[:2])
+            for face, image in zip(faces, images, strict=True)
+        ]
         found: list[Face] = []
         for start in range(0, len(faces), self.batch):
-            some = faces[start : start + self.batch]
-            squares = [
-                crop_square(five_point_outline(face.points.astype(float)), *image.shape[:2])
-                for face, image in zip(some, images[start:], strict=False)
-            ]
-            cuts = [
-                cut_out(image, square, self.size)
-                for image, square in zip(images[start:], squares, strict=False)
-            ]
-            batch = torch.from_numpy(np.stack(cuts)).to(self.device).permute(0, 3, 1, 2)
-            shown = as_trained(batch.float() / 255, self.coding)
-            normals = self.generate(shown)[-1].float().cpu()
-            for face, square, one in zip(some, squares, normals, strict=True):
-                place = face_mask(face.points, square, self.size)
+            some = range(start, min(start + self.batch, len(faces)))
+            crops = np.stack([cut_out(images[row], squares[row], self.size) for row in some])
+            pixels = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2).float() / 255
+            normals = self.generate(as_trained(pixels, self.coding))[-1].float().cpu()
+            for row, one in zip(some, normals, strict=True):
+                mask = face_mask(faces[row].points, squares[row], self.size)
                 vectors = one.permute(1, 2, 0).contiguous().numpy()
-                found.append(replace(face, square=square, normals=vectors, mask=place))
+                found.append(replace(faces[row], square=squares[row], normals=vectors, mask=mask))
         return found
+
+
+def load_normals(name: str | Path, device: str) -> FaceNormals:
+    """Load a model that finds normals around points.
+
+    Args:
+        name: Released name, model file, run folder or exported ``.onnx``.
+        device: Where it runs; exported models run on the CPU.
+
+    Raises:
+        UserError: If there is no such model, or it finds points.
+    """
+    if is_exported(name):
+        exported = OnnxNormals(name, threads=0)
+        fixed, notes = exported.metadata.get("size", ""), exported.notes
+        size = fixed if fixed.isdecimal() else notes.get("size", AUTHORS_SIZE)
+
+        def generate(faces: Tensor) -> list[Tensor]:
+            return [torch.from_numpy(stage) for stage in exported(faces.cpu().numpy())]
+
+        return FaceNormals(generate, int(size), coding=trained_coding(notes))
+    model, notes = load_model(name)
+    if isinstance(model, Cascade):
+        raise UserError(f"normals={name} finds points: wanted a model of normals")
+    if isinstance(model, CasFNE):
+        model = fast_generator(model)  # equal outputs
+    size = int(notes.get("size", AUTHORS_SIZE))
+    return FaceNormals(model, size, device, coding=trained_coding(notes))
 
 
 def cut_out(image: Image, square: tuple[int, int, int], size: int) -> Image:
@@ -132,7 +165,7 @@ def cut_out(image: Image, square: tuple[int, int, int], size: int) -> Image:
 
 
 def face_mask(points: Floats, square: tuple[int, int, int], size: int) -> Mask:
-    """Fill the outline of a face, told by its five points, in its cut-out; (size, size)."""
+    """Fill the outline of a face, estimated from its five points, in its crop; (size, size)."""
     left, top, side = square
     outline = (outline_of(points) - [left, top] + 0.5) * (size / side) - 0.5
     return outline_mask(outline, 0, 0, size)

@@ -17,15 +17,14 @@ from facegeo.normals.people import find_people
 from facegeo.normals.prepare import prepare
 from facegeo.normals.prepare_people import PeoplePreparation
 from facegeo.predict.boxes import box_of_points
-from facegeo.predict.face import Floats, Image
-from facegeo.predict.loading import load_points
 from facegeo.predict.normals import outline_of
-from facegeo.predict.predictor import FindPoints
+from facegeo.predict.photo import Floats, Image
+from facegeo.predict.points import FindPoints, load_points
 from facegeo.training.model_file import find_model
 
 FIRST_BOX = (0.05, 0.95, 0.08, 0.87)
-"""Left, right, top and bottom of the first box in a picture that shows a face alone, shares of its
-width and height; the mean of the cropped Extended Yale B, see ``MEAN_SHAPE``."""
+"""Left, right, top and bottom of the first box in a picture of one face, shares of its width and
+height; the mean of the cropped Extended Yale B, see ``MEAN_SHAPE``."""
 LOOKS = 3
 """Each look but the first is in the box of the points found before."""
 FOREHEAD = 0.4
@@ -34,7 +33,7 @@ mouth: to the hairline of most people."""
 
 
 class FaceFinder:
-    """Finds one face's points and outline in photographs that show it alone.
+    """Finds points and outline of a face in photographs of only this face.
 
     Args:
         cascade: Name of the model of points.
@@ -77,7 +76,7 @@ def with_forehead(points: Floats) -> Points:
         points: Left eye, right eye, nose tip, left and right mouth corner, px, (5, 2).
 
     Returns:
-        Px, (K, 2), in no order that matters to a hull.
+        Px, (K, 2), in no particular order; take their convex hull.
     """
     outline = outline_of(points)
     up = points[:2].mean(axis=0) - points[3:].mean(axis=0)
@@ -89,7 +88,7 @@ def with_forehead(points: Floats) -> Points:
 
 
 def ensure_people(root: str, cache_dir: str, *, cascade: str = "ccnn-lfpw") -> Path:
-    """Return a folder of prepared people; prepare them into the cache if need be.
+    """Return a folder of prepared people; prepare them into the cache if needed.
 
     Args:
         root: Prepared people, or ``CroppedYale``, or the folder that holds it.

@@ -1,19 +1,69 @@
-"""Photos in whatever form a caller has them, as RGB bytes seen the right way up."""
+"""Photos in any form as RGB bytes the right way up, and the faces found in them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from facegeo.errors import UserError
 from facegeo.files.images import ImageError, decode
-from facegeo.predict.face import Image
+
+FORMAT = "facegeo-faces-1"
+"""Format of the JSON files of faces."""
+Image = npt.NDArray[np.uint8]
+"""RGB, (H, W, 3), turned as it is to be seen."""
+Floats = npt.NDArray[np.float32]
+Boxes = npt.NDArray[np.float64]
+"""Left, right, top, bottom, px, (F, 4)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """One face of an image; places in px of it, pixel centres at integers.
+
+    Attributes:
+        box: Left, right, top, bottom: where the points were looked for.
+        stages: Points (x, y) after each stage of the cascade, (T, 5, 2), in the order of
+            ``facegeo.geometry.windows.POINT_NAMES``.
+        square: Left column, top row and side of the square that the normals cover; None without
+            normals.
+        normals: Unit vectors, x right, y up, z to the camera, (S, S, 3): the square scaled to
+            S x S; None without normals.
+        mask: Pixels of ``normals`` that show the face, bool, (S, S).
+        timings: Milliseconds for each part of the work ("points", "normals", "box"): the batch's
+            time divided by its faces.
+    """
+
+    box: tuple[float, float, float, float]
+    stages: Floats
+    square: tuple[int, int, int] | None = None
+    normals: Floats | None = None
+    mask: npt.NDArray[np.bool_] | None = None
+    timings: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def points(self) -> Floats:
+        """Points after the last stage, px, (5, 2)."""
+        last: Floats = self.stages[-1]
+        return last
+
+    def record(self) -> dict[str, Any]:
+        """Return all but the normal map as plain JSON values."""
+        return {
+            "box": [round(float(edge), 3) for edge in self.box],
+            "stages": [[[round(float(x), 3) for x in point] for point in s] for s in self.stages],
+            "square": None if self.square is None else list(self.square),
+            "timings_ms": {name: round(value, 3) for name, value in self.timings.items()},
+        }
+
 
 JPEG_PX = 65500
-"""Longest side of a JPEG file, as libjpeg has it."""
+"""Longest side of a JPEG file that libjpeg writes."""
 
 
 def read_photo(path: Path) -> Image:
@@ -22,7 +72,7 @@ def read_photo(path: Path) -> Image:
     Grey becomes three equal channels, transparency is dropped, 16 bits become 8.
 
     Raises:
-        UserError: If it can not be read, or is cut short, damaged or no image.
+        UserError: If it cannot be read, is truncated or damaged, or is not an image.
     """
     try:
         return decode(path.read_bytes(), turned=True)
@@ -32,7 +82,7 @@ def read_photo(path: Path) -> Image:
 
 
 def is_one(images: object) -> bool:
-    """Tell one image from many: a batch has a dimension more, or is another iterable."""
+    """Whether this is one image and not a batch, list or other iterable of images."""
     if isinstance(images, np.ndarray | torch.Tensor):
         return images.ndim < 4
     return isinstance(images, str | Path) or _is_pil(images) or not isinstance(images, Iterable)
@@ -47,8 +97,8 @@ def to_photo(image: object) -> Image:
             (3, H, W). Bytes, 16-bit numbers, or floats in [0, 1].
 
     Raises:
-        UserError: If a file can not be read.
-        ValueError: If the type, shape or range is another.
+        UserError: If a file cannot be read.
+        ValueError: If the type, shape or range is not one of these.
     """
     if isinstance(image, str | Path):
         return read_photo(Path(image).expanduser())
@@ -120,6 +170,12 @@ def write_jpeg(image: Image, quality: int = 92) -> bytes:
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     done, coded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
-        raise UserError(f"OpenCV can not write {width} x {height} pixels as a JPEG file")
+        raise UserError(f"OpenCV cannot write {width} x {height} pixels as a JPEG file")
     data: bytes = coded.tobytes()
+    return data
+
+
+def write_png(image: Image) -> bytes:
+    """Return an RGB image as the bytes of a PNG file."""
+    data: bytes = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
     return data

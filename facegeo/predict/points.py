@@ -1,22 +1,50 @@
-"""Points of many faces in many images at once, by a trained cascade."""
+"""Five points of faces whose boxes are known, by a trained or an exported cascade."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import ceil, log2
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from facegeo.errors import UserError
+from facegeo.export.onnx_model import OnnxCascade, is_exported
 from facegeo.geometry.crops import FaceCrops
 from facegeo.geometry.windows import view_frames
 from facegeo.landmarks.nets import Cascade
 from facegeo.landmarks.pixels import LEVELS, PixelStore, pyramid, source_region
 from facegeo.landmarks.views import canvas_window
-from facegeo.predict.face import Boxes, Floats, Image
+from facegeo.predict.photo import Boxes, Floats, Image
+from facegeo.training.model_file import load_model
 
+FindPoints = Callable[[Sequence[Image], Sequence[Boxes]], Sequence[Floats]]
+"""Maps images and the boxes (F, 4) of each to points (F, T, 5, 2) of each, px."""
 FINEST_PX = 10
-"""A level more is kept for each time that a box is twice as wide as 2^LEVELS times this: a photo's
-face may be larger than any that was trained on, and must still be averaged before it is sampled."""
+"""One level is added for each time that a box is twice as wide as 2^LEVELS times this: the face may
+be larger than any in training, and must still be averaged before it is sampled."""
+
+
+def load_points(name: str | Path, device: str) -> FindPoints:
+    """Load a model that finds points in boxes.
+
+    Args:
+        name: Released name, model file, run folder or exported ``.onnx``.
+        device: Where it runs; exported models run on the CPU.
+
+    Raises:
+        UserError: If there is no such model, or it finds normals.
+    """
+    if is_exported(name):
+        exported = OnnxCascade(name)
+        return lambda images, boxes: [exported(*one) for one in zip(images, boxes, strict=True)]
+    model, _ = load_model(name)
+    if not isinstance(model, Cascade):
+        raise UserError(
+            f"{name} finds normals: wanted a model of points; give it as normals={name} beside a "
+            "cascade such as ccnn-lfpw"
+        )
+    return CascadePoints(model, device)
 
 
 class CascadePoints:
@@ -42,36 +70,48 @@ class CascadePoints:
         Returns:
             For each image the points after every stage, px, (F, T, 5, 2).
         """
-        places = [(image, box) for image, own in zip(images, boxes, strict=True) for box in own]
-        parts = [
-            self._find(places[start : start + self.batch])
-            for start in range(0, len(places), self.batch)
-        ]
-        stages = len(self.cascade.stages)
-        found = np.concatenate([np.zeros((0, stages, 5, 2), np.float32), *parts])
-        return np.split(found, np.cumsum([len(own) for own in boxes], dtype=int))[:-1]
-
-    def _find(self, places: Sequence[tuple[Image, Boxes]]) -> Floats:
-        store = _store(places).to(self.device)
-        box = torch.tensor(np.stack([one for _, one in places]), dtype=torch.float32)
-        still = torch.zeros(len(box))
-        shift, flip = torch.zeros(len(box), 2), torch.zeros(len(box), dtype=torch.bool)
-        frames = view_frames(box, still, flip, torch.ones(len(box)), shift)
-        canvas = canvas_window(box, store.image_size.cpu(), flip, shift)
-        rows = torch.arange(len(box), device=self.device)
-        crop = FaceCrops(store, rows, frames.to(self.device))
-        found: Tensor = self.cascade(crop, canvas.to(self.device)).cpu()
-        low, high = box[:, None, None, 0::2], box[:, None, None, 1::2]
-        points: Floats = (found * (high - low) + low).numpy()
-        return points
+        faces = [(image, box) for image, own in zip(images, boxes, strict=True) for box in own]
+        parts = [np.zeros((0, len(self.cascade.stages), 5, 2), np.float32)]
+        for start in range(0, len(faces), self.batch):
+            some = faces[start : start + self.batch]
+            store = _store(some).to(self.device)
+            box = torch.tensor(np.stack([one for _, one in some]), dtype=torch.float32)
+            found = points_in_boxes(self.cascade, store, torch.arange(len(box)), box)
+            parts.append(found.numpy())
+        ends = np.cumsum([len(own) for own in boxes], dtype=int)
+        return np.split(np.concatenate(parts), ends)[:-1]
 
 
-def _store(places: Sequence[tuple[Image, Boxes]]) -> PixelStore:
-    """Pixels of every face at all its sizes, as the training's cache holds them."""
-    widest = max(float(np.ptp(box.reshape(2, 2), axis=1).max()) for _, box in places)
+@torch.inference_mode()
+def points_in_boxes(cascade: Cascade, store: PixelStore, rows: Tensor, boxes: Tensor) -> Tensor:
+    """Run a cascade in boxes of faces whose pixels are stored.
+
+    Args:
+        cascade: Trained, on the device of ``store``.
+        store: Pixels of the faces.
+        rows: Rows of the faces in ``store``, (B,).
+        boxes: Left, right, top, bottom, image px, (B, 4), on the CPU.
+
+    Returns:
+        Points after each stage, image px, (B, T, 5, 2), on the CPU.
+    """
+    device, count = store.pixels.device, len(boxes)
+    shift, flip = torch.zeros(count, 2), torch.zeros(count, dtype=torch.bool)
+    frames = view_frames(boxes, torch.zeros(count), flip, torch.ones(count), shift)
+    canvas = canvas_window(boxes, store.image_size.cpu()[rows], flip, shift)
+    crops = FaceCrops(store, rows.to(device), frames.to(device))
+    found = cascade(crops, canvas.to(device)).cpu()
+    low, high = boxes[:, None, None, 0::2], boxes[:, None, None, 1::2]
+    points: Tensor = found * (high - low) + low
+    return points
+
+
+def _store(faces: Sequence[tuple[Image, Boxes]]) -> PixelStore:
+    """Pixels of every face at all sizes, as in the training's cache."""
+    widest = max(float(np.ptp(box.reshape(2, 2), axis=1).max()) for _, box in faces)
     levels = LEVELS + max(0, ceil(log2(widest / (FINEST_PX * 2**LEVELS))))
     pixels, shapes, origins, sizes = [], [], [], []
-    for image, box in places:
+    for image, box in faces:
         x0, x1, y0, y1 = source_region(box, *image.shape[:2])
         region = pyramid(image[y0:y1, x0:x1], levels)
         pixels += [level.ravel() for level in region]
@@ -81,9 +121,9 @@ def _store(places: Sequence[tuple[Image, Boxes]]) -> PixelStore:
     counts = torch.tensor([len(level) for level in pixels])
     return PixelStore(
         pixels=torch.from_numpy(np.concatenate(pixels)),
-        offset=(counts.cumsum(0) - counts).view(len(places), levels),
+        offset=(counts.cumsum(0) - counts).view(len(faces), levels),
         size=torch.tensor(shapes),
         origin=torch.tensor(origins),
         image_size=torch.tensor(sizes),
-        digest=[""] * len(places),
+        digest=[""] * len(faces),
     )

@@ -1,4 +1,4 @@
-"""From images to faces: boxes, points, normals."""
+"""The predictor: from images to faces with boxes, points and normals."""
 
 from __future__ import annotations
 
@@ -7,50 +7,54 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, cast, overload
+from typing import TYPE_CHECKING, Annotated, cast, overload
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from pydantic import Field
 
+from facegeo.checks import checked
+from facegeo.errors import UserError
+from facegeo.export.onnx_model import is_exported
 from facegeo.predict.boxes import box_of_points, check_boxes, is_inside
-from facegeo.predict.detectors import Detect
-from facegeo.predict.face import Boxes, Face, Floats, Image
-from facegeo.predict.keys import check_number
-from facegeo.predict.normals import FaceNormals
-from facegeo.predict.photo import is_one, to_photo
+from facegeo.predict.detectors import Detect, Haar
+from facegeo.predict.normals import load_normals
+from facegeo.predict.photo import Boxes, Face, Floats, Image, is_one, to_photo
+from facegeo.predict.points import FindPoints, load_points
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Pillow
 
-FindPoints = Callable[[Sequence[Image], Sequence[Boxes]], Sequence[Floats]]
-"""Maps images and the boxes (F, 4) of each to points (F, T, 5, 2) of each, px."""
+FindNormals = Callable[[Sequence[Image], Sequence[Face]], list[Face]]
+"""Maps images, one for each face, and faces with points to faces with normals."""
 AT_ONCE = 16
 """Photos that are held in memory at once, and read in threads."""
 ManyBoxes = Sequence[npt.ArrayLike | None] | None
 
 
+@checked(prefix="", strict=True)
 class Predictor:
     """Finds faces, their points and, if asked for, their normals.
 
     Args:
         find_points: A cascade.
         detect: Finds boxes where the caller gives none.
-        find_normals: Adds normals; None: points alone.
-        looks: 2: look again in the box that the points found tell, which mends wrong boxes
-            (``experiments/ccnn/boxes.md``) and takes twice the time.
+        find_normals: Adds normals; None: only points.
+        looks: How often the cascade runs, each time but the first in the box around the points
+            found before; 2 corrects wrong boxes (``experiments/ccnn/boxes.md``) in twice the time.
 
     Raises:
-        UserError: If ``looks`` is no whole number from 1.
+        UserError: If ``looks`` is not a whole number of 1 or more.
     """
 
     def __init__(
         self,
         find_points: FindPoints,
         detect: Detect,
-        find_normals: FaceNormals | None = None,
-        looks: int = 1,
+        find_normals: FindNormals | None = None,
+        looks: Annotated[int, Field(ge=1)] = 1,
     ) -> None:
-        check_number("looks", looks, 1, whole=True)
         self.find_points, self.detect, self.find_normals = find_points, detect, find_normals
         self.looks = looks
 
@@ -82,15 +86,15 @@ class Predictor:
             ``list[Face]`` of one image, ``list[list[Face]]`` of many; no face is an empty list.
 
         Raises:
-            UserError: If a file can not be read, or a box is empty or lies outside its image.
-            ValueError: If an image or the boxes have another form.
+            UserError: If a file cannot be read, or a box is empty or lies outside its image.
+            ValueError: If an image or the boxes have none of these forms.
         """
         if is_one(images):
             return self.many([images], None if boxes is None else [cast(npt.ArrayLike, boxes)])[0]
         return self.many(cast(Iterable[object], images), cast(ManyBoxes, boxes))
 
     def many(self, images: Iterable[object], boxes: ManyBoxes = None) -> list[list[Face]]:
-        """Predict many images: as ``__call__``, with the type known.
+        """Predict many images, as ``__call__`` does, with a definite type.
 
         Args:
             images: Any number of images.
@@ -102,7 +106,7 @@ class Predictor:
             raise ValueError(f"boxes must have one entry an image, {len(listed)}, got {len(given)}")
         found = []
         with ThreadPoolExecutor() as pool:
-            run = map if len(listed) == 1 else pool.map  # a thread for one is not worth its start
+            run = map if len(listed) == 1 else pool.map  # for one image no thread is worth starting
             for first in range(0, len(listed), AT_ONCE):
                 some = slice(first, first + AT_ONCE)
                 photos = list(run(to_photo, listed[some]))
@@ -154,7 +158,7 @@ class Predictor:
         points = self.find_points(photos, boxes)
         for _ in range(self.looks - 1):
             boxes = [
-                _looked_at_again(photo, box, own)
+                _around_points(photo, box, own)
                 for photo, box, own in zip(photos, boxes, points, strict=True)
             ]
             points = self.find_points(photos, boxes)
@@ -170,11 +174,51 @@ class Predictor:
             faces = self.find_normals(owners, faces)
             took["normals"] = perf_counter() - start
         timings = {name: 1e3 * value / count for name, value in took.items()}
-        told = iter([replace(face, timings=timings) for face in faces])
-        return [[next(told) for _ in own] for own in boxes]
+        timed = iter([replace(face, timings=timings) for face in faces])
+        return [[next(timed) for _ in own] for own in boxes]
 
 
-def _looked_at_again(photo: Image, boxes: Boxes, stages: Floats) -> Boxes:
-    """Boxes that points (F, T, 5, 2) tell; the old one where that would lie off the photo."""
-    told = box_of_points(stages[:, -1])
-    return np.where(is_inside(told, *photo.shape[:2])[:, None], told, boxes)
+def _around_points(photo: Image, boxes: Boxes, stages: Floats) -> Boxes:
+    """Boxes around points (F, T, 5, 2); the old box where the new one would lie off the photo."""
+    found = box_of_points(stages[:, -1])
+    return np.where(is_inside(found, *photo.shape[:2])[:, None], found, boxes)
+
+
+RELEASED_NORMALS = "casfne-faces"
+
+
+def load(
+    name: str | Path = "ccnn-lfpw",
+    *,
+    normals: str | Path | bool | None = None,
+    detect: Detect | None = None,
+    device: str = "auto",
+    looks: int = 1,
+) -> Predictor:
+    """Load a predictor of points, and of normals if their model is named too.
+
+    Args:
+        name: A cascade: a released name, a model file, a run's folder or an exported ``.onnx``.
+        normals: A generator of normals, named alike; True or "true": the released
+            ``casfne-faces``.
+        detect: Finds the boxes of images for which none are given; by default OpenCV's Haar
+            cascade.
+        device: "cpu", "cuda", or "auto": CUDA where there is one. Exported models run on the CPU.
+        looks: As for ``Predictor``.
+
+    Raises:
+        UserError: If there is no such model, or it finds something else.
+    """
+    word = str(normals).lower()
+    generator = RELEASED_NORMALS if word == "true" else normals
+    if word == "false" or isinstance(generator, bool):
+        generator = None
+    for exported in (name, generator):
+        if device == "cuda" and exported is not None and is_exported(exported):
+            raise UserError(f"device=cuda is for models that PyTorch runs, {exported} is not")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
+        raise UserError(f"device must be cpu, auto, or cuda where there is one; got {device}")
+    find_normals = None if generator is None else load_normals(generator, device)
+    return Predictor(load_points(name, device), detect or Haar(), find_normals, looks)

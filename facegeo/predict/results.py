@@ -1,65 +1,88 @@
-"""What a predicted file leaves: JSON, rows of the list of points, pictures, arrays."""
+"""Results of a photo or video: JSON, lines of the list of points, pictures, arrays, meshes."""
 
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from facegeo import __version__
+from facegeo.checks import checked
 from facegeo.errors import UserError
-from facegeo.geometry.light import LIGHTS
 from facegeo.geometry.windows import POINT_NAMES
-from facegeo.predict.drawing import draw_normals, draw_points, draw_shading, enlarged
-from facegeo.predict.face import FORMAT, Face, Image
-from facegeo.predict.folder import OutputFolder
-from facegeo.predict.photo import write_jpeg
-from facegeo.predict.sources import shown
-from facegeo.predict.surfaces import ROTATING, check_surfaces, draw_relit, keep_films, keep_meshes
+from facegeo.predict.drawing import (
+    draw_normals,
+    draw_points,
+    draw_shading,
+    enlarged,
+    lay_over,
+    normal_colours,
+)
+from facegeo.predict.folders import shown
+from facegeo.predict.normals import cut_out
+from facegeo.predict.photo import FORMAT, Face, Image, write_jpeg, write_png
 from facegeo.predict.tracks import Seen
+from facegeo.surfaces.integrate import integrate
+from facegeo.surfaces.lights import find_light
+from facegeo.surfaces.mesh import mesh_files
+from facegeo.surfaces.relight import relight, rotating_light
 
 LIST = "points.csv"
 BOX_COLUMNS = ("left", "right", "top", "bottom")
 POINT_COLUMNS = tuple(f"{name}_{axis}" for name in POINT_NAMES for axis in "xy")
 COLUMNS = ("file", "frame", "face", *BOX_COLUMNS, *POINT_COLUMNS, "detected")
+Relight = Literal[
+    "front", "left", "right", "above", "below", "lamp", "overcast", "studio", "sunset", "rotating"
+]
+NORMAL_AXES = ["right", "up", "to the camera"]
+ROTATING = "rotating"
+"""Value of ``relight`` that asks for a film of each face under a light that goes around it."""
+RELIT_FADE = 0.1
+"""Rim over which relit skin fades into the photo, in sides of the face's square."""
+FILM_PX = 320
+"""Longest side of a film."""
 
 
+@checked(prefix="", strict=True)
 @dataclass(frozen=True)
 class Looks:
-    """What is made of normals.
+    """Pictures and meshes to make of normals.
 
     Attributes:
         light: Light of the shading, a key of ``facegeo.geometry.light.LIGHTS``.
         relight: Another light: a key of ``facegeo.surfaces.lights.PRESETS``, or ``ROTATING``.
-        film: With ``ROTATING``: a kind of film, of ``facegeo.predict.surfaces.FILMS``.
-        mesh: A kind of mesh, of ``facegeo.surfaces.mesh.KINDS``.
+        film: Format of the film with ``ROTATING``.
+        mesh: Format of the mesh, if one is wanted.
     """
 
-    light: str = "left"
-    relight: str | None = None
-    film: str = "gif"
-    mesh: str | None = None
+    light: Literal["front", "left", "right", "above", "below"] = "left"
+    relight: Relight | None = None
+    film: Literal["gif", "mp4"] = "gif"
+    mesh: Literal["obj", "ply", "glb"] | None = None
 
     def check(self, *, normals: bool) -> None:
-        """See that all that is asked for can be made.
+        """See that everything asked for can be made.
 
         Args:
-            normals: Whether there are normals to make it of.
+            normals: Whether there are normals.
 
         Raises:
-            UserError: If a name is unknown, or normals are needed and missing.
+            UserError: If normals are needed and missing.
         """
-        if self.light not in LIGHTS:
-            raise UserError(f"light must be one of {', '.join(LIGHTS)}; got {self.light!r}")
-        if self.light != Looks.light and not normals:
+        if normals:
+            return
+        if self.light != Looks.light:
             raise UserError(f"light={self.light} is for the shading of normals; add normals=MODEL")
-        check_surfaces(self.relight, self.film, self.mesh, normals=normals)
+        if self.relight or self.mesh:
+            raise UserError("relight and mesh need normals; add normals=MODEL")
 
-    def of_photos_alone(self) -> list[str]:
-        """Return the keys that say nothing to videos."""
+    def only_of_photos(self) -> list[str]:
+        """Return the settings that have no effect on videos."""
         keys = {
             f"light={self.light}": self.light != Looks.light,
             f"relight={ROTATING}": self.relight == ROTATING,
@@ -72,11 +95,14 @@ def faces_json(name: str, size: tuple[int, int], faces: Sequence[Face]) -> str:
     """Return the faces of one photo as JSON, a line a face.
 
     Args:
-        name: Of the photo, as the command was given it.
+        name: Of the photo, relative to the input.
         size: Height and width of the photo, px.
-        faces: All but their normal maps are told.
+        faces: In it; normal maps are left out, and their axes are named.
     """
-    return _by_line(_head(name, size), "faces", [json.dumps(face.record()) for face in faces])
+    head = _head(name, size)
+    if any(face.normals is not None for face in faces):
+        head["normal_axes"] = NORMAL_AXES
+    return _by_line(head, "faces", [json.dumps(face.record()) for face in faces])
 
 
 def video_json(name: str, size: tuple[int, int], rate: float, frames: Iterable[str]) -> str:
@@ -97,14 +123,14 @@ def frame_json(number: int, seconds: float, seen: Sequence[Seen], faces: Sequenc
     Args:
         number: Of the frame.
         seconds: Its time.
-        seen: Whose the faces are, and whether they were detected or held where they last were.
+        seen: Track of each face.
         faces: In it.
     """
-    told = [
+    records = [
         {"track": track, "detected": detected, **face.record()}
         for (track, detected), face in zip(seen, faces, strict=True)
     ]
-    return json.dumps({"frame": number, "seconds": round(seconds, 4), "faces": told})
+    return json.dumps({"frame": number, "seconds": round(seconds, 4), "faces": records})
 
 
 def rows_of(
@@ -119,7 +145,7 @@ def rows_of(
         name: Of the photo or video.
         faces: In it.
         frame: Of the video; None for a photo.
-        seen: Whose the faces are; None counts them.
+        seen: Track of each face; None numbers the faces.
     """
     place = _line([shown(name), "" if frame is None else frame])
     rows = []
@@ -141,42 +167,126 @@ def _line(fields: Sequence[object]) -> str:
     return text.getvalue()
 
 
-def keep_photo(
-    out: OutputFolder, name: str, photo: Image, faces: Sequence[Face], looks: Looks
-) -> list[str]:
-    """Write what was found in one photo, under its name with an ending more.
+def photo_files(
+    name: str, photo: Image, faces: Sequence[Face], looks: Looks
+) -> tuple[dict[str, bytes], list[str]]:
+    """Make all result files of one photo, in memory.
 
-    ``.json``; ``.points.jpg``; with normals ``.normals.jpg``, ``.shading.jpg`` and ``.npz`` with
-    the arrays ``normals`` (F, S, S, 3), ``mask`` (F, S, S) and ``square`` (F, 3); ``.relit.jpg``,
-    films and meshes if they are asked for.
+    ``.json``; ``.points.jpg``; with normals ``.normals.jpg``, ``.shading.jpg``, for each face
+    ``.normal0.png`` (red right, green up, blue to the camera, (n + 1) / 2; white outside the face),
+    and ``.npz`` with the arrays ``normals`` (F, S, S, 3), ``mask`` (F, S, S) and ``square`` (F, 3);
+    ``.relit.jpg``, ``.face0.gif`` and ``.face0.glb`` if they are asked for.
+
+    Args:
+        name: Of the photo, relative to the input.
+        photo: RGB.
+        faces: In it.
+        looks: What to make of normals.
 
     Returns:
-        What could not be made of it, and why.
-
-    Raises:
-        UserError: If one of the files is somebody else's.
+        Content of each file by its name, and what could not be made, with the reason.
     """
+    files = {
+        ".json": faces_json(name, photo.shape[:2], faces).encode(),
+        ".points.jpg": write_jpeg(draw_points(*enlarged(photo, faces))),
+    }
+    extra: dict[str, bytes] = {}
     missing: list[str] = []
-    out.write(f"{name}.json", faces_json(name, photo.shape[:2], faces))
-    out.write(f"{name}.points.jpg", write_jpeg(draw_points(*enlarged(photo, faces))))
     if any(face.normals is not None for face in faces):
-        out.write(f"{name}.normals.jpg", write_jpeg(draw_normals(photo, faces)))
-        out.write(f"{name}.shading.jpg", write_jpeg(draw_shading(photo, faces, looks.light)))
-        arrays = io.BytesIO()
-        np.savez_compressed(
-            arrays,
-            normals=np.stack([n for face in faces if (n := face.normals) is not None]),
-            mask=np.stack([m for face in faces if (m := face.mask) is not None]),
-            square=np.array([face.square for face in faces]),
-        )
-        out.write(f"{name}.npz", arrays.getvalue())
-        if looks.relight == ROTATING:
-            missing += keep_films(out, name, photo, faces, looks.film)
-        elif looks.relight:
-            out.write(f"{name}.relit.jpg", write_jpeg(draw_relit(photo, faces, looks.relight)))
-        if looks.mesh:
-            missing += keep_meshes(out, name, photo, faces, looks.mesh)
-    return missing
+        files[".normals.jpg"] = write_jpeg(draw_normals(photo, faces))
+        files[".shading.jpg"] = write_jpeg(draw_shading(photo, faces, looks.light))
+        files[".npz"] = _arrays(faces)
+        for number, face in enumerate(faces):
+            files[f".normal{number}.png"] = write_png(normal_colours(face))
+        if looks.relight and looks.relight != ROTATING:
+            files[".relit.jpg"] = write_jpeg(draw_relit(photo, faces, looks.relight))
+        for what, make in _of_each_face(photo, looks):
+            for number, face in enumerate(faces):
+                try:
+                    extra |= make(f"{name}.face{number}", face)
+                except UserError as error:
+                    missing.append(f"face {number} has no {what}: {error}")
+    return {f"{name}{ending}": content for ending, content in files.items()} | extra, missing
+
+
+def _arrays(faces: Sequence[Face]) -> bytes:
+    file = io.BytesIO()
+    np.savez_compressed(
+        file,
+        normals=np.stack([n for face in faces if (n := face.normals) is not None]),
+        mask=np.stack([m for face in faces if (m := face.mask) is not None]),
+        square=np.array([face.square for face in faces]),
+    )
+    return file.getvalue()
+
+
+Make = Callable[[str, Face], dict[str, bytes]]
+
+
+def _of_each_face(photo: Image, looks: Looks) -> list[tuple[str, Make]]:
+    """Makers of the files of a single face: film and mesh, where asked for."""
+    made: list[tuple[str, Make]] = []
+    if looks.relight == ROTATING:
+        made.append(("film", lambda name, face: film_file(name, photo, face, looks.film)))
+    if looks.mesh:
+        kind = looks.mesh
+        made.append(("mesh", lambda name, face: face_mesh(name, photo, face, kind)))
+    return made
+
+
+def film_file(name: str, photo: Image, face: Face, kind: str) -> dict[str, bytes]:
+    """Film a face with normals under a light that goes around it.
+
+    Args:
+        name: Of the file, without ending.
+        photo: Gives the texture.
+        face: With normals.
+        kind: "gif" or "mp4".
+    """
+    if face.normals is None or face.mask is None:
+        return {}
+    texture = _texture(photo, face, FILM_PX)
+    return {f"{name}.{kind}": rotating_light(kind, face.normals, texture, face.mask)}
+
+
+def face_mesh(name: str, photo: Image, face: Face, kind: str) -> dict[str, bytes]:
+    """Make a mesh of a face with normals, whose integral is the depth.
+
+    Args:
+        name: Of the file, without ending.
+        photo: Gives the texture, as fine as it is.
+        face: With normals.
+        kind: "obj", "ply" or "glb".
+    """
+    if face.normals is None or face.mask is None:
+        return {}
+    depth, path = integrate(face.normals, face.mask), Path(f"{name}.{kind}")
+    files = mesh_files(path.name, depth, face.mask, _texture(photo, face), face.normals)
+    return {(path.parent / file).as_posix(): content for file, content in files.items()}
+
+
+def draw_relit(photo: Image, faces: Sequence[Face], light: str) -> Image:
+    """Return the photo with each face in another light, which fades into it at the rim.
+
+    Args:
+        photo: RGB; it is not changed.
+        faces: On it, with normals.
+        light: A key of ``facegeo.surfaces.lights.PRESETS``.
+    """
+    image = photo.copy()
+    for face in faces:
+        if face.normals is not None and face.mask is not None:
+            pixels = relight(face.normals, _texture(photo, face), face.mask, find_light(light))
+            lay_over(image, face, np.rint(pixels * 255).astype(np.uint8), RELIT_FADE)
+    return image
+
+
+def _texture(photo: Image, face: Face, most_px: int | None = None) -> npt.NDArray[np.float32]:
+    """The face's square, sRGB in [0, 1], (s, s, 3), shrunk to ``most_px`` if it is larger."""
+    if face.square is None:
+        raise ValueError("a face without normals has no texture")
+    side = face.square[2]
+    return np.float32(1 / 255) * cut_out(photo, face.square, min(side, most_px or side))
 
 
 def _by_line(head: Mapping[str, Any], key: str, items: Iterable[str]) -> str:

@@ -1,27 +1,101 @@
-"""Which face of a frame is which of the frame before, by their boxes."""
+"""Faces followed through a video by the overlap of their boxes, and smoothed over time."""
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from math import pi
+from typing import Annotated, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
+from pydantic import Field
 
+from facegeo.checks import checked
 from facegeo.predict.boxes import overlap
-from facegeo.predict.face import Boxes, Face
-from facegeo.predict.one_euro import OneEuro, Smoother
+from facegeo.predict.photo import Boxes, Face
+
+Values = npt.NDArray[np.float64]
+LEAST_HZ = 1e-3
+"""Least cut-off frequency; with a lower one a value never arrives."""
+
+
+@checked(prefix="one_euro.", strict=True)
+@dataclass(frozen=True)
+class OneEuro:
+    """Settings of the one-euro filter: steady where a face rests, quick where it moves.
+
+    Casiez, Roussel, Vogel: 1 Euro Filter, CHI 2012, Sec. 3 and Appendix A.
+
+    With the defaults, points of a face 79 px wide that jitter by 0.34 px a frame, as at rest in a
+    noisy video, jitter by 0.07, and are 0.5 px off while the face swings at up to a box width a
+    second (white noise, 25 frames a second; ``tests/predict/test_tracks.py``).
+
+    Attributes:
+        min_cutoff: Cut-off frequency at rest, Hz: lower is steadier, and later.
+        beta: What is added to it, Hz for each box width a second: higher follows faster.
+        speed_cutoff: Cut-off frequency of the speed itself, Hz (paper: 1).
+    """
+
+    min_cutoff: Annotated[float, Field(ge=LEAST_HZ)] = 1.0
+    beta: Annotated[float, Field(ge=0)] = 30.0
+    speed_cutoff: Annotated[float, Field(ge=LEAST_HZ)] = 1.0
+
+
+class Smoother:
+    """Filters one series of values, each number by itself.
+
+    Args:
+        how: Its parameters.
+    """
+
+    def __init__(self, how: OneEuro) -> None:
+        self.how = how
+        self._last: tuple[float, Values, Values] | None = None  # time, speed, smooth
+
+    def __call__(self, values: Values, seconds: float, unit: float = 1.0) -> Values:
+        """Return the next values, smoothed; the first are returned as they are.
+
+        Speed is measured from the last smoothed value to the new one, as in the paper's listing;
+        measured between raw values it would lag more and be no steadier.
+
+        Args:
+            values: Any shape, always the same.
+            seconds: Time of these values, later than that of the last.
+            unit: Unit of length for speeds, such as the width of the face's box.
+        """
+        if self._last is None:
+            self._last = (seconds, np.zeros_like(values), values)
+            return values
+        time, speed, smooth = self._last
+        step = seconds - time
+        now = (values - smooth) / step / unit
+        speed = _blend(now, speed, _weight(self.how.speed_cutoff, step))
+        cutoff = self.how.min_cutoff + self.how.beta * np.abs(speed)
+        smooth = _blend(values, smooth, _weight(cutoff, step))
+        self._last = (seconds, speed, smooth)
+        return smooth
+
+
+def _weight(cutoff: Values | float, step: float) -> Values | float:
+    """Return alpha of a low-pass filter: 1 / (1 + tau / T), tau = 1 / (2 pi f)."""
+    return 1 / (1 + 1 / (2 * pi * cutoff * step))
+
+
+def _blend(new: Values, old: Values, weight: Values | float) -> Values:
+    return weight * new + (1 - weight) * old
+
 
 SAME = 0.3
 """Least overlap (IoU) of two frames' boxes of one face."""
 PATIENCE = 5
-"""Frames for which a face that the detector loses is looked for where it last was, if it was seen
-twice: what is seen in one frame alone is often no face."""
+"""Frames for which a face that the detector loses keeps its place, if it was detected twice: a
+detection in a single frame is often not a face."""
 
 
 class Seen(NamedTuple):
-    """What a frame knows of a track.
+    """A track in one frame.
 
     Attributes:
         number: Of the track.
-        detected: Whether the detector saw the face in this frame; or it is held where it was.
+        detected: Whether the detector found the face in this frame; else its last box is used.
     """
 
     number: int
@@ -35,10 +109,10 @@ class Track:
     Attributes:
         number: From 0, in order of appearance.
         box: In the last frame, (4,).
-        lost: Frames since the detector last saw it.
-        sightings: Frames in which the detector saw it.
-        smooth_box: Smooths its boxes; None leaves them.
-        smooth_points: Smooths its points; None leaves them.
+        lost: Frames since the detector last found it.
+        sightings: Frames in which the detector found it.
+        smooth_box: Smooths its boxes, if given.
+        smooth_points: Smooths its points, if given.
     """
 
     number: int
@@ -54,7 +128,7 @@ class Track:
         return PATIENCE if self.sightings > 1 else 0
 
     def seen(self) -> Seen:
-        """Return what is to be told of it in the last frame."""
+        """Return its state in the last frame."""
         return Seen(self.number, not self.lost)
 
 
@@ -62,24 +136,24 @@ class Tracks:
     """The faces of a video, frame by frame.
 
     Args:
-        smooth: How to smooth boxes and points; None: not at all.
+        smooth: How to smooth boxes and points; None: no smoothing.
     """
 
     def __init__(self, smooth: OneEuro | None = None) -> None:
         self.smooth, self._tracks, self._count = smooth, list[Track](), 0
 
     def follow(self, boxes: Boxes, seconds: float) -> tuple[list[Track], Boxes]:
-        """Tell whose the boxes of the next frame are.
+        """Assign the boxes of the next frame to tracks.
 
-        The pair that overlaps most is joined first. A face that the detector does not see keeps
-        its last box for ``PATIENCE`` frames, if it was seen in two.
+        The pair that overlaps most is joined first. A face that the detector loses keeps its last
+        box for ``PATIENCE`` frames, if it was detected in two.
 
         Args:
             boxes: Detected, (F, 4).
             seconds: Time of the frame.
 
         Returns:
-            The tracks that are in the frame, and a box of each, smoothed if that is asked for.
+            The tracks in the frame, and a box of each, smoothed if asked for.
         """
         shares = overlap(np.array([t.box for t in self._tracks]).reshape(-1, 4), boxes)
         free = set(range(len(boxes)))
@@ -99,11 +173,11 @@ class Tracks:
         ).reshape(-1, 4)
 
     def settle(self, tracks: list[Track], faces: list[Face], seconds: float) -> list[Face]:
-        """Return the faces of the tracks with smoothed points, if that is asked for.
+        """Return the faces of the tracks, with smoothed points if asked for.
 
         Args:
             tracks: As ``follow`` returned them.
-            faces: What was found in their boxes.
+            faces: Found in their boxes.
             seconds: Time of the frame.
         """
         settled = []

@@ -1,4 +1,4 @@
-"""A video, frame by frame: read ahead, its faces followed, what was found drawn into another."""
+"""A video, frame by frame: read ahead, its faces followed, films of the results written."""
 
 from __future__ import annotations
 
@@ -13,35 +13,33 @@ import numpy as np
 
 from facegeo.errors import UserError
 from facegeo.files.images import opencv_name
+from facegeo.files.writing import write_whole
 from facegeo.predict.drawing import draw_normals, draw_points
-from facegeo.predict.face import Boxes, Face, Image
-from facegeo.predict.folder import OutputFolder
-from facegeo.predict.one_euro import OneEuro
+from facegeo.predict.folders import OutputFolder, Source
+from facegeo.predict.photo import Boxes, Face, Image
 from facegeo.predict.predictor import Predictor
-from facegeo.predict.results import Looks, frame_json, rows_of, video_json
-from facegeo.predict.sources import Source
-from facegeo.predict.surfaces import ROTATING, draw_relit
-from facegeo.predict.tracks import Seen, Tracks
+from facegeo.predict.results import ROTATING, Looks, draw_relit, frame_json, rows_of, video_json
+from facegeo.predict.tracks import OneEuro, Seen, Tracks
 
 USUAL_RATE = 25.0
-"""Frames a second of a video that does not say."""
+"""Frames a second of a video that does not state it."""
 EXACT_RATE = 65.0
-"""Faster films are written with a whole number of frames a second: MP4's clock, as OpenCV sets it,
-has 65,535 ticks a second, a thousand a frame."""
+"""Faster films are written with a whole number of frames a second: OpenCV's MP4 clock has 65,535
+ticks a second, a thousand a frame."""
 LONGEST_S = 60.0
-"""Most seconds that a frame is believed to last; else, or if time stands still, it lasts as long as
-the video's rate says."""
+"""Longest duration of a frame that is believed; beyond it, or if time does not advance, a frame
+lasts as long as the video's rate says."""
 WHOLE = 0.9
-"""Least share of the frames that a video says it has; containers only estimate their number."""
+"""Least share of its stated frames that a whole video has; containers only estimate them."""
 
 
 @dataclass
 class Clip:
-    """What a video says of itself, and its frames.
+    """An open video.
 
     Attributes:
         rate: Frames a second.
-        frames: How many there should be, 0 if it does not say.
+        frames: Stated number of frames, 0 if there is none.
         read: Returns the next frame, RGB, and its time in seconds; None after the last.
     """
 
@@ -52,13 +50,13 @@ class Clip:
 
 @dataclass
 class Watched:
-    """What came of a video so far.
+    """Results of a video so far.
 
     Attributes:
-        frames: Frames seen.
+        frames: Frames done.
         rows: A line of the list of points for each face of each frame.
-        best: The frame that shows most faces, and these.
-        fault: What was wrong with it; or empty.
+        best: The frame with most faces, and these.
+        fault: What is wrong with the video; empty if nothing.
     """
 
     frames: int = 0
@@ -79,24 +77,24 @@ def watch(
 ) -> None:
     """Find faces in every frame; write ``.json``, ``.points.mp4`` and, with normals, their films.
 
-    Stopped by an error or by the user, it leaves the films and the JSON of the frames till then.
+    Stopped by an error or by the user, it leaves films and JSON of the frames done.
 
     Args:
         source: The video.
         out: Gets the files.
         predictor: Finds faces.
         batch: Frames that run at once.
-        looks: What is made of normals: of a video, a light to relight it with.
-        smooth: How to smooth boxes and points; None: not at all.
-        tick: Called with the frames done and those that there should be.
-        seen: Gets what comes of it, frame by frame.
+        looks: Settings of the films made of normals.
+        smooth: How to smooth boxes and points; None: no smoothing.
+        tick: Called with the frames done and their stated number.
+        seen: Gets the results, frame by frame.
 
     Raises:
-        UserError: If the video can not be opened, holds no frame, a frame can not be done, or a
-            file can not be written.
+        UserError: If the video cannot be opened or has no frame, or a file cannot be written.
     """
     tracks, lines = Tracks(smooth), list[str]()
-    with opened(source.path) as clip, _films(out, source.name, clip.rate) as film:
+    written = [f"{source.name}.json"]
+    with opened(source.path) as clip, _films(out, source, clip.rate, written) as film:
         try:
             for read in _in_batches(clip, batch):
                 found = _predict(source.name, seen.frames, read, predictor, tracks)
@@ -112,9 +110,9 @@ def watch(
                 tick(seen.frames, clip.frames)
         finally:
             if seen.best is not None:
-                size = seen.best[0].shape[:2]
-                told = video_json(source.name, size, clip.rate, lines)
-                out.write(f"{source.name}.json", told)
+                text = video_json(source.name, seen.best[0].shape[:2], clip.rate, lines)
+                write_whole(out.claim(source.name, written[0]), text)
+                out.drop_others(source.name, written)
         if seen.best is None:
             raise UserError(f"{source.path}: wanted a video, got one without a readable frame")
         if seen.frames < WHOLE * clip.frames:
@@ -140,9 +138,7 @@ def opened(path: Path) -> Iterator[Clip]:
         capture = cv2.VideoCapture(stack.enter_context(opencv_name(path)))
         stack.callback(capture.release)
         if not capture.isOpened():
-            raise UserError(
-                f"{path}: wanted a video, got {path.stat().st_size} bytes that are none"
-            )
+            raise UserError(f"{path}: wanted a video, got a file that OpenCV cannot open")
         capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # off by default in OpenCV 4.11
         rate = capture.get(cv2.CAP_PROP_FPS)
         rate = rate if np.isfinite(rate) and 0 < rate <= 1000 else USUAL_RATE
@@ -153,8 +149,8 @@ def opened(path: Path) -> Iterator[Clip]:
             more, frame = capture.read()
             if not more:
                 return None
-            told = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            last = told if last < told < last + LONGEST_S else last + 1 / rate
+            stated = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            last = stated if last < stated < last + LONGEST_S else last + 1 / rate
             return np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8), last
 
         count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
@@ -162,7 +158,7 @@ def opened(path: Path) -> Iterator[Clip]:
 
 
 def _in_batches(clip: Clip, batch: int) -> Iterator[list[tuple[Image, float]]]:
-    """Frames in order; the next batch is read while one is worked on."""
+    """Frames in order; the next batch is read while the last is predicted."""
 
     def some() -> list[tuple[Image, float]]:
         frames: list[tuple[Image, float]] = []
@@ -184,7 +180,7 @@ def _predict(
     predictor: Predictor,
     tracks: Tracks,
 ) -> Iterator[tuple[list[Seen], list[Face]]]:
-    """Whose the faces are, and these, of each frame from the ``first`` on."""
+    """Tracks and faces of each frame from the ``first`` on."""
 
     def detect(number: int) -> Boxes:
         return predictor.boxes_of(read[number][0], name=name, frame=first + number)
@@ -201,21 +197,24 @@ def _predict(
 
 
 @contextmanager
-def _films(out: OutputFolder, name: str, rate: float) -> Iterator[Callable[[str, Image], None]]:
-    """Yield what adds a frame to the film of a kind; films begin with their first frame."""
+def _films(
+    out: OutputFolder, source: Source, rate: float, names: list[str]
+) -> Iterator[Callable[[str, Image], None]]:
+    """Yield a function that adds a frame to the film of a kind; list each film in ``names``."""
     writers: dict[str, cv2.VideoWriter] = {}
-    written = rate if rate <= EXACT_RATE else round(rate)
+    rate = rate if rate <= EXACT_RATE else round(rate)
     stack = ExitStack()
 
     def add(kind: str, frame: Image) -> None:
-        height, width = (side - side % 2 for side in frame.shape[:2])  # the codec wants pairs
+        height, width = (side - side % 2 for side in frame.shape[:2])  # the codec needs even sides
         if kind not in writers:
-            path = out.claim(f"{name}{kind}.mp4")
+            names.append(f"{source.name}{kind}.mp4")
+            path = out.claim(source.name, names[-1])
             code, file = cv2.VideoWriter.fourcc(*"mp4v"), stack.enter_context(opencv_name(path))
-            writers[kind] = cv2.VideoWriter(file, code, written, (width, height))
+            writers[kind] = cv2.VideoWriter(file, code, rate, (width, height))
             stack.callback(writers[kind].release)
             if not writers[kind].isOpened():
-                raise UserError(f"{path} can not be written by this OpenCV (codec mp4v)")
+                raise UserError(f"{path} cannot be written by this OpenCV (codec mp4v)")
         writers[kind].write(cv2.cvtColor(frame[:height, :width], cv2.COLOR_RGB2BGR))
 
     with stack:

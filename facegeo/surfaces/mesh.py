@@ -18,7 +18,6 @@ from PIL import Image
 
 from facegeo.checks import check_shape
 from facegeo.errors import UserError
-from facegeo.files.writing import write_whole
 from facegeo.geometry.normals import encode
 from facegeo.rendering.mesh import Ints, grid, vertex_normals
 from facegeo.surfaces.integrate import Bools, Floats
@@ -125,12 +124,12 @@ def normal_map(surface: Surface, normals: Floats) -> NDArray[np.uint8]:
     along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-6)
     up = np.cross(surface.normals, along)
     frame = np.stack([along, up, surface.normals], axis=1)
-    told = np.einsum("nij,nj->ni", frame, normals[row, column])
-    told[:, 2] = np.maximum(told[:, 2], 0)  # what looks into the surface can not be told
-    told /= np.maximum(np.linalg.norm(told, axis=1, keepdims=True), 1e-6)
+    local = np.einsum("nij,nj->ni", frame, normals[row, column])
+    local[:, 2] = np.maximum(local[:, 2], 0)  # a map cannot show normals into the surface
+    local /= np.maximum(np.linalg.norm(local, axis=1, keepdims=True), 1e-6)
     vectors = np.zeros(normals.shape, dtype=np.float32)
     vectors[..., 2] = 1.0
-    vectors[row, column] = told
+    vectors[row, column] = local
     colours = encode(torch.from_numpy(vectors).permute(2, 0, 1))
     return colours.permute(1, 2, 0).contiguous().numpy()
 
@@ -138,17 +137,17 @@ def normal_map(surface: Surface, normals: Floats) -> NDArray[np.uint8]:
 KINDS: Final = ("obj", "ply", "glb")
 
 
-def save_mesh(
-    path: Path, depth: Floats, mask: Bools, texture: Floats, normals: Floats | None = None
-) -> list[Path]:
-    """Write a face as a mesh; the end of ``path`` says in which form.
+def mesh_files(
+    name: str, depth: Floats, mask: Bools, texture: Floats, normals: Floats | None = None
+) -> dict[str, bytes]:
+    """Make a mesh of a face; the ending of ``name`` says in which format.
 
     ``.glb`` is one file: texture and normal map are inside. ``.obj`` has ``.mtl``, ``.png`` and
     ``_normal.png`` beside it, whose names have no spaces (``_plain``). ``.ply`` has colours at its
     vertices and no normal map.
 
     Args:
-        path: Ends in .obj, .ply or .glb; its folder is made.
+        name: File name that ends in .obj, .ply or .glb.
         depth: In pixels, larger nearer to the camera, shape (H, W), finite in the mask.
         mask: Pixels to show, bool, shape (H, W).
         texture: The picture on the mesh, RGB in [0, 1], shape (h, w, 3) of any size: it covers
@@ -157,15 +156,15 @@ def save_mesh(
             x right, y up, z to the camera. None leaves the map out.
 
     Returns:
-        The files written, ``path`` first.
+        Content of each file by its name, ``name`` first.
 
     Raises:
         ValueError: If the shapes do not belong together.
-        UserError: If ``path`` ends otherwise, or no triangle fits in the mask.
+        UserError: If ``name`` ends otherwise, or no triangle fits in the mask.
     """
-    kind = path.suffix.lower().removeprefix(".")
+    kind = Path(name).suffix.lower().removeprefix(".")
     if kind not in KINDS:
-        raise UserError(f"{path} must end in .{', .'.join(KINDS)}, got {path.suffix!r}")
+        raise UserError(f"{name} must end in .{', .'.join(KINDS)}, got {Path(name).suffix!r}")
     check_shape("texture", texture, "h", "w", 3)
     if normals is not None:
         check_shape("normals", normals, *depth.shape, 3)
@@ -173,15 +172,11 @@ def save_mesh(
     colours = (np.clip(texture, 0, 1) * 255).round().astype(np.uint8)
     detail = None if normals is None else normal_map(surface, normals)
     if kind == "ply":
-        files = {"": _ply(surface, colours, depth.shape)}
-    elif kind == "glb":
-        files = {"": _glb(surface, colours, detail)}
-    else:
-        files = _obj(_plain(path.stem), surface, colours, detail)
-    written = [path.with_name(name or path.name) for name in files]
-    for file, content in zip(written, files.values(), strict=True):
-        write_whole(file, content)
-    return written
+        return {name: _ply(surface, colours, depth.shape)}
+    if kind == "glb":
+        return {name: _glb(surface, colours, detail)}
+    text, others = _obj(_plain(Path(name).stem), surface, colours, detail)
+    return {name: text, **others}
 
 
 def _glb(surface: Surface, colours: NDArray[np.uint8], detail: NDArray[np.uint8] | None) -> bytes:
@@ -200,7 +195,7 @@ def _glb(surface: Surface, colours: NDArray[np.uint8], detail: NDArray[np.uint8]
 
 def _obj(
     name: str, surface: Surface, colours: NDArray[np.uint8], detail: NDArray[np.uint8] | None
-) -> dict[str, bytes]:
+) -> tuple[bytes, dict[str, bytes]]:
     from trimesh.exchange.obj import export_obj
     from trimesh.visual.material import SimpleMaterial
 
@@ -212,14 +207,13 @@ def _obj(
     if detail is not None:
         files[f"{name}_normal.png"] = _png(detail)
         files[f"{name}.mtl"] += f"\nnorm {name}_normal.png\n".encode()
-    return {"": text.encode(), **files}
+    return text.encode(), files
 
 
 def _plain(stem: str) -> str:
-    """Return a name that readers of OBJ, who take names apart at spaces, find again.
+    """Return a name without spaces, at which readers of OBJ split names.
 
-    What is neither letter, digit, dot nor hyphen becomes ``_``; a digest keeps "a b" and "a_b"
-    apart.
+    All but letters, digits, dots and hyphens become ``_``; a digest tells "a b" from "a_b".
 
     >>> _plain("IMG_1.jpg.face0"), _plain("a b")
     ('IMG_1.jpg.face0', 'a_b-9e6d48')

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import cv2
@@ -16,7 +18,6 @@ from torch.nn.functional import interpolate
 
 from facegeo.checks import check_range, check_shape
 from facegeo.errors import UserError
-from facegeo.files.images import opencv_name
 from facegeo.geometry.light import (
     DARKEST,
     directional_shading,
@@ -144,44 +145,42 @@ def _spread(planes: Tensor, inside: Tensor, size: tuple[int, ...]) -> Tensor:
 
 
 Frames = list[NDArray[np.uint8]]
+FILMS: Final = ("gif", "mp4")
 FRAMES: Final = 36
 PER_SECOND: Final = 12
 COLOURS: Final = 256
 
 
-def save_rotating_light(
-    path: Path, normals: Floats, photo: Floats | None, mask: Bools, frames: int = FRAMES
-) -> Path:
-    """Write a film of a light that goes once round the camera's axis, 45 degrees off.
+def rotating_light(
+    kind: str, normals: Floats, photo: Floats | None, mask: Bools, frames: int = FRAMES
+) -> bytes:
+    """Film a light that goes once around the camera's axis, 45 degrees off.
 
     Args:
-        path: Ends in .gif, which repeats for ever, or .mp4; its folder is made.
+        kind: "gif", which repeats for ever, or "mp4".
         normals: Unit vectors, shape (S, S, 3), x right, y up, z to the camera.
         photo: sRGB in [0, 1], shape (S, S, 3); None shows a white face.
         mask: Face pixels, bool, shape (S, S).
         frames: Pictures, shown 12 a second, or 80 ms each: a GIF counts hundredths of a second.
 
     Returns:
-        ``path``.
+        Content of the file.
 
     Raises:
-        ValueError: If the shapes do not belong together or ``frames`` is below 1.
-        UserError: If ``path`` ends otherwise or can not be written.
+        ValueError: If the shapes do not belong together, ``frames`` is below 1 or ``kind`` unknown.
+        UserError: If OpenCV cannot write a film of this size.
     """
     check_range("frames", frames, 1)
-    writers = {".gif": _write_gif, ".mp4": _write_mp4}
-    if path.suffix.lower() not in writers:
-        raise UserError(f"{path} must end in .gif or .mp4, got {path.suffix!r}")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if kind not in FILMS:
+        raise ValueError(f"kind must be one of {', '.join(FILMS)}; got {kind!r}")
     pictures = [
         (picture * 255).round().astype(np.uint8)
         for picture in relit(normals, photo, mask, turning(frames))
     ]
-    writers[path.suffix.lower()](path, pictures)
-    return path
+    return _gif(pictures) if kind == "gif" else _mp4(pictures)
 
 
-def _write_gif(path: Path, pictures: Frames) -> None:
+def _gif(pictures: Frames) -> bytes:
     """One palette for all frames: palettes of their own would flicker."""
     sample = np.concatenate(pictures[:: max(1, len(pictures) // 12)])
     palette = Image.fromarray(sample).quantize(COLOURS, Image.Quantize.MEDIANCUT)
@@ -189,22 +188,26 @@ def _write_gif(path: Path, pictures: Frames) -> None:
         Image.fromarray(picture).quantize(palette=palette, dither=Image.Dither.NONE)
         for picture in pictures
     )
-    wait_ms = round(1000 / PER_SECOND)
-    first.save(path, save_all=True, append_images=rest, duration=wait_ms, loop=0, optimize=False)
+    file, wait_ms = BytesIO(), round(1000 / PER_SECOND)
+    shown = {"append_images": rest, "duration": wait_ms, "loop": 0, "optimize": False}
+    first.save(file, "GIF", save_all=True, **shown)
+    return file.getvalue()
 
 
-def _write_mp4(path: Path, pictures: Frames) -> None:
+def _mp4(pictures: Frames) -> bytes:
     height, width = pictures[0].shape[:2]
-    with opencv_name(path) as file:
-        writer = cv2.VideoWriter(file, _mp4v(), PER_SECOND, (width, height))
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "film.mp4"
+        writer = cv2.VideoWriter(str(file), _mp4v(), PER_SECOND, (width, height))
         if not writer.isOpened():
             raise UserError(
-                f"{width} x {height} pixels can not be written to {path} by this OpenCV; choose "
-                ".gif, a larger picture or another folder"
+                f"OpenCV cannot write a film of {width} x {height} pixels as MP4; choose gif or a "
+                "larger picture"
             )
         for picture in pictures:
             writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         writer.release()
+        return file.read_bytes()
 
 
 def _mp4v() -> Any:  # noqa: ANN401

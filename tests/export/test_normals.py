@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from facegeo.export.metadata import normals_metadata
 from facegeo.export.onnx_model import OnnxNormals
 from facegeo.export.parity import normals_difference
-from facegeo.export.programs import normals_program
+from facegeo.export.programs import normals_metadata, normals_program
 from facegeo.normals.baselines import CARN
 from facegeo.normals.generator import CasFNE
 
@@ -19,7 +18,7 @@ def written(
 ) -> OnnxNormals:
     pytest.importorskip("onnxscript", reason="exports need the extra 'export'")
     pytest.importorskip("onnxruntime", reason="exports need the extra 'export'")
-    from facegeo.export.onnx_file import onnx_bytes
+    from facegeo.export.programs import onnx_bytes
 
     program = normals_program(generator, t, size, half)
     names = [f"normals_{i}" for i in range(t + 1)]

@@ -56,7 +56,7 @@ def test_other_files_are_refused(onnx_file: Path, tmp_path: Path) -> None:
     model = onnx.load(onnx_file)
     del model.metadata_props[:]
     onnx.save(model, foreign)
-    with pytest.raises(UserError, match=r"torn\.onnx is no whole ONNX file"):
+    with pytest.raises(UserError, match=r"torn\.onnx is not a valid ONNX file"):
         OnnxCascade(torn)
     with pytest.raises(UserError, match="its format and task are None and None, wanted 'facegeo"):
         OnnxCascade(foreign)

@@ -8,10 +8,9 @@ import pytest
 
 from facegeo.normals.baselines import CARN
 from facegeo.predict.boxes import BoxFile
-from facegeo.predict.face import Image
-from facegeo.predict.loading import load_points
-from facegeo.predict.photo import read_photo
-from facegeo.predict.predictor import FindPoints, Predictor
+from facegeo.predict.photo import Image, read_photo
+from facegeo.predict.points import FindPoints, load_points
+from facegeo.predict.predictor import Predictor
 from facegeo.training.model_file import MODEL, save_model
 
 FACES = Path("tests/fixtures/landmarks").resolve()

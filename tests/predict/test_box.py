@@ -10,7 +10,6 @@ from facegeo.predict.boxes import (
     box_of_points,
     check_boxes,
     overlap,
-    paired_overlap,
 )
 
 
@@ -35,7 +34,6 @@ def test_overlap_is_intersection_over_union_of_all_pairs() -> None:
     others = np.array([[0.0, 10, 0, 10], [20, 30, 0, 10], [0, 10, 5, 10]])
     np.testing.assert_allclose(overlap(boxes, others), [[1, 0, 0.5], [1 / 3, 0, 0.2]])
     assert overlap(boxes, np.zeros((0, 4))).shape == (2, 0)
-    np.testing.assert_allclose(paired_overlap(boxes, others[:2]), [1, 0])
 
 
 def test_one_box_may_stand_alone_and_no_box_is_none() -> None:

@@ -8,7 +8,7 @@ import pytest
 from facegeo.errors import UserError
 from facegeo.files.faults import FaultsError
 from facegeo.predict.boxes import BoxFile
-from facegeo.predict.face import Face
+from facegeo.predict.photo import Face
 from facegeo.predict.results import faces_json, frame_json, list_csv, rows_of, video_json
 from facegeo.predict.tracks import Seen
 
@@ -84,7 +84,7 @@ def test_torn_lines_are_told_together(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.json", "{", r"a\.json line 1: wanted JSON, got what is none"),
+        ("a.json", "{", r"a\.json line 1: wanted JSON, got something else"),
         ("a.json", "[]", r"a\.json: wanted boxes by image, \{\.\.\.\}, got a list"),
         ("a.json", '{"a.jpg": 3}', r"a\.json, a\.jpg: wanted a list of boxes, got 3"),
         ("a.csv", "name,x,y\n", r"a\.csv line 1: wanted a header with file and left"),

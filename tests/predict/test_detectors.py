@@ -10,8 +10,7 @@ from facegeo.errors import UserError
 from facegeo.landmarks.lists import read_list
 from facegeo.predict.boxes import BoxMapping, overlap
 from facegeo.predict.detectors import HAAR_TO_TRAINING, Haar, WholeImage, YuNet
-from facegeo.predict.face import Image
-from facegeo.predict.photo import read_photo
+from facegeo.predict.photo import Image, read_photo
 
 FACES = Path("tests/fixtures/landmarks")
 

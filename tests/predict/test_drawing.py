@@ -11,7 +11,7 @@ from facegeo.predict.drawing import (
     enlarged,
     lay_over,
 )
-from facegeo.predict.face import Face
+from facegeo.predict.photo import Face
 
 GREY = np.full((200, 300, 3), 128, np.uint8)
 POINTS = np.array([[120.0, 60], [180, 60], [150, 90], [125, 120], [175, 120]], np.float32)

@@ -9,9 +9,10 @@ import torch
 
 from facegeo.errors import UserError
 from facegeo.landmarks.nets import Cascade
-from facegeo.predict.face import Image
-from facegeo.predict.loading import load, load_normals, load_points
-from facegeo.predict.predictor import FindPoints
+from facegeo.predict.normals import load_normals
+from facegeo.predict.photo import Image
+from facegeo.predict.points import FindPoints, load_points
+from facegeo.predict.predictor import load
 from facegeo.training.model_file import load_model
 
 pytest.importorskip("onnxruntime")
@@ -21,9 +22,7 @@ pytestmark = pytest.mark.slow  # an export takes ten seconds
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from facegeo.export.metadata import cascade_metadata
-    from facegeo.export.onnx_file import onnx_bytes
-    from facegeo.export.programs import cascade_program
+    from facegeo.export.programs import cascade_metadata, cascade_program, onnx_bytes
 
     model, notes = load_model("ccnn-lfpw")
     assert isinstance(model, Cascade)
@@ -48,16 +47,14 @@ def test_an_exported_cascade_finds_the_same_points(
 
 
 def test_one_kind_is_not_taken_for_the_other(exported: Path) -> None:
-    with pytest.raises(UserError, match=r"points\.onnx is not what is wanted here"):
+    with pytest.raises(UserError, match=r"points\.onnx: wanted a file of format"):
         load_normals(exported, "cpu")
 
 
 def test_an_exported_generator_knows_its_size_and_coding(
     tmp_path: Path, small_normals: Callable[..., Path]
 ) -> None:
-    from facegeo.export.metadata import normals_metadata
-    from facegeo.export.onnx_file import onnx_bytes
-    from facegeo.export.programs import normals_program
+    from facegeo.export.programs import normals_metadata, normals_program, onnx_bytes
 
     run = small_normals(tmp_path / "run", coding="linear")
     model, notes = load_model(run)

@@ -5,8 +5,9 @@ import torch
 
 from facegeo.normals.fast import FastCasFNE
 from facegeo.normals.generator import CasFNE
-from facegeo.predict import loading
-from facegeo.predict.loading import load_normals
+from facegeo.predict import predictor
+from facegeo.predict.normals import load_normals
+from facegeo.predict.predictor import load
 from facegeo.training.model_file import MODEL, save_model
 
 
@@ -24,14 +25,13 @@ def test_a_generator_runs_in_its_fast_form_with_equal_outputs(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("normals", "name"),
-    [(True, "casfne-faces"), ("true", "casfne-faces"), (False, None), (None, None), ("a", "a")],
+    ("normals", "name"), [(True, "casfne-faces"), ("true", "casfne-faces"), ("gone", "gone")]
 )
 def test_true_is_the_released_model_of_normals(
-    normals: str | bool | None, name: str | None, monkeypatch: pytest.MonkeyPatch
+    normals: str | bool, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[object] = []
-    monkeypatch.setattr(loading, "load_normals", lambda name, device: asked.append(name))
-    monkeypatch.setattr(loading, "load_points", lambda name, device: None)
-    loading.load("ccnn-lfpw", normals=normals, device="cpu")
-    assert asked == ([] if name is None else [name])
+    monkeypatch.setattr(predictor, "load_normals", lambda name, device: asked.append(name))
+    load("ccnn-lfpw", normals=normals, device="cpu")
+    assert asked == [name]
+    assert load("ccnn-lfpw", normals=False, device="cpu").find_normals is None

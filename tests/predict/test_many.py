@@ -8,7 +8,7 @@ import pytest
 
 from facegeo.errors import UserError
 from facegeo.predict.detectors import WholeImage
-from facegeo.predict.face import Boxes, Floats, Image
+from facegeo.predict.photo import Boxes, Floats, Image
 from facegeo.predict.predictor import AT_ONCE, Predictor
 
 

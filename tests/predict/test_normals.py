@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import torch
 
-from facegeo.predict.face import Face, Image
 from facegeo.predict.normals import FaceNormals, face_mask, outline_of
+from facegeo.predict.photo import Face, Image
 
 
 def test_points_that_are_all_alike_have_normals_too(face: Image) -> None:

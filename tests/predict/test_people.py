@@ -10,8 +10,8 @@ import pytest
 
 from facegeo.errors import UserError
 from facegeo.normals.people import read_people
-from facegeo.predict.face import Image
 from facegeo.predict.people import FaceFinder, ensure_people, is_prepared, with_forehead
+from facegeo.predict.photo import Image
 from facegeo.rendering.studio import Studio
 
 FRONTAL = np.array([[35, 47], [131, 47], [83, 95], [46, 152], [120, 152]], dtype=np.float32)

@@ -17,10 +17,10 @@ from facegeo.errors import UserError
 from facegeo.geometry.light import to_linear
 from facegeo.predict.boxes import box_of_points
 from facegeo.predict.detectors import WholeImage
-from facegeo.predict.face import Face, Image
-from facegeo.predict.loading import load_normals, load_points
-from facegeo.predict.normals import FaceNormals, outline_of
-from facegeo.predict.predictor import FindPoints, Predictor
+from facegeo.predict.normals import FaceNormals, load_normals, outline_of
+from facegeo.predict.photo import Face, Image
+from facegeo.predict.points import FindPoints, load_points
+from facegeo.predict.predictor import Predictor
 
 FACES = Path("tests/fixtures/landmarks")
 BOX = [20.0, 72.0, 22.0, 74.0]
@@ -88,7 +88,7 @@ def test_a_second_look_is_taken_where_the_points_are(find_points: FindPoints, fa
     far = np.full((1, 3, 5, 2), -1e3, np.float32) + first.stages
     lost = Predictor(lambda images, boxes: [far], WholeImage(), looks=2)
     assert lost(face, wide)[0].box == (*wide,)
-    with pytest.raises(UserError, match="looks must be a whole number of 1 or more, got 0"):
+    with pytest.raises(UserError, match=r"looks must be .* 1, got 0"):
         Predictor(find_points, WholeImage(), looks=0)
 
 

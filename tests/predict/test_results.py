@@ -9,7 +9,7 @@ import numpy as np
 
 from facegeo.geometry.windows import POINT_NAMES
 from facegeo.predict.boxes import BoxFile
-from facegeo.predict.face import Face
+from facegeo.predict.photo import Face
 from facegeo.predict.results import faces_json, frame_json, list_csv, rows_of, video_json
 from facegeo.predict.tracks import Seen
 

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from facegeo.predict.drawing import STAGES, TILE_PX, Sheet
-from facegeo.predict.face import Face
-from facegeo.predict.photo import JPEG_PX, write_jpeg
+from facegeo.predict.photo import JPEG_PX, Face, write_jpeg
 
 POINTS = np.array([[[50.0, 60], [90, 60], [70, 80], [55, 100], [85, 100]]], np.float32)
 

@@ -1,24 +1,27 @@
 """Relit photos, films and meshes of what was found."""
 
+import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 from facegeo.errors import UserError
+from facegeo.geometry.light import LIGHTS
 from facegeo.predict.detectors import WholeImage
-from facegeo.predict.face import Face, Floats, Image
-from facegeo.predict.folder import open_output
 from facegeo.predict.job import Settings, predict_files
-from facegeo.predict.loading import load_normals
-from facegeo.predict.photo import read_photo
-from facegeo.predict.predictor import FindPoints, Predictor
-from facegeo.predict.results import Looks
-from facegeo.predict.surfaces import keep_films, keep_meshes
+from facegeo.predict.normals import load_normals
+from facegeo.predict.photo import Face, Image, read_photo
+from facegeo.predict.points import FindPoints
+from facegeo.predict.predictor import Predictor
+from facegeo.predict.results import ROTATING, Looks, Relight, face_mesh, film_file
+from facegeo.surfaces.lights import PRESETS
 
 Save = Callable[[Path, Image], Path]
 BOX = "20,72,22,74"
@@ -35,7 +38,7 @@ def test_normals_light_and_meshes(
     normals = load_normals(small_normals(tmp_path / "run"), "cpu")
     predictor = Predictor(find_points, WholeImage(), normals)
     out = tmp_path / "out"
-    always = {".normals.jpg", ".shading.jpg", ".points.jpg", ".json", ".npz"}
+    always = {".normals.jpg", ".shading.jpg", ".points.jpg", ".json", ".npz", ".normal0.png"}
     obj = {".face0.obj", ".face0.mtl", ".face0.png", ".face0_normal.png"}
     for looks, more in (
         (Looks(relight="studio", mesh="ply"), {".relit.jpg", ".face0.ply"}),
@@ -47,8 +50,13 @@ def test_normals_light_and_meshes(
     arrays = np.load(out / "a.png.npz")
     assert arrays["normals"].shape == (1, 32, 32, 3)
     assert arrays["mask"].dtype == bool
-    (told,) = json.loads((out / "a.png.json").read_text())["faces"]
-    assert arrays["square"].tolist() == [told["square"]]
+    record = json.loads((out / "a.png.json").read_text())
+    assert record["normal_axes"] == ["right", "up", "to the camera"]
+    assert arrays["square"].tolist() == [record["faces"][0]["square"]]
+    colours, mask = read_photo(out / "a.png.normal0.png"), arrays["mask"][0]
+    off = np.abs(colours / 127.5 - 1 - arrays["normals"][0])[mask]
+    assert off.max() < 0.5 / 127.5 + 1e-6
+    assert (colours[~mask] == 255).all()
     np.testing.assert_allclose(np.linalg.norm(arrays["normals"], axis=3), 1, atol=1e-3)
     shown = read_photo(out / "a.png.normals.jpg")
     assert shown.shape == face.shape
@@ -57,13 +65,16 @@ def test_normals_light_and_meshes(
 
 
 def test_unknown_lights_and_meshes_are_refused() -> None:
-    with pytest.raises(UserError, match=r"relight must be one of front, .*rotating; got 'noon'"):
-        Looks(relight="noon").check(normals=True)
-    with pytest.raises(UserError, match="mesh must be one of obj, ply, glb; got 'stl'"):
-        Looks(mesh="stl").check(normals=True)
+    wanted = (
+        r"light must be 'front'.*; relight must be .*'rotating', got 'noon'; .*mesh must be 'obj'"
+    )
+    with pytest.raises(UserError, match=wanted):
+        Looks(light="noon", relight="noon", film="avi", mesh="stl")  # type: ignore[arg-type]
+    assert {*get_args(Relight)} == {*PRESETS, ROTATING}
+    assert {*get_args(Looks.__annotations__["light"])} == {*LIGHTS}
 
 
-def test_what_is_made_of_photos_alone_is_told_of_videos(
+def test_settings_without_effect_on_videos_are_reported(
     tmp_path: Path,
     face: Image,
     film: Callable[..., Path],
@@ -79,7 +90,7 @@ def test_what_is_made_of_photos_alone_is_told_of_videos(
         path = str(tmp_path / "clip.avi")
         report = predict_files(path, tmp_path / "out", predictor, settings)
         assert report.faults == []
-        told.append(report.photos_alone)
+        told.append(report.only_of_photos)
         assert (tmp_path / "out/clip.avi.relit.mp4").exists() == (looks.relight == "studio")
     assert told == [[], [], ["relight=rotating", "mesh=glb"]]
     assert "relight=rotating" in report.tables(tmp_path)[-1].csv()
@@ -99,11 +110,9 @@ def test_a_light_that_turns_may_be_filmed_as_mp4(
     predict_files(path, tmp_path / "out", predictor, settings)
     seen = cv2.VideoCapture(str(tmp_path / "out/a.png.face0.mp4"))
     assert seen.get(cv2.CAP_PROP_FRAME_COUNT) == 36
-    with pytest.raises(UserError, match="film must be one of gif, mp4; got 'avi'"):
-        Looks(film="avi").check(normals=True)
 
 
-def test_a_face_without_mesh_or_film_is_told_and_the_others_have_theirs(
+def test_a_face_without_mesh_or_film_is_reported_and_the_others_have_theirs(
     tmp_path: Path, face: Image, save: Save, find_points: FindPoints
 ) -> None:
     """The first face's mask is empty: no triangle fits in it; its one pixel is no film's size."""
@@ -130,31 +139,17 @@ def test_a_face_without_mesh_or_film_is_told_and_the_others_have_theirs(
     }
 
 
-def test_films_are_small_and_meshes_as_fine_as_the_photo(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of a square of 500 px; both have the photo's colours as shares of one."""
+def test_films_are_small_and_textures_as_fine_as_the_photo() -> None:
+    """Of a square of 500 px."""
     photo = np.random.default_rng(0).integers(0, 256, (600, 700, 3)).astype(np.uint8)
-    photo[100:600, 50:300] = (255, 128, 0)
-    normals = np.zeros((32, 32, 3), np.float32)
+    normals = np.zeros((32, 32, 3), np.float32) + np.array([0, 0, 1], np.float32)
     stages = np.zeros((1, 5, 2), np.float32)
     face = Face((0, 9, 0, 9), stages, (50, 100, 500), normals, np.ones((32, 32), bool))
-    given = []
-
-    def film(path: Path, normals: Floats, texture: Floats, mask: object) -> None:
-        given.append(texture)
-        path.write_bytes(b"")
-
-    def mesh(path: Path, depth: Floats, mask: object, texture: Floats, more: Floats) -> list[Path]:
-        given.append(texture)
-        return []
-
-    monkeypatch.setattr("facegeo.surfaces.relight.save_rotating_light", film)
-    monkeypatch.setattr("facegeo.predict.surfaces.save_mesh", mesh)
-    with open_output(tmp_path / "out") as out:
-        keep_films(out, "a.jpg", photo, [face], "gif")
-        assert keep_meshes(out, "a.jpg", photo, [face], "glb") == []
-    small, fine = given
-    assert small.shape == (320, 320, 3)
-    np.testing.assert_allclose(small[:, :150], np.full((320, 150, 3), (1, 128 / 255, 0)), atol=1e-6)
-    np.testing.assert_allclose(fine, photo[100:600, 50:550] / 255, atol=1e-6)
+    (film,) = film_file("b/a.face0", photo, face, "gif").values()
+    with Pillow.open(io.BytesIO(film)) as image:
+        assert image.size == (320, 320)
+    files = face_mesh("b/a.face0", photo, face, "obj")
+    names = ["b/a.face0.obj", "b/a.face0.mtl", "b/a.face0.png", "b/a.face0_normal.png"]
+    assert sorted(files) == sorted(names)
+    with Pillow.open(io.BytesIO(files["b/a.face0.png"])) as image:
+        np.testing.assert_array_equal(np.asarray(image)[..., :3], photo[100:600, 50:550])

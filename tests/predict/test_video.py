@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from facegeo.errors import UserError
-from facegeo.predict.face import Boxes, Image
-from facegeo.predict.folder import OutputFolder, open_output
-from facegeo.predict.one_euro import OneEuro
-from facegeo.predict.predictor import FindPoints, Predictor
+from facegeo.predict.folders import OutputFolder, Source, open_output
+from facegeo.predict.photo import Boxes, Image
+from facegeo.predict.points import FindPoints
+from facegeo.predict.predictor import Predictor
 from facegeo.predict.results import Looks
-from facegeo.predict.sources import Source
+from facegeo.predict.tracks import OneEuro
 from facegeo.predict.video import Watched, opened, watch
 
 Film = Callable[..., Path]
@@ -151,7 +151,9 @@ def test_what_is_no_video_is_refused(tmp_path: Path, find_points: FindPoints) ->
     (tmp_path / "clip.avi").write_bytes(b"no video")
     with (
         open_output(tmp_path / "out") as out,
-        pytest.raises(UserError, match=r"clip\.avi: wanted a video, got 8 bytes that are none"),
+        pytest.raises(
+            UserError, match=r"clip\.avi: wanted a video, got a file that OpenCV cannot open"
+        ),
     ):
         run(tmp_path / "clip.avi", out, find_points, batch=4)
 

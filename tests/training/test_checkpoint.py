@@ -12,7 +12,7 @@ from torch import Tensor
 
 from facegeo.errors import UserError
 from facegeo.landmarks.nets import Cascade
-from facegeo.predict.loading import RELEASED_NORMALS
+from facegeo.predict.predictor import RELEASED_NORMALS
 from facegeo.training.model_file import (
     find_model,
     from_eight_bits,

@@ -1,7 +1,17 @@
-"""Boxes of detectors against the boxes that a cascade was trained on."""
+"""Measure what a wrong face box costs a cascade; fit a detector's boxes to those of the training.
+
+    python experiments/ccnn/boxes.py DIR
+
+DIR holds Sun et al.'s lists and images, or faces in their layout. Errors are of the test list, in
+the given boxes, moved and scaled ones, and those of OpenCV's Haar cascade, whose mapping to the
+training's boxes is fitted on the training list. The output folder gets ``grid``, ``again``,
+``mapping`` and ``detector`` as Markdown and CSV, ``boxes.png`` and ``metrics.json``.
+"""
 
 from __future__ import annotations
 
+import argparse
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,47 +20,54 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
+from facegeo.errors import UserError
 from facegeo.files.images import decode, in_threads
 from facegeo.files.tables import Table
-from facegeo.geometry.crops import FaceCrops
-from facegeo.geometry.windows import point_errors, view_frames
+from facegeo.geometry.windows import point_errors
 from facegeo.landmarks.data import LFPWDataModule
 from facegeo.landmarks.nets import Cascade
-from facegeo.landmarks.pixels import PixelStore
-from facegeo.landmarks.views import Faces, canvas_window
-from facegeo.predict.boxes import BoxMapping, box_of_points, overlap, paired_overlap
+from facegeo.landmarks.views import Augment, Faces
+from facegeo.predict.boxes import BoxMapping, box_of_points, overlap
 from facegeo.predict.detectors import HAAR_TO_TRAINING, Haar
-from facegeo.predict.face import Boxes
+from facegeo.predict.photo import Boxes
+from facegeo.predict.points import points_in_boxes
 from facegeo.training.canvas import COLOURS, DASHES, MARKERS, canvas, save_png
+from facegeo.training.model_file import load_model
 from facegeo.training.results import keep_metrics, keep_table
 
 BATCH = 256
 SAME_FACE = 0.3
 """Least overlap (IoU) of a detector's own box with the given one to be of the same face."""
+FAILED_PCT = 10.0
+SHIFTS = (0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
+"""Moves of the box, in box sides."""
+SCALES = (0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.3, 1.4)
+"""Sides of the box, in given sides."""
+BOXES = {
+    "given": "given",
+    "mapped": "Haar's, mapped",
+    "again": "the same, two looks",
+    "raw": "Haar's own",
+    "missed": "given, missed",
+}
 
 
 @torch.inference_mode()
 def errors_in(
-    cascade: Cascade,
-    faces: Faces,
-    rows: Tensor,
-    boxes: Tensor,
-    device: torch.device | str,
-    looks: int = 1,
+    cascade: Cascade, faces: Faces, rows: Tensor, boxes: Tensor, device: str, looks: int = 1
 ) -> Tensor:
     """Mean error of the five points after each stage, in % of the *given* box's width.
 
     Args:
         cascade: Trained.
-        faces: Of a list, with pixels 0.4 box sides round the given box; beyond, the border is
+        faces: Of a list, with pixels 0.4 box sides around the given box; beyond, the border is
             repeated.
         rows: Of ``faces``, (N,).
         boxes: Where the cascade looks for them, left, right, top, bottom, px, (N, 4).
         device: Where it runs.
-        looks: 2: look again in the box that the points found tell.
+        looks: 2: look again in the box around the points found.
 
     Returns:
         Shape (N, T).
@@ -59,28 +76,14 @@ def errors_in(
     parts = []
     for index in torch.arange(len(rows)).split(BATCH):
         some, box = rows[index], boxes[index].float()
-        points = _points(cascade, store, faces.image_size, some, box)
+        points = points_in_boxes(cascade, store, some, box)
         for _ in range(looks - 1):
             box = torch.from_numpy(box_of_points(points[:, -1].numpy())).float()
-            points = _points(cascade, store, faces.image_size, some, box)
+            points = points_in_boxes(cascade, store, some, box)
         width, true = faces.boxes[some, 1] - faces.boxes[some, 0], faces.points[some]
         stages = [point_errors(p, true, width).mean(dim=1) for p in points.unbind(1)]
         parts.append(100 * torch.stack(stages, dim=1))
     return torch.cat(parts)
-
-
-def _points(
-    cascade: Cascade, store: PixelStore, image_size: Tensor, rows: Tensor, boxes: Tensor
-) -> Tensor:
-    """Points found in boxes (B, 4) of the faces at ``rows``, px, (B, T, 5, 2), on the CPU."""
-    device, none = store.pixels.device, torch.zeros(len(rows))
-    still, shift = torch.zeros(len(rows), dtype=torch.bool), torch.zeros(len(rows), 2)
-    frames = view_frames(boxes, none, still, none + 1, shift)
-    canvas = canvas_window(boxes, image_size[rows], still, shift)
-    found = cascade(FaceCrops(store, rows.to(device), frames.to(device)), canvas.to(device)).cpu()
-    sides = boxes[:, 1::2] - boxes[:, 0::2]
-    points: Tensor = found * sides[:, None, None] + boxes[:, None, None, 0::2]
-    return points
 
 
 def moved(boxes: Tensor, shift: float, scale: float, seed: int) -> Tensor:
@@ -108,7 +111,7 @@ class Matched:
     Attributes:
         rows: Of the faces found, (M,).
         boxes: The detector's own boxes of these, px, (M, 4).
-        images: Images looked at.
+        images: Number of images.
         others: Boxes that belong to no face of the list.
     """
 
@@ -137,7 +140,7 @@ def match(given: Boxes, found: Sequence[Boxes]) -> Matched:
 
 
 def fit_mapping(given: Boxes, detected: Boxes) -> tuple[BoxMapping, BoxMapping]:
-    """Fit what turns detected boxes into the given ones: the median of each number.
+    """Fit the mapping from detected boxes to the given ones: the median of each number.
 
     Args:
         given: Boxes of the training, (M, 4).
@@ -158,21 +161,8 @@ def fit_mapping(given: Boxes, detected: Boxes) -> tuple[BoxMapping, BoxMapping]:
 Curves = Mapping[float, Sequence[float]]
 
 
-def box_error_plot(
-    path: Path, by_shift: Curves, by_scale: Curves, names: Sequence[str], title: str
-) -> Path:
-    """Draw errors against the move of the box and against its scale.
-
-    Args:
-        path: PNG file to write; its folder is made.
-        by_shift: Errors, % of the given box's width, one for each name, by move in box sides.
-        by_scale: The same by scale of the sides.
-        names: Of the errors, such as the stages after which they were measured.
-        title: One line; say what faces these are.
-
-    Returns:
-        ``path``.
-    """
+def draw(path: Path, by_shift: Curves, by_scale: Curves, names: Sequence[str], title: str) -> None:
+    """Draw errors, one for each name, against the move of the box and against its scale."""
     figure = canvas(1000, 440)
     figure.suptitle(title)
     axes = figure.subplots(1, 2, sharey=True)
@@ -189,17 +179,7 @@ def box_error_plot(
     axes[0].set_ylim(bottom=0)
     axes[0].set_ylabel("mean error (% of the given box's width)")
     axes[0].legend(loc="upper left")
-    return save_png(figure, path)
-
-
-FAILED_PCT = 10.0
-BOXES = {
-    "given": "given",
-    "mapped": "Haar's, mapped",
-    "again": "the same, two looks",
-    "raw": "Haar's own",
-    "missed": "given, missed",
-}
+    save_png(figure, path)
 
 
 def report_boxes(
@@ -208,17 +188,14 @@ def report_boxes(
     folder: Path,
     shifts: Sequence[float],
     scales: Sequence[float],
-    device: torch.device | str = "cpu",
+    device: str = "cpu",
 ) -> dict[str, float]:
-    """Measure a cascade in boxes moved, scaled and detected; fit the detector's mapping.
-
-    The mapping is fitted to the training list alone; all errors are of the test list.
+    """Measure, write and show everything.
 
     Args:
         cascade: Trained.
         data: The faces.
-        folder: Gets ``grid``, ``again``, ``mapping`` and ``detector`` as Markdown and CSV,
-            ``boxes.png`` and ``metrics.json``.
+        folder: Gets tables, plot and numbers.
         shifts: Moves of the box, box sides; 0 must be among them.
         scales: Of its sides; 1 must be among them.
         device: Where the cascade runs.
@@ -227,12 +204,12 @@ def report_boxes(
         The numbers of the tables by name.
     """
     console = Console()
+    folder.mkdir(parents=True, exist_ok=True)
     test, train = data.faces("test"), data.faces("train")
     cells = [(float(shift), float(scale)) for shift in shifts for scale in scales]
     grid = _grid(cascade, test, cells, device)
     keep_table(folder, "grid", _grid_table(grid, data.title, len(test.boxes)), console)
-    axes = [cell for cell in grid if cell[0] == 0 or cell[1] == 1]
-    again = _grid(cascade, test, axes, device, looks=2)
+    again = _grid(cascade, test, [cell for cell in grid if cell[0] == 0 or cell[1] == 1], device, 2)
     keep_table(folder, "again", _again_table(grid, again, data.title, len(test.boxes)), console)
     curves = [
         {at: [*grid[cell], again[cell][-1]] for at, cell in cells.items()}
@@ -242,8 +219,7 @@ def report_boxes(
         )
     ]
     names = [f"stage {i + 1}" for i in range(len(cascade.stages))] + ["the last, second look"]
-    title = f"{len(test.boxes)} test faces of {data.title}"
-    box_error_plot(folder / "boxes.png", curves[0], curves[1], names, title)
+    draw(folder / "boxes.png", *curves, names, f"{len(test.boxes)} test faces of {data.title}")
     numbers = {
         f"{name}shift{shift:g}/scale{scale:g}/stage{stage + 1}/error_pct": float(error)
         for name, cells in (("", grid), ("again/", again))
@@ -252,8 +228,7 @@ def report_boxes(
     }
     haar = Haar()
     fitted = _detected(haar, data.root, train, "Detecting training faces")
-    mapping = _mapping_table(train, fitted)
-    keep_table(folder, "mapping", mapping, console)
+    keep_table(folder, "mapping", _mapping_table(train, fitted), console)
     found = _detected(haar, data.root, test, "Detecting test faces")
     measured = _measure(cascade, test, found, device)
     keep_table(folder, "detector", _detector_table(measured, data.title), console)
@@ -262,26 +237,22 @@ def report_boxes(
     return numbers
 
 
-Grid = dict[tuple[float, float], np.ndarray[tuple[int], np.dtype[np.float64]]]
+Grid = dict[tuple[float, float], npt.NDArray[np.float64]]
 
 
 def _grid(
     cascade: Cascade,
     faces: Faces,
     cells: Sequence[tuple[float, float]],
-    device: torch.device | str,
+    device: str,
     looks: int = 1,
 ) -> Grid:
     """Mean error after each stage, (T,), by shift and scale."""
-    rows = torch.arange(len(faces.boxes))
-    console = Console(stderr=True)
-    return {
-        cell: errors_in(cascade, faces, rows, moved(faces.boxes, *cell, seed=0), device, looks)
-        .double()
-        .mean(dim=0)
-        .numpy()
-        for cell in track(cells, "Moving boxes", console=console, disable=not console.is_terminal)
-    }
+    rows, grid = torch.arange(len(faces.boxes)), {}
+    for cell in cells:
+        errors = errors_in(cascade, faces, rows, moved(faces.boxes, *cell, seed=0), device, looks)
+        grid[cell] = errors.double().mean(dim=0).numpy()
+    return grid
 
 
 def _grid_table(grid: Grid, title: str, faces: int) -> Table:
@@ -305,7 +276,7 @@ def _again_table(grid: Grid, again: Grid, title: str, faces: int) -> Table:
         for (shift, scale), errors in again.items()
     ]
     return Table(
-        title=f"{title}: {faces} test faces, a second look in the box that the points tell",
+        title=f"{title}: {faces} test faces, a second look in the box around the points",
         columns=("moved by", "side", "one look %", "two looks %"),
         rows=tuple(rows),
         note="error of the last stage, % of the given box's width.",
@@ -339,9 +310,7 @@ def _mapping_table(train: Faces, found: Matched) -> Table:
     )
 
 
-def _measure(
-    cascade: Cascade, faces: Faces, found: Matched, device: torch.device | str
-) -> dict[str, float]:
+def _measure(cascade: Cascade, faces: Faces, found: Matched, device: str) -> dict[str, float]:
     """Rate of detection, overlap, and errors in detected and in given boxes of the same faces."""
     rows, given = torch.from_numpy(found.rows), faces.boxes.double()
     missed = torch.ones(len(given), dtype=torch.bool)
@@ -361,7 +330,7 @@ def _measure(
     }
     for name, (some, boxes, looks) in places.items():
         if len(some):
-            shares = paired_overlap(given[some].numpy(), boxes.numpy())
+            shares = overlap(given[some].numpy(), boxes.numpy()).diagonal()
             errors = errors_in(cascade, faces, some, boxes, device, looks)
             numbers |= {
                 f"{name}/faces": float(len(some)),
@@ -397,3 +366,37 @@ def _detector_table(numbers: Mapping[str, float], title: str) -> Table:
 
 def _cell(value: float | None, column: str) -> float | int | None:
     return int(value) if value is not None and column == "faces" else value
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Measure from the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("root", help="folder with the two lists and the images")
+    parser.add_argument("--train-list", default="trainImageList.txt")
+    parser.add_argument("--test-list", default="testImageList.txt")
+    parser.add_argument("--title", default="LFPW (Sun et al.)", help="of the faces, for tables")
+    parser.add_argument("--cache-dir", default="~/.cache/facegeo/pixels", help="decoded pixels")
+    parser.add_argument("--checkpoint", default="ccnn-lfpw", help="name, model file or run folder")
+    parser.add_argument("--shifts", type=float, nargs="+", default=SHIFTS, help="in box sides")
+    parser.add_argument("--scales", type=float, nargs="+", default=SCALES, help="in given sides")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--out", type=Path, default=Path("runs/boxes"))
+    options = parser.parse_args(words)
+    for key, middle, least in (("shifts", 0, 0), ("scales", 1, 0.1)):
+        values = getattr(options, key)
+        if middle not in values or min(values) < least:
+            parser.error(f"--{key} must hold {middle}, the given box, and none below {least}")
+    model, _ = load_model(options.checkpoint)
+    if not isinstance(model, Cascade):
+        raise UserError(f"{options.checkpoint} finds normals: wanted a model of points")
+    lists = {"train_list": options.train_list, "test_list": options.test_list}
+    data = LFPWDataModule(options.root, options.cache_dir, Augment(), title=options.title, **lists)
+    data.check(["test"])
+    report_boxes(model, data, options.out, options.shifts, options.scales, options.device)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")
