@@ -19,6 +19,8 @@ from facegeo.training.model_file import MODEL, find_model
 
 CONFIG = "config.json"
 """In a run's folder: the configuration of its last session."""
+WORK = ("*.safetensors", "checkpoints/**/*.ckpt", "metrics.json")
+"""What a run's folder holds once something was trained or measured."""
 
 
 def run_folder(cfg: DictConfig) -> Path:
@@ -63,7 +65,9 @@ def claim(folder: Path, config: Mapping[str, Any]) -> None:
         UserError: If another configuration uses the folder.
     """
     record, text = folder / CONFIG, json.dumps(config, indent=2)
-    if record.is_file():
+    if not any(next(folder.glob(pattern), None) for pattern in WORK):
+        (folder / "split.json").unlink(missing_ok=True)  # of a start that failed before any work
+    elif record.is_file():
         before, now = (with_effect(json.loads(one)) for one in (record.read_text(), text))
         changed = [
             f"{key}: {before.get(key, 'none')} there, {now.get(key, 'none')} now"
