@@ -147,5 +147,5 @@ class WholeCheckpoints(TorchCheckpointIO):
         path = Path(path)
         for leftover in path.parent.glob(f".*.{path.name}"):  # of a process that was killed
             leftover.unlink()
-        with whole_file(path) as partial, partial.open("wb") as file:
-            torch.save(checkpoint, file)
+        with whole_file(path) as partial:
+            torch.save(checkpoint, partial)

@@ -85,7 +85,9 @@ def _toy_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ("inner", ["a", 5, None, [1]], []),
     ],
 )
-def test_values_fit_or_do_not(key: str, good: list[object], bad: list[object]) -> None:
+def test_check_values_accepts_and_refuses_by_type(
+    key: str, good: list[object], bad: list[object]
+) -> None:
     for value in good:
         check_values({"_target_": "toy_values.Toy", key: value})
     for value in bad:
@@ -97,7 +99,7 @@ def toy(**values: object) -> dict[str, object]:
     return {"a": [{"toy": {"_target_": "toy_values.Toy", **values}}]}
 
 
-def test_every_mistake_is_named_by_its_key() -> None:
+def test_check_values_names_every_key() -> None:
     inner = toy(width=None)["a"]
     with pytest.raises(UserError) as error:
         check_values(toy(width="wide", names="abc", inner=inner))
@@ -108,7 +110,7 @@ def test_every_mistake_is_named_by_its_key() -> None:
     )
 
 
-def test_what_is_not_known_is_left_to_the_object() -> None:
+def test_check_values_ignores_unknown_arguments() -> None:
     check_values(toy(bare="x", rest="x", more="x", other="x"))
     check_values({"_target_": "toy_values.Hidden", "width": "x"})
     check_values({"_target_": "toy_values.Odd", "width": "x"})

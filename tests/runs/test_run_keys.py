@@ -62,7 +62,7 @@ def test_stages_before_a_change_keep_their_keys(override: str, tiny_config: Comp
     assert (before["stage1"], before["stage2"]) == (after["stage1"], after["stage2"])
 
 
-def test_anchors_are_of_no_account_to_the_first_stage(tiny_config: Compose) -> None:
+def test_anchors_do_not_change_the_key_of_stage_1(tiny_config: Compose) -> None:
     before, after = keys(tiny_config), keys(tiny_config, "data.anchors=gt")
     assert [before[name] == after[name] for name in before] == [True, False, False]
 
@@ -103,7 +103,7 @@ def test_what_shapes_a_generator_changes_its_key(
     assert normals() != normals(content="b")
 
 
-def test_callbacks_that_are_not_ours_may_change_a_weight(normals: Callable[..., str]) -> None:
+def test_foreign_callbacks_change_the_key(normals: Callable[..., str]) -> None:
     panels = "procedure.callbacks=[{_target_: facegeo.normals.panels.Panels}]"
     averaging = "procedure.callbacks=[{_target_: lightning.pytorch.callbacks.WeightAveraging}]"
     assert normals("procedure.callbacks=[]") == normals(panels) == normals()

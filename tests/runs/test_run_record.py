@@ -33,7 +33,7 @@ def test_sessions_add_up(tmp_path: Path) -> None:
     assert ended["peak_memory_mb"] > 1
 
 
-def test_a_torn_record_is_begun_anew(tmp_path: Path) -> None:
+def test_damaged_record_is_replaced(tmp_path: Path) -> None:
     for torn in ('{"sess', "[1]"):
         (tmp_path / RECORD).write_text(torn)
         assert read_record(tmp_path) == {}
@@ -41,14 +41,14 @@ def test_a_torn_record_is_begun_anew(tmp_path: Path) -> None:
         assert read_record(tmp_path)["sessions"] == 1
 
 
-def test_builds_are_told(tmp_path: Path) -> None:
+def test_record_holds_versions_with_builds(tmp_path: Path) -> None:
     record().begin(tmp_path)
     packages = read_record(tmp_path)["packages"]
     assert packages["torch"] == torch.__version__
     assert {"facegeo", "python", "lightning", "wandb"} <= set(packages)
 
 
-def test_overrides_are_of_the_last_command(tmp_path: Path) -> None:
+def test_record_keeps_overrides_of_the_last_command(tmp_path: Path) -> None:
     done = record("seed=3")
     done.begin(tmp_path)
     done.end(tmp_path, "done")

@@ -51,7 +51,7 @@ def test_a_run_leaves_numbers_tables_pictures_and_a_model(trained: Path) -> None
     assert notes["results"] == metrics
 
 
-def test_the_expected_time_is_said_before_the_training(
+def test_training_logs_its_expected_time_first(
     tiny_config: Compose,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -91,16 +91,14 @@ def test_a_model_is_measured_on_other_data_too(
 
 
 @pytest.mark.parametrize("name", ["test", "a.b"])
-def test_other_data_have_names_of_their_own(
-    name: str, tiny_config: Compose, tmp_path: Path
-) -> None:
+def test_also_on_refuses_names_of_splits(name: str, tiny_config: Compose, tmp_path: Path) -> None:
     config = tiny_config(SHORT, f"out={tmp_path}", "name=run")
     config.also_on = {name: config.data}
     with pytest.raises(UserError, match=f"also_on.{name}: wanted a name"):
         run(config)
 
 
-def test_other_data_are_of_the_same_kind(tiny_config: Compose, tmp_path: Path) -> None:
+def test_also_on_refuses_data_of_another_kind(tiny_config: Compose, tmp_path: Path) -> None:
     words = ["+data@also_on.others=fixture_sessions", f"also_on.others.root={SESSIONS}"]
     with pytest.raises(
         UserError, match=r"also_on.others is a Photoface.*: wanted faces with points"
@@ -140,7 +138,7 @@ def test_a_folder_of_another_configuration_is_refused(trained: Path, tiny_config
         run(cfg)
 
 
-def test_keys_that_come_or_go_are_named(trained: Path, tiny_config: Compose) -> None:
+def test_claim_names_added_and_removed_keys(trained: Path, tiny_config: Compose) -> None:
     cfg = tiny_config(
         SHORT, f"out={trained.parent}", "name=run", "~data.fit_val", "+task.optimizer.eps=0.1"
     )
@@ -200,7 +198,7 @@ def test_a_run_without_a_name_is_called_after_seed_and_hash(tiny_config: Compose
     ],
     ids=["unknown-split", "no-validation", "no-test-list"],
 )
-def test_what_can_not_be_measured_is_told_before_training(
+def test_splits_that_cannot_be_measured_fail_before_training(
     tiny_config: Compose, tmp_path: Path, overrides: list[str], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
@@ -223,7 +221,7 @@ def test_what_can_not_be_measured_is_told_before_training(
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
-def test_a_value_of_the_wrong_kind_is_told_before_a_folder_is_made(
+def test_values_of_wrong_types_fail_before_a_folder_is_made(
     tiny_config: Compose, tmp_path: Path, overrides: list[str], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
@@ -240,7 +238,7 @@ def test_a_value_of_the_wrong_kind_is_told_before_a_folder_is_made(
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
-def test_what_a_library_refuses_is_told_before_a_batch_is_trained(
+def test_values_that_a_library_refuses_fail_before_a_batch(
     tiny_config: Compose, tmp_path: Path, overrides: list[str], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
@@ -248,7 +246,7 @@ def test_what_a_library_refuses_is_told_before_a_batch_is_trained(
     assert not list(tmp_path.rglob("last.ckpt"))
 
 
-def test_an_evaluation_is_told_its_mistakes_too(trained: Path, tiny_overrides: list[str]) -> None:
+def test_evaluate_checks_values(trained: Path, tiny_overrides: list[str]) -> None:
     for word, message in (
         ("data.eval_batch_size=abc", "data.eval_batch_size must be a whole number, got 'abc'"),
         ("splits=null", "splits must be a list of val and test"),
@@ -280,7 +278,7 @@ def test_held_out_faces_of_another_split_are_not_measured(
         evaluate(cfg)
 
 
-def test_models_whose_notes_do_not_tell_their_faces_are_judged_by_the_split_alone(
+def test_notes_without_content_are_compared_by_the_split(
     trained: Path, tiny_overrides: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, notes = load_model(trained)
@@ -291,7 +289,7 @@ def test_models_whose_notes_do_not_tell_their_faces_are_judged_by_the_split_alon
         evaluate(cfg)
 
 
-def test_an_unknown_section_of_the_paper_is_told() -> None:
+def test_unknown_section_of_the_paper_raises() -> None:
     with pytest.raises(
         UserError, match=r"no section ccnn\.fig99 in experiments/paper_values\.yaml"
     ):
@@ -364,7 +362,7 @@ def test_photos_need_no_ground_truth_and_are_shown_as_in_training(
     torch.testing.assert_close(shown[0], to_linear(stored))
 
 
-def test_faces_of_the_other_coding_are_doubted(
+def test_evaluate_warns_about_faces_of_another_coding(
     trained_normals: Path, normals: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     for coding, doubted in (("linear", False), ("null", False), ("srgb", True)):
@@ -405,9 +403,7 @@ def test_test_faces_that_were_trained_on_are_not_measured(
         evaluate(other)
 
 
-def test_photos_are_not_trained_on_and_sides_are_checked_first(
-    normals: list[str], tmp_path: Path
-) -> None:
+def test_training_refuses_photos_and_wrong_sizes(normals: list[str], tmp_path: Path) -> None:
     photos = ["experiment=casfne/paper", "data=photos", f"data.root={SESSIONS}", f"out={tmp_path}"]
     with pytest.raises(UserError, match=r"no ground truth to train on"):
         run(normals_config("train", *photos))

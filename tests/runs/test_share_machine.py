@@ -69,7 +69,7 @@ def test_gpus_are_taken_in_turn(machine: dict[str, list[int]], job: Job) -> None
 
 
 @pytest.mark.parametrize("gpus", [0, 1])
-def test_one_gpu_is_everybodys(
+def test_one_gpu_is_shared_by_all(
     machine: dict[str, list[int]], job: Job, monkeypatch: pytest.MonkeyPatch, gpus: int
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)

@@ -58,7 +58,7 @@ def test_jobs_keep_the_order_in_which_they_were_asked_for() -> None:
     assert [job.seed for job in whole.jobs] == [0, 1, 2]
 
 
-def test_a_job_said_in_other_words_is_the_same_job() -> None:
+def test_jobs_with_other_words_are_the_same_job() -> None:
     (merged,) = plan(part(0, 1), part(0, 1, command="longer", words="experiment=the/default"))
     assert len(merged.jobs) == 2
     assert merged.command == "longer"
@@ -76,5 +76,5 @@ def test_a_plan_comes_back_as_it_was_written() -> None:
 
 
 @pytest.mark.parametrize("torn", [{}, {"parts": 1}, {"parts": [1]}, {"parts": [{"jobs": [{}]}]}])
-def test_a_torn_plan_is_none(torn: dict[str, object]) -> None:
+def test_damaged_plan_has_no_parts(torn: dict[str, object]) -> None:
     assert read_parts(torn) == ()

@@ -198,7 +198,7 @@ def test_a_sweep_killed_ten_times_ends_as_an_unbroken_one(
         (["-m", "hydra/launcher=ray"], "pip install 'facegeo[ray]'"),
     ],
 )
-def test_mistakes_are_told_before_a_training(
+def test_mistakes_fail_before_training(
     words: list[str], message: str, sweep: Sweep, tmp_path: Path
 ) -> None:
     if "hydra/launcher=ray" in words and importlib.util.find_spec("ray"):
@@ -221,19 +221,19 @@ def test_mistakes_are_told_before_a_training(
         ("+trainer.max_steps=2", r"trainer\.max_steps is set by the training itself: lengths are"),
     ],
 )
-def test_settings_that_are_none_are_told(
+def test_job_refuses_invalid_settings(
     word: str, message: str, tiny_config: Callable[..., DictConfig], tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=message):
         job(tiny_config(word, f"out={tmp_path}"))
 
 
-def test_a_named_run_of_a_study_stands_in_it(tiny_config: Callable[..., DictConfig]) -> None:
+def test_named_run_of_a_study_is_in_its_folder(tiny_config: Callable[..., DictConfig]) -> None:
     assert run_folder(tiny_config("study=mine", "name=a", "out=runs")) == Path("runs/mine/a")
 
 
 @pytest.mark.parametrize("name", ["../x", "/tmp/x", "", ".", "a/../../x", "shared", "sweeps/x"])
-def test_a_run_stands_below_out_and_apart_from_what_sweeps_keep(
+def test_run_folder_refuses_names_outside_out_and_reserved_ones(
     name: str, tiny_config: Callable[..., DictConfig]
 ) -> None:
     with pytest.raises(
@@ -243,13 +243,13 @@ def test_a_run_stands_below_out_and_apart_from_what_sweeps_keep(
 
 
 @pytest.mark.parametrize("out", ["null", "5"])
-def test_out_is_a_folder(out: str, tiny_config: Callable[..., DictConfig]) -> None:
+def test_out_must_be_a_folder(out: str, tiny_config: Callable[..., DictConfig]) -> None:
     with pytest.raises(UserError, match=r"out must be a folder \(a number in quotes\), got"):
         run_folder(tiny_config(f"out={out}"))
 
 
 @pytest.mark.parametrize("study", ["../elsewhere", "/tmp/x", "", "shared", "sweeps/x"])
-def test_a_study_stands_below_out_and_apart_from_what_sweeps_keep(
+def test_run_folder_refuses_studies_outside_out_and_reserved_ones(
     study: str, tiny_config: Callable[..., DictConfig]
 ) -> None:
     with pytest.raises(UserError, match="study"):

@@ -1,5 +1,4 @@
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 import torch
@@ -28,8 +27,8 @@ def test_a_killed_write_leaves_the_checkpoint_before(
     path = tmp_path / "last.ckpt"
     WholeCheckpoints().save_checkpoint({"step": 7}, path)
 
-    def killed(_checkpoint: object, file: BinaryIO) -> None:
-        file.write(b"half")
+    def killed(_checkpoint: object, file: Path) -> None:
+        file.write_bytes(b"half")
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
