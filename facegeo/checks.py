@@ -113,7 +113,7 @@ data.view.size must be greater than or equal to 1, got 0
 
         @wraps(init)
         def check_then_init(self: object, *args: Any, **kwargs: Any) -> None:
-            given = inspect.signature(init).bind(self, *args, **kwargs).arguments
+            given = _given(init, prefix, self, *args, **kwargs)
             mistakes = [
                 f"{prefix}{name} must be {wanted}, got {given[name]!r}"
                 for name, hint in _hints(cls if is_dataclass(cls) else init, strict).items()
@@ -127,6 +127,29 @@ data.view.size must be greater than or equal to 1, got 0
         return cls
 
     return decorate
+
+
+def _given(
+    init: Callable[..., None],
+    prefix: str,
+    *args: Any,
+    **kwargs: Any,
+) -> dict[str, Any]:
+    """Arguments by name; raise ``UserError`` if one is missing or unknown."""
+    signature = inspect.signature(init)
+    try:
+        return signature.bind(*args, **kwargs).arguments
+    except TypeError as error:
+        unknown = [name for name in kwargs if name not in signature.parameters]
+        given = signature.bind_partial(*args).arguments | kwargs if not unknown else {}
+        missing = [
+            name
+            for name, one in signature.parameters.items()
+            if one.default is one.empty and name not in given and not unknown
+        ]
+        mistakes = [f"there is no key {prefix}{name}" for name in unknown]
+        mistakes += [f"{prefix}{name} is missing" for name in missing]
+        raise UserError("; ".join(mistakes) or str(error)) from error
 
 
 @cache

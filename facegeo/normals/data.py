@@ -176,7 +176,7 @@ class NormalDataModule(LightningDataModule, WingData, ABC):
 
     def check_model(self, model: nn.Module, options: Mapping[str, Any] | None = None) -> None:
         """See that the generator can take pictures of this side."""
-        from facegeo.normals.fit import check_size
+        from facegeo.normals.task import check_size
 
         check_size(model, self)
 

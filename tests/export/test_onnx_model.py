@@ -58,7 +58,7 @@ def test_other_files_are_refused(onnx_file: Path, tmp_path: Path) -> None:
     onnx.save(model, foreign)
     with pytest.raises(UserError, match=r"torn\.onnx is not a valid ONNX file"):
         OnnxCascade(torn)
-    with pytest.raises(UserError, match="its format and task are None and None, wanted 'facegeo"):
+    with pytest.raises(UserError, match="wanted a file of format 'facegeo.*, got None"):
         OnnxCascade(foreign)
     with pytest.raises(UserError, match="there is no file"):
         OnnxCascade(tmp_path / "none.onnx")

@@ -200,7 +200,7 @@ def test_points_beside_some_photos_only_are_a_fault(tmp_path: Path) -> None:
     save(tmp_path / "one.png")
     save(tmp_path / "two.png")
     (tmp_path / "one.txt").write_text(line(sixty_eight(70, 50, 120, 90), " "))
-    with pytest.raises(UserError, match=r"1 fault .*\n  two\.png: wanted its place.*\nMend"):
+    with pytest.raises(UserError, match=r"1 fault .*\n  two\.png: wanted its place.*\nCorrect"):
         PhotoFolder(tmp_path, 64)
 
 

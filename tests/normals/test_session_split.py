@@ -82,7 +82,7 @@ def test_subjects_of_two_lists_are_named_once_each() -> None:
 def test_a_fraction_that_leaves_a_side_empty_is_named() -> None:
     with pytest.raises(UserError, match=r"data.test_fraction=0.1 of 24 images .* got 24 for"):
         SessionSplit(test_fraction=0.1).rows(RECORDS[:24], None)
-    wanted = r"data.test_fraction=0.2 .* wanted two subjects or more .* got subject 0 alone"
+    wanted = r"data.test_fraction=0.2 .* wanted two subjects or more .* got only subject 0"
     with pytest.raises(UserError, match=wanted):
         SessionSplit().rows(RECORDS[:12], None)
 
