@@ -58,11 +58,11 @@ def test_other_files_are_refused(onnx_file: Path, tmp_path: Path) -> None:
     onnx.save(model, foreign)
     with pytest.raises(UserError, match=r"torn\.onnx is not a valid ONNX file"):
         OnnxCascade(torn)
-    with pytest.raises(UserError, match="wanted a file of format 'facegeo.*, got None"):
+    with pytest.raises(UserError, match=r"wanted a file of format 'facegeo.*, got None"):
         OnnxCascade(foreign)
     with pytest.raises(UserError, match="there is no file"):
         OnnxCascade(tmp_path / "none.onnx")
-    with pytest.raises(UserError, match=r"'points of faces in an image', wanted .* 'normals of"):
+    with pytest.raises(UserError, match=r"'normals of face images', got .* 'points of"):
         OnnxNormals(onnx_file)
 
 
