@@ -97,7 +97,7 @@ def window_misses(cascade: Cascade, found: Found, split: str) -> dict[str, float
 
     Returns:
         ``split/stage1/outside_pct`` and so on: share of votes, in %, whose true point lies
-        outside their window; the net can not see it then.
+        outside their window; the net cannot see it then.
     """
     sides = found.size[:, None]
     target = found.target / sides
@@ -245,7 +245,7 @@ def _cutout(data: LFPWDataModule, split: str, row: int) -> tuple[np.ndarray, Ten
 
 
 def _tell_twins(data: LFPWDataModule, console: Console) -> None:
-    """Name test images that were trained on, and what labelling a photograph twice tells."""
+    """Name test images that were trained on, and report label noise from copies."""
     noise = label_noise(data)
     if len(noise):
         console.print(

@@ -47,7 +47,7 @@ def grey(crops: Tensor) -> Tensor:
 
 def standardise(crops: Tensor) -> Tensor:
     """Each crop of (B, W, C, S, S) minus its mean, divided by its standard deviation + 1e-6."""
-    # Reductions over memory as it lies (channels last): torch.std_mean takes eight times as long.
+    # Reductions in memory order (channels last): torch.std_mean takes eight times as long.
     flat = crops.movedim(2, -1).flatten(2)
     flat = flat - flat.mean(dim=2, keepdim=True)
     flat = flat / (flat.square().mean(dim=2, keepdim=True).sqrt() + 1e-6)

@@ -84,7 +84,7 @@ def claim(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def chosen(group: str) -> str | None:
-    """The choice of a config group such as ``experiment``; None if there is none."""
+    """The choice of a config group such as ``experiment``; None if nothing was chosen."""
     if not HydraConfig.initialized():
         return None
     choice: str | None = HydraConfig.get().runtime.choices.get(group)

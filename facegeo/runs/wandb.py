@@ -249,7 +249,7 @@ class WandbRun(Logger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """End the run in a process that Lightning spawned; the job's own process goes on."""
+        """End the run in a process that Lightning spawned; the job's own process continues."""
         if self._copied:
             self._finish(status == "success")
 

@@ -90,7 +90,7 @@ def find_light(name: str) -> Light:
     """Return a light by its name.
 
     Raises:
-        UserError: If there is none; says which there are.
+        UserError: If no such light exists; lists those that do.
     """
     if name not in PRESETS:
         raise UserError(f"light must be one of {', '.join(PRESETS)}; got {name!r}")

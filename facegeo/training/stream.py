@@ -37,7 +37,7 @@ class BatchStream(Sampler[list[Draw]]):
     """Batches cut from one shuffled epoch after the other; batch k depends on the seed and k alone.
 
     Every batch is full, so a step always means the same number of samples, and a run that stops
-    after k batches goes on with batch k.
+    after k batches resumes with batch k.
 
     Args:
         rows: Number of samples.

@@ -88,7 +88,7 @@ def test_all_faces_of_the_splits_count_however_batched(cache: str, tmp_path: Pat
     assert {name.split("/")[0] for name in one} == {"val", "test"}
 
 
-def test_tables_tell_the_data_the_split_and_the_papers_numbers(
+def test_tables_name_the_data_the_split_and_the_papers_numbers(
     data: PhotofaceDataModule, tmp_path: Path
 ) -> None:
     paper = paper_values("casfne.table1_cascade_depth")
@@ -136,7 +136,7 @@ def test_refinements_of_a_model_without_a_block_are_refused(
         report_normals(CasFNE(t=0), data, tmp_path, ["test"], t=1)
 
 
-def test_a_side_that_the_model_can_not_halve_is_refused(cache: str, tmp_path: Path) -> None:
+def test_a_side_that_the_model_cannot_halve_is_refused(cache: str, tmp_path: Path) -> None:
     data = PhotofaceDataModule(str(FIXTURE), cache, NormalAugment(), size=24, val_fraction=0)
     with pytest.raises(UserError, match=r"refuses t or data\.size: .*multiples of 32"):
         report_normals(CasFNE(t=0), data, tmp_path, ["test"])

@@ -97,7 +97,7 @@ def toy(**values: object) -> dict[str, object]:
     return {"a": [{"toy": {"_target_": "toy_values.Toy", **values}}]}
 
 
-def test_every_mistake_is_named_by_its_key() -> None:
+def test_every_error_is_named_by_its_key() -> None:
     inner = toy(width=None)["a"]
     with pytest.raises(UserError) as error:
         check_values(toy(width="wide", names="abc", inner=inner))
@@ -108,7 +108,7 @@ def test_every_mistake_is_named_by_its_key() -> None:
     )
 
 
-def test_what_is_not_known_is_left_to_the_object() -> None:
+def test_unknown_types_are_left_to_the_object() -> None:
     check_values(toy(bare="x", rest="x", more="x", other="x"))
     check_values({"_target_": "toy_values.Hidden", "width": "x"})
     check_values({"_target_": "toy_values.Odd", "width": "x"})
@@ -118,7 +118,7 @@ def test_what_is_not_known_is_left_to_the_object() -> None:
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_every_shipped_experiment_is_free_of_mistakes(
+def test_every_shipped_experiment_is_valid(
     name: str, plain_config: Callable[..., DictConfig]
 ) -> None:
     check_values(plain(plain_config(f"experiment={name}", "data=fixture", "logger=wandb")))

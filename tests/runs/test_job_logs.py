@@ -40,7 +40,7 @@ def test_trainers_share_one_wandb_run_and_have_their_own_curves(told: Told, tmp_
     assert told == [("config", {"seed": 3, "record": {"status": "running"}})]
 
 
-def test_the_end_is_told_with_pictures(told: Told, tmp_path: Path) -> None:
+def test_the_end_is_logged_with_pictures(told: Told, tmp_path: Path) -> None:
     for name in ("test_ced.png", "more/page.png", "panels/faces_1.png", "wandb/run/copy.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
@@ -55,7 +55,7 @@ def test_a_failed_job_shows_no_pictures(told: Told, tmp_path: Path) -> None:
     assert [kind for kind, _ in told] == ["end"]
 
 
-def test_without_wandb_curves_stand_alone(told: Told, tmp_path: Path) -> None:
+def test_without_wandb_only_csv_curves_are_written(told: Told, tmp_path: Path) -> None:
     job = logs(tmp_path, wandb=False)
     job.begin({})
     assert [type(logger) for logger in job.of_trainer()] == [CSVLogger]

@@ -41,7 +41,7 @@ def test_a_torn_record_is_begun_anew(tmp_path: Path) -> None:
         assert read_record(tmp_path)["sessions"] == 1
 
 
-def test_builds_are_told(tmp_path: Path) -> None:
+def test_builds_are_recorded(tmp_path: Path) -> None:
     record().begin(tmp_path)
     packages = read_record(tmp_path)["packages"]
     assert packages["torch"] == torch.__version__

@@ -162,7 +162,7 @@ def test_keys_that_come_or_go_are_named(trained: Path, tiny_config: Compose) -> 
         "data.num_workers=2",
     ],
 )
-def test_hash_ignores_what_changes_no_weight(tiny_config: Compose, override: str) -> None:
+def test_hash_ignores_settings_that_change_no_weight(tiny_config: Compose, override: str) -> None:
     assert config_hash(tiny_config(override)) == config_hash(tiny_config())
 
 
@@ -200,7 +200,7 @@ def test_a_run_without_a_name_is_called_after_seed_and_hash(tiny_config: Compose
     ],
     ids=["unknown-split", "no-validation", "no-test-list"],
 )
-def test_what_can_not_be_measured_is_told_before_training(
+def test_unmeasurable_data_are_reported_before_training(
     tiny_config: Compose, tmp_path: Path, overrides: list[str], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
@@ -223,7 +223,7 @@ def test_what_can_not_be_measured_is_told_before_training(
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
-def test_a_value_of_the_wrong_kind_is_told_before_a_folder_is_made(
+def test_a_value_of_the_wrong_kind_is_reported_before_a_folder_is_made(
     tiny_config: Compose, tmp_path: Path, overrides: list[str], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
@@ -240,7 +240,7 @@ def test_a_value_of_the_wrong_kind_is_told_before_a_folder_is_made(
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
-def test_what_a_library_refuses_is_told_before_a_batch_is_trained(
+def test_values_that_a_library_refuses_are_reported_before_a_batch_is_trained(
     tiny_config: Compose, tmp_path: Path, overrides: list[str], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
@@ -248,7 +248,7 @@ def test_what_a_library_refuses_is_told_before_a_batch_is_trained(
     assert not list(tmp_path.rglob("last.ckpt"))
 
 
-def test_an_evaluation_is_told_its_mistakes_too(trained: Path, tiny_overrides: list[str]) -> None:
+def test_an_evaluation_reports_its_errors_too(trained: Path, tiny_overrides: list[str]) -> None:
     for word, message in (
         ("data.eval_batch_size=abc", "data.eval_batch_size must be a whole number, got 'abc'"),
         ("splits=null", "splits must be a list of val and test"),
@@ -280,7 +280,7 @@ def test_held_out_faces_of_another_split_are_not_measured(
         evaluate(cfg)
 
 
-def test_models_whose_notes_do_not_tell_their_faces_are_judged_by_the_split_alone(
+def test_models_without_faces_in_their_notes_are_judged_only_by_the_split(
     trained: Path, tiny_overrides: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, notes = load_model(trained)
@@ -291,7 +291,7 @@ def test_models_whose_notes_do_not_tell_their_faces_are_judged_by_the_split_alon
         evaluate(cfg)
 
 
-def test_an_unknown_section_of_the_paper_is_told() -> None:
+def test_an_unknown_section_of_the_paper_is_reported() -> None:
     with pytest.raises(
         UserError, match=r"no section ccnn\.fig99 in experiments/paper_values\.yaml"
     ):

@@ -64,7 +64,7 @@ def test_a_job_said_in_other_words_is_the_same_job() -> None:
     assert merged.command == "longer"
 
 
-def test_other_settings_are_another_part_and_the_last_stands_first() -> None:
+def test_other_settings_are_another_part_and_the_last_comes_first() -> None:
     real, smoke = part(0, 1), part(0, 1, command="smoke", base="s")
     assert plan(real, smoke) == (smoke, real)
     assert plan(real, smoke, real) == (real, smoke)
@@ -76,5 +76,5 @@ def test_a_plan_comes_back_as_it_was_written() -> None:
 
 
 @pytest.mark.parametrize("torn", [{}, {"parts": 1}, {"parts": [1]}, {"parts": [{"jobs": [{}]}]}])
-def test_a_torn_plan_is_none(torn: dict[str, object]) -> None:
+def test_a_damaged_plan_is_ignored(torn: dict[str, object]) -> None:
     assert read_parts(torn) == ()

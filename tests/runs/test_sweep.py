@@ -46,7 +46,7 @@ def metrics(study: Path) -> dict[str, dict[str, float]]:
     return {f.parent.name: json.loads(f.read_text()) for f in study.glob("*/metrics.json")}
 
 
-def test_a_sweep_is_planned_trained_once_reported_and_then_left_alone(
+def test_a_sweep_is_planned_trained_once_reported_and_not_repeated(
     sweep: Sweep, tmp_path: Path
 ) -> None:
     listed = sweep(*SWEEP, "dry_run=true")
@@ -79,7 +79,7 @@ def test_a_sweep_is_planned_trained_once_reported_and_then_left_alone(
     )
 
 
-def test_runs_of_a_study_take_what_others_trained_alike(sweep: Sweep, tmp_path: Path) -> None:
+def test_runs_of_a_study_reuse_identical_trainings(sweep: Sweep, tmp_path: Path) -> None:
     """Stage 1 does not depend on the windows of stage 2."""
     sizes = "model.stages.stage2.sizes=[0.16,0.18],[0.2,0.24]"
     done = sweep("-m", sizes, "model.count=2", "study=windows", "splits=[val]")
@@ -198,7 +198,7 @@ def test_a_sweep_killed_ten_times_ends_as_an_unbroken_one(
         (["-m", "hydra/launcher=ray"], "pip install 'facegeo[ray]'"),
     ],
 )
-def test_mistakes_are_told_before_a_training(
+def test_errors_are_reported_before_a_training(
     words: list[str], message: str, sweep: Sweep, tmp_path: Path
 ) -> None:
     if "hydra/launcher=ray" in words and importlib.util.find_spec("ray"):
@@ -221,19 +221,19 @@ def test_mistakes_are_told_before_a_training(
         ("+trainer.max_steps=2", r"trainer\.max_steps is set by the training itself: lengths are"),
     ],
 )
-def test_settings_that_are_none_are_told(
+def test_invalid_settings_of_a_sweep_are_reported(
     word: str, message: str, tiny_config: Callable[..., DictConfig], tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=message):
         job(tiny_config(word, f"out={tmp_path}"))
 
 
-def test_a_named_run_of_a_study_stands_in_it(tiny_config: Callable[..., DictConfig]) -> None:
+def test_a_named_run_of_a_study_is_in_its_folder(tiny_config: Callable[..., DictConfig]) -> None:
     assert run_folder(tiny_config("study=mine", "name=a", "out=runs")) == Path("runs/mine/a")
 
 
 @pytest.mark.parametrize("name", ["../x", "/tmp/x", "", ".", "a/../../x", "shared", "sweeps/x"])
-def test_a_run_stands_below_out_and_apart_from_what_sweeps_keep(
+def test_a_run_is_below_out_and_outside_the_sweeps_folders(
     name: str, tiny_config: Callable[..., DictConfig]
 ) -> None:
     with pytest.raises(
@@ -249,7 +249,7 @@ def test_out_is_a_folder(out: str, tiny_config: Callable[..., DictConfig]) -> No
 
 
 @pytest.mark.parametrize("study", ["../elsewhere", "/tmp/x", "", "shared", "sweeps/x"])
-def test_a_study_stands_below_out_and_apart_from_what_sweeps_keep(
+def test_a_study_is_below_out_and_outside_the_sweeps_folders(
     study: str, tiny_config: Callable[..., DictConfig]
 ) -> None:
     with pytest.raises(UserError, match="study"):

@@ -21,7 +21,7 @@ def test_numbers_go_on_where_the_checkpoint_was_made() -> None:
     assert not torch.equal(after, wanted)
 
 
-def test_a_training_that_starts_anew_draws_what_it_would() -> None:
+def test_a_new_training_draws_its_usual_random_numbers() -> None:
     trainer, module = Trainer(logger=False, accelerator="cpu"), LightningModule()
     torch.manual_seed(0)
     wanted = torch.rand(3)
