@@ -4,7 +4,7 @@ All in linear light, where twice the number is twice the light: take a usual (sR
 ``to_linear`` first and show results through ``to_srgb``. Cast shadows and highlights are not
 modelled. Frame: x right, y up, z to the camera; directions point towards the light.
 
-Light from all directions is described by nine numbers: coefficients of its radiance in the real spherical
+Light from everywhere is described by nine numbers: coefficients of its radiance in the real spherical
 harmonics up to second order, orthonormal over the sphere, with the constants and signs of
 Ramamoorthi and Hanrahan, "An Efficient Representation for Irradiance Environment Maps", SIGGRAPH
 2001, Eqs. (3) and (8). Order: 1; y, z, x; xy, yz, 3z^2 - 1, xz, x^2 - y^2. A surface collects them

@@ -62,7 +62,7 @@ HEADER_PX = 34
 LEGEND_PX = 36
 MIN_WIDTH_PX = 3 * TILE_PX
 DARK = (patheffects.withStroke(linewidth=3, foreground="black"),)
-# Cyan rings and yellow crosses: far from skin and from each other to every eye, of different shapes.
+# Cyan rings and yellow crosses: distinct from skin and from each other, also if colour-blind.
 TRUE: dict[str, Any] = {"marker": "o", "markersize": 9, "mfc": "none", "mec": "#56F0FF", "mew": 1.5}
 FOUND: dict[str, Any] = {"marker": "+", "markersize": 8, "mec": "#FFE800", "mew": 2}
 
