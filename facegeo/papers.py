@@ -1,4 +1,4 @@
-"""What the papers print: the only reader of ``experiments/paper_values.yaml``."""
+"""Numbers printed in the papers: the only reader of ``experiments/paper_values.yaml``."""
 
 from __future__ import annotations
 

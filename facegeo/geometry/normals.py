@@ -78,7 +78,7 @@ def to_frame(normals: Tensor, frame: str) -> Tensor:
 
 
 def from_frame(normals: Tensor, frame: str) -> Tensor:
-    """Tell normals of another frame in ours; exact, undone by ``to_frame``.
+    """Convert normals from another frame to ours; exact, undone by ``to_frame``.
 
     Args:
         normals: Shape (..., 3, H, W), channels in ``frame``; any length.

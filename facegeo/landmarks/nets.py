@@ -250,7 +250,7 @@ class Stage(nn.Module):
         return self.bank.input_size
 
     def windows(self, anchors: Tensor) -> Tensor:
-        """Where the nets look, given the previous stage's points (B, 5, 2): (B, W, 4)."""
+        """The nets' windows, given the previous stage's points (B, 5, 2): (B, W, 4)."""
         raise NotImplementedError
 
     def forward(self, crops: Tensor) -> Tensor:

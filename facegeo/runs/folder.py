@@ -20,7 +20,7 @@ from facegeo.training.model_file import MODEL, find_model
 CONFIG = "config.json"
 """In a run's folder: the configuration of its last session."""
 WORK = ("*.safetensors", "checkpoints/**/*.ckpt", "metrics.json")
-"""What a run's folder holds once something was trained or measured."""
+"""Files in a run's folder once something was trained or measured."""
 
 
 def run_folder(cfg: DictConfig) -> Path:

@@ -24,7 +24,7 @@ JOBS = "jobs"
 
 @dataclass
 class Outcome:
-    """What became of a job.
+    """The outcome of a job.
 
     Attributes:
         folder: The job's.

@@ -1,4 +1,4 @@
-"""The command: what it prints and keeps, and the orders it cannot meet."""
+"""The command: what it prints and keeps, and the options it refuses."""
 
 import shutil
 from functools import partial

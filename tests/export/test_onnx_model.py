@@ -1,4 +1,4 @@
-"""Exported models in ONNX Runtime: equal answers, texts inside, and what is no file of ours."""
+"""Exported models in ONNX Runtime: equal answers, texts inside, and files that are not ours."""
 
 import json
 import sys

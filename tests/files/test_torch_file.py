@@ -1,4 +1,4 @@
-"""Reading torch's files: no code is run, and damage is told from content."""
+"""Reading torch's files: no code is run, and damage is distinguished from other content."""
 
 from collections.abc import Callable
 from pathlib import Path

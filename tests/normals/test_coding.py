@@ -14,7 +14,7 @@ from facegeo.normals.maps import as_trained, trained_coding
         ({"coding": "srgb", "data": "generated sessions"}, "srgb"),
         ({"coding": None, "data": "generated sessions"}, None),
         ({"coding": "linear", "data": "Photoface"}, "linear"),
-        ({"data": "generated sessions"}, "linear"),  # of before notes told it
+        ({"data": "generated sessions"}, "linear"),  # before notes stored it
         ({"data": "fixture of generated sessions"}, "linear"),
         ({"data": "Photoface"}, None),
         ({}, None),

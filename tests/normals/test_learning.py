@@ -1,4 +1,4 @@
-"""That Cas-FNE learns: faces by heart, and more of them with refinements than without."""
+"""Cas-FNE learns: it memorises faces, and more of them with refinements than without."""
 
 from collections.abc import Sequence
 from functools import partial

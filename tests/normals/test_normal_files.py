@@ -23,7 +23,7 @@ SIZE = 32
 
 
 def png(pixels: npt.NDArray[Any]) -> bytes:
-    """Red first, as in memory of ours."""
+    """Red first, as in our arrays."""
     if pixels.ndim == 3:
         pixels = pixels[..., ::-1]
     return bytes(cv2.imencode(".png", pixels)[1])

@@ -64,7 +64,7 @@ def order(raw: Path, tmp_path: Path) -> Preparation:
 
 
 def written(out: Path, name: str, frame: str) -> tuple[Tensor, Tensor]:
-    """Normals of ours (3, H, W) and mask (1, H, W) of a prepared session."""
+    """Our normals (3, H, W) and mask (1, H, W) of a prepared session."""
     vectors = read_normals((out / name / "sn_c.png").read_bytes())
     mask = read_mask((out / name / "mask_c.png").read_bytes())
     check_normals(vectors, mask)

@@ -23,7 +23,7 @@ FACE_PX = 128 + 4 + 18  # of a picture: tile, gap, note
 
 
 class Oracle(nn.Module):
-    """Knows the normals of all faces, and tells them turned by 0, 90 or 180 degrees a stage."""
+    """Knows the normals of all faces, and returns them rotated by 0, 90 or 180 degrees a stage."""
 
     def __init__(self, data: PhotofaceDataModule, *turns: int) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ def test_tables_name_the_data_the_split_and_the_papers_numbers(
     assert [row[1].strip() for row in rows] == ["t0", "t1", "t1 comp.", "paper t0"]
     assert [row[2].strip() for row in rows] == ["90.00", "0.00", "0.00", "10.21"]
     assert "paper t1" in text
-    assert "paper t2" not in text  # nothing of ours stands beside it
+    assert "paper t2" not in text  # we have no number to compare with it
     assert (tmp_path / "test.csv").read_text().startswith(",mean,std,")
 
 

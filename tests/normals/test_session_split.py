@@ -27,7 +27,7 @@ RECORDS = [
 
 
 def leaks(rows: dict[str, Rows], records: list[NormalRecord], what: str) -> set[str]:
-    """Subjects, sessions or faces that stand in more than one split."""
+    """Subjects, sessions or faces that are in more than one split."""
     sets = [{getattr(records[row], what) for row in part} for part in rows.values()]
     return set().union(*(a & b for n, a in enumerate(sets) for b in sets[:n]))
 

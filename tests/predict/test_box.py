@@ -1,4 +1,4 @@
-"""Boxes: mapped, told by points, compared, refused."""
+"""Boxes: mapped, computed from points, compared, refused."""
 
 import numpy as np
 import pytest

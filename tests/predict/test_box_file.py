@@ -1,4 +1,4 @@
-"""Boxes from a list, CSV and JSON; torn ones are told line by line."""
+"""Boxes from a list, CSV and JSON; damaged ones are reported line by line."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""JSON and CSV tell what was found, and can be read again."""
+"""JSON and CSV hold the results, and can be read again."""
 
 import csv
 import io

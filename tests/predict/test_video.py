@@ -1,4 +1,4 @@
-"""Videos: every frame done, faces followed, films written, torn files told."""
+"""Videos: every frame done, faces followed, films written, damaged files reported."""
 
 import json
 import struct

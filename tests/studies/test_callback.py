@@ -1,4 +1,4 @@
-"""What a sweep plans and tells, without a training."""
+"""The plan and reports of a sweep, without a training."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ def test_a_plan_is_not_written_outside_its_place(
     study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(study_callback, "planned", lambda config: Part())
-    StudyCallback().on_multirun_start(config(tmp_path / "out", study))  # a job will tell
+    StudyCallback().on_multirun_start(config(tmp_path / "out", study))  # a job will report it
     assert not list(tmp_path.iterdir())
 
 

@@ -1,4 +1,4 @@
-"""What a study says of itself wrongly is told before a training, and noted after one."""
+"""Errors in a study's description are raised before a training, and noted after one."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Which runs stand in one table, however their commands put it."""
+"""Which runs are in one table, however their commands are written."""
 
 import json
 from collections.abc import Callable

@@ -16,7 +16,7 @@ def test_numbers_go_on_where_the_checkpoint_was_made() -> None:
     later.on_train_start(trainer, module)
     assert torch.equal(torch.rand(3), wanted)
     after = torch.rand(3)
-    later.on_train_start(trainer, module)  # a second training goes on as it is
+    later.on_train_start(trainer, module)  # a second training keeps the state
     assert not torch.equal(torch.rand(3), wanted)
     assert not torch.equal(after, wanted)
 
