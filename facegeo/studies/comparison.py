@@ -20,7 +20,7 @@ MEASURES = ("error_pct", "mean_deg")
 FIRST = object()
 """The baseline of a study that does not name one: the first row."""
 PAPERS_OWN = ("ccnn/paper", "ccnn/tuned")
-"""Experiments that train as the paper does: its numbers are shown for unnamed sections too."""
+"""Experiments that train as the paper does: its numbers are shown even if a study omits them."""
 LAST = "last"
 """Among a study's rows: the last that each variant measured."""
 
