@@ -40,7 +40,7 @@ check: $(READY)  ## lint, formatting, types
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
 
-format: $(READY)  ## mend what the linter can, then format
+format: $(READY)  ## apply the linter's automatic fixes, then format
 	$(PY) -m ruff check --fix
 	$(PY) -m ruff format
 

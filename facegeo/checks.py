@@ -165,7 +165,7 @@ def _hints(
 
 
 def _wanted(hint: TypeAdapter[Any], value: object) -> str:
-    """What a value should be that it is not; empty if it fits."""
+    """The requirement that a value violates; empty if it fits."""
     try:
         hint.validate_python(value)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""What the papers print: the only reader of ``experiments/paper_values.yaml``."""
+"""Numbers printed in the papers: the only reader of ``experiments/paper_values.yaml``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Printed:
     """A number that a paper prints.
 
     Attributes:
-        value: In the unit of the measure it stands beside.
+        value: In the unit of the measure next to it.
         certain: False where figure or text leave doubt.
     """
 
@@ -50,7 +50,7 @@ def paper_title(section: str | None) -> str:
 
 
 def printed(cells: Mapping[str, Any], row: str, measure: str) -> Printed | None:
-    """The number of a row, of this measure and no other; None if there is none."""
+    """The number of a row for exactly this measure; None if the row has no such number."""
     cell = cells.get(row)
     if not isinstance(cell, Mapping):
         return None

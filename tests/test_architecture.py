@@ -85,7 +85,7 @@ def test_commands_import_nothing_slow_before_they_run() -> None:
     assert offences == []
 
 
-def test_files_are_named_for_what_they_hold_and_of_one_subject() -> None:
+def test_files_are_named_for_their_one_subject() -> None:
     lines = {file.relative_to(PACKAGE): len(file.read_text().splitlines()) for file in FILES}
     assert {file: count for file, count in lines.items() if count > MAX_LINES} == {}
     assert [file for file in lines if file.stem in SAYS_NOTHING] == []

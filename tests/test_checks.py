@@ -51,7 +51,7 @@ def test_one_dimension_is_written_as_a_tuple() -> None:
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
-def test_range_refuses_what_lies_outside(value: float) -> None:
+def test_range_rejects_values_outside(value: float) -> None:
     with pytest.raises(ValueError, match=rf"^dropout must be in \[0, 1\], got {value:g}$"):
         check_range("dropout", value, 0, 1)
 

@@ -6,7 +6,7 @@ from facegeo.files.shipped import experiments_dir
 from facegeo.papers import Printed, paper_values, printed
 
 
-def test_a_number_stands_beside_its_own_measure_alone() -> None:
+def test_a_number_is_shown_only_next_to_its_own_measure() -> None:
     cells = paper_values("ccnn.fig6_shake")
     assert cells is not None
     assert printed(cells, "shake-", "error_pct") == Printed(2.35, True)

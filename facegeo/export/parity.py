@@ -63,7 +63,7 @@ def listed_scenes(data: LFPWDataModule, split: str, most: int | None = None) -> 
         most: No more than so many, spread evenly over the list; None: all.
 
     Raises:
-        UserError: If the list or an image can not be read.
+        UserError: If the list or an image cannot be read.
     """
     faces = read_list(data.root, data.lists[split], data.on_error)
     count = len(faces) if most is None else min(most, len(faces))

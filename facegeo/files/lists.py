@@ -59,7 +59,7 @@ def relative_path(text: str) -> str:
 
 
 def check_file(root: Path, resolved: Path, name: str, kind: str) -> None:
-    """Check that a file of a list exists, is not empty and lies inside the list's folder.
+    """Check that a file of a list exists, is not empty and is inside the list's folder.
 
     Args:
         root: Folder of the list.

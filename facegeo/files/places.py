@@ -144,7 +144,7 @@ def _points(values: npt.NDArray[Any], count: int) -> Points:
 BESIDE = (".pts", ".txt")
 """Endings of files of points beside a photo, as 300-W has them."""
 FIVE_SIDE, FIVE_DOWN = 1.289 / MARGIN, 0.029 * MARGIN
-"""The box of the 68 points, told by five: see ``five_point_outline``."""
+"""The box of the 68 points, estimated from five: see ``five_point_outline``."""
 Places = dict[str, Points | str]
 """By photo: the outline of its face, or what is wrong with what was said of it."""
 
@@ -160,7 +160,7 @@ def read_points(path: Path) -> Places:
         Outline by photo, shape (2, 2) or (68, 2), or the fault of its line.
 
     Raises:
-        UserError: If the file can not be read.
+        UserError: If the file cannot be read.
     """
     return _read(path, "points", points_outline)
 
@@ -175,7 +175,7 @@ def read_boxes(path: Path) -> Places:
         Corners by photo, shape (2, 2), or the fault of its line.
 
     Raises:
-        UserError: If the file can not be read.
+        UserError: If the file cannot be read.
     """
     return _read(path, "boxes", _box_outline)
 

@@ -1,4 +1,4 @@
-"""Where the files that travel with the package stand, in a wheel and in a checkout."""
+"""Locations of the files shipped with the package, in a wheel and in a checkout."""
 
 from pathlib import Path
 
@@ -6,11 +6,11 @@ from facegeo.errors import UserError
 
 PACKAGE = Path(__file__).resolve().parents[1]
 PLAN = "plan.json"
-"""In a study's folder: the jobs it is to have, what they are to tell, and the command."""
+"""In a study's folder: its planned jobs, the results they should report, and the command."""
 SHARED = "shared"
-"""Folder beside the studies with the weights that their runs have in common."""
+"""Folder next to the studies with the weights that their runs have in common."""
 SWEEPS = "sweeps"
-"""Folder beside the studies with what became of each job of a sweep (``conf/train.yaml``)."""
+"""Folder next to the studies with the outcome of each job of a sweep (``conf/train.yaml``)."""
 
 
 def study_folder(out: str, study: str | None) -> Path:

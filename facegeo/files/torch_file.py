@@ -29,7 +29,7 @@ def read_torch_file(path: Path) -> object:
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise UserError(f"can not read {path}: {error.strerror or error}") from error
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     except pickle.UnpicklingError as error:
         raise UserError(
             f"{path} is damaged, or holds more than tensors, numbers and text, which is not read "

@@ -64,7 +64,7 @@ class TakenError(Exception):
 def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
     """Hold the lock file ``path``, which is created and stays.
 
-    It lies in the folder that it protects, so that it also holds between machines that share that
+    It is in the folder that it protects, so that it also holds between machines that share that
     folder. The system releases it when its process ends, however it ends.
 
     Args:

@@ -41,7 +41,7 @@ def source_regions(boxes: Tensor, height: int, width: int) -> Tensor:
 
 
 def level_places(regions: Tensor, depth: Tensor) -> tuple[Tensor, Tensor]:
-    """Where each level of each region lies in what ``region_pyramid`` returns.
+    """Position of each level of each region in the output of ``region_pyramid``.
 
     Args:
         regions: x0, x1, y0, y1, int64, (F, 4).

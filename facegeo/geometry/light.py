@@ -4,7 +4,7 @@ All in linear light, where twice the number is twice the light: take a usual (sR
 ``to_linear`` first and show results through ``to_srgb``. Cast shadows and highlights are not
 modelled. Frame: x right, y up, z to the camera; directions point towards the light.
 
-Light from everywhere is told by nine numbers: coefficients of its radiance in the real spherical
+Light from everywhere is nine numbers: coefficients of its radiance in the real spherical
 harmonics up to second order, orthonormal over the sphere, with the constants and signs of
 Ramamoorthi and Hanrahan, "An Efficient Representation for Irradiance Environment Maps", SIGGRAPH
 2001, Eqs. (3) and (8). Order: 1; y, z, x; xy, yz, 3z^2 - 1, xz, x^2 - y^2. A surface collects them
@@ -31,7 +31,7 @@ LIGHTS: Final[Mapping[str, tuple[float, float, float]]] = MappingProxyType(
         "below": (0.0, -SLANT, SLANT),
     }
 )
-"""Directions towards named lights; all but the front one stand 45 degrees off the camera's axis,
+"""Directions towards named lights; all but the front one are 45 degrees off the camera's axis,
 left and right as seen in the image."""
 
 TRANSFER: Final = (1.0, *(2 / 3,) * 3, *(1 / 4,) * 5)
@@ -174,7 +174,7 @@ def photo_shading(photo: Tensor, normals: Tensor, mask: Tensor) -> Tensor:
 def estimate_albedo(photo: Tensor, normals: Tensor, mask: Tensor) -> Tensor:
     """Colour of the skin: the photo divided by its ``photo_shading``.
 
-    One photo can not tell bright light from bright skin: the shading has mean 1, so the albedo is
+    One photo cannot separate bright light from bright skin: shading has mean 1, so the albedo is
     as bright as the photo on average. Albedos from the four photographs of a generated session
     (12 of them, anny) differ by 7.6 % where the photographs themselves differ by 60 %.
 

@@ -53,14 +53,14 @@ FRAMES: Final[Mapping[str, tuple[tuple[int, int], ...]]] = MappingProxyType(
         "right_down_camera": ((0, 1), (1, -1), (2, 1)),  # y as in pixels ("DirectX" green)
     }
 )
-"""Axis of ours and sign that each stored channel takes, by the names of the channels' axes."""
+"""Our axis and its sign that each stored channel takes, by the names of the channels' axes."""
 WHITE: Final = 255
 LIKE_A_FACE: Final = 0.3
 """Least ``bulge`` of a face in the right frame; generated faces have 0.6 to 0.8."""
 
 
 def to_frame(normals: Tensor, frame: str) -> Tensor:
-    """Tell normals of ours in another frame; exact, undone by ``from_frame``.
+    """Convert our normals to another frame; exact, undone by ``from_frame``.
 
     Args:
         normals: Shape (..., 3, H, W), x right, y up, z to the camera; any length.
@@ -78,7 +78,7 @@ def to_frame(normals: Tensor, frame: str) -> Tensor:
 
 
 def from_frame(normals: Tensor, frame: str) -> Tensor:
-    """Tell normals of another frame in ours; exact, undone by ``to_frame``.
+    """Convert normals from another frame to ours; exact, undone by ``to_frame``.
 
     Args:
         normals: Shape (..., 3, H, W), channels in ``frame``; any length.
@@ -196,7 +196,7 @@ def rotate_vectors(normals: Tensor, angle: Tensor | float) -> Tensor:
 def bulge(normals: Tensor, mask: Tensor) -> float:
     """Correlation of a normal map with that of a ball: is the surface convex to the camera?
 
-    Near 1 for a face; near 0 or below if the light directions were told in another frame.
+    Near 1 for a face; near 0 or below if the light directions were given in another frame.
 
     Args:
         normals: Shape (3, H, W), x right, y up, z to the camera.

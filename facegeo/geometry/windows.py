@@ -116,7 +116,7 @@ def view_frames(boxes: Tensor, angle: Tensor, flip: Tensor, scale: Tensor, shift
 
 
 def to_frame(points: Tensor, frames: Tensor) -> Tensor:
-    """Points (B, K, 2) in image pixels told in the frames' coordinates, (B, K, 2)."""
+    """Points (B, K, 2) in image pixels, expressed in the frames' coordinates, (B, K, 2)."""
     offset = points - frames[:, None, :, 2]
     inverse: Tensor = torch.linalg.inv(frames[..., :2])
     return (inverse[:, None] * offset[..., None, :]).sum(-1)

@@ -88,7 +88,7 @@ def mean_shape(data: LFPWDataModule) -> Tensor:
 
 
 def window_misses(cascade: Cascade, found: Found, split: str) -> dict[str, float]:
-    """How often the truth lies outside a window that should hold it, by stage.
+    """Share of true points outside the window that should contain them, by stage.
 
     Args:
         cascade: What found the points.
@@ -97,7 +97,7 @@ def window_misses(cascade: Cascade, found: Found, split: str) -> dict[str, float
 
     Returns:
         ``split/stage1/outside_pct`` and so on: share of votes, in %, whose true point lies
-        outside their window; the net can not see it then.
+        outside their window; the net cannot see it then.
     """
     sides = found.size[:, None]
     target = found.target / sides
@@ -114,7 +114,7 @@ def window_misses(cascade: Cascade, found: Found, split: str) -> dict[str, float
 
 
 def label_noise(data: LFPWDataModule) -> Tensor:
-    """How far two labels of the same photograph are apart, as a share of the box width.
+    """Distance between two labels of the same photograph, as a share of the box width.
 
     Byte-identical images of the training and the test list were labelled more than once. Two
     labels with independent errors of one size are the square root of two times that apart.
@@ -245,7 +245,7 @@ def _cutout(data: LFPWDataModule, split: str, row: int) -> tuple[np.ndarray, Ten
 
 
 def _tell_twins(data: LFPWDataModule, console: Console) -> None:
-    """Name test images that were trained on, and what labelling a photograph twice tells."""
+    """Name test images that were trained on, and report label noise from copies."""
     noise = label_noise(data)
     if len(noise):
         console.print(

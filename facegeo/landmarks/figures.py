@@ -62,7 +62,7 @@ HEADER_PX = 34
 LEGEND_PX = 36
 MIN_WIDTH_PX = 3 * TILE_PX
 DARK = (patheffects.withStroke(linewidth=3, foreground="black"),)
-# Cyan rings and yellow crosses: far from skin and from each other to every eye, told apart by form.
+# Cyan rings and yellow crosses: distinct from skin and from each other, also if colour-blind.
 TRUE: dict[str, Any] = {"marker": "o", "markersize": 9, "mfc": "none", "mec": "#56F0FF", "mew": 1.5}
 FOUND: dict[str, Any] = {"marker": "+", "markersize": 8, "mec": "#FFE800", "mew": 2}
 
@@ -82,7 +82,7 @@ def found_points(
         images: N faces, RGB, each of shape (H, W, 3) of its own size; all are shown equally wide
             and high, small ones enlarged. A cut-out of the face reads better than a whole photo.
         target: True points in pixels of their image, shape (N, 5, 2), pixel centres at integers.
-        found: Points found, same shape and frame, usually the last stage's. What lies outside
+        found: Points found, same shape and frame, usually the last stage's. Points outside
             the image or is not finite is not drawn.
         header: One line on top: the kind of data ("generated faces") and what found the points.
         columns: Faces in a row.

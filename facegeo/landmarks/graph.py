@@ -41,7 +41,7 @@ class CascadeGraph(nn.Module):
         steps = []
         for number, stage in enumerate(cascade.by_name().values()):
             self.register_buffer(f"fusion{number}", _fusion(stage), persistent=False)
-            half = stage.windows(torch.full((1, POINTS, 2), 0.5))[0, :, 2:]  # wherever they stand
+            half = stage.windows(torch.full((1, POINTS, 2), 0.5))[0, :, 2:]  # at any position
             self.counts.append(len(half))
             steps.append(2 * half / stage.input_size)
         self.register_buffer("reach", torch.cat(steps), persistent=False)
@@ -147,7 +147,7 @@ def _sample(
     width = size[..., :1]
     row = 3 * (width + (width & 1)) * both[..., 1, :] + start[..., None]
     left, right = (3 * both[..., 0, :])[..., None, :].unbind(0)  # (F, W, 1, S)
-    # Whole planes lie together: broadcasting single rows would take most of the time.
+    # Whole planes are contiguous: broadcasting single rows would take most of the time.
     x, y = (one.expand(-1, -1, side, -1) for one in part[..., None, :].unbind(2))
     y = y.transpose(2, 3)
     a, b = (_values(pixels, row[..., None] + column) for column in (left, right))

@@ -21,7 +21,7 @@ NUMBERS = BOX_FIELDS + POINT_FIELDS
 FIELDS = 1 + len(NUMBERS)
 LAYOUT = f"{FIELDS} fields (path, box, 5 points)"
 POINT_SLACK = 0.5
-"""How far a point may lie outside its box, in box sides."""
+"""Largest accepted distance of a point outside its box, in box sides."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
 r"""Losses of one CCNN stage, on votes.
 
 A vote is one net's estimate of one point it sees, in *window units*: the crop runs from 0 to 1
-along x and along y (CCNN, formula 9). A stage's nets lie side by side along V: 5 + 3 + 3 = 11
+along x and along y (CCNN, formula 9). A stage's nets are side by side along V: 5 + 3 + 3 = 11
 votes in stage 1, 10 x 1 in the others. Every loss is a **sum over votes** and a mean over the
 batch, so a net's gradient does not depend on which nets are trained beside it.
 """

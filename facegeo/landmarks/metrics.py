@@ -14,7 +14,7 @@ CURVE_POINTS = 1001  # thresholds 0.00, 0.01, ... 10.00 %
 
 
 class LandmarkErrors(Metric):
-    """How far five points are off, over all images seen; every image counts once.
+    """Errors of five points over all images seen; every image counts once.
 
     With e[j, k] the distance of point k of image j from the truth over the width of the image's
     given face box (``point_errors``), ``compute`` returns scalars under these names, each after

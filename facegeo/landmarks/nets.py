@@ -47,7 +47,7 @@ def grey(crops: Tensor) -> Tensor:
 
 def standardise(crops: Tensor) -> Tensor:
     """Each crop of (B, W, C, S, S) minus its mean, divided by its standard deviation + 1e-6."""
-    # Reductions over memory as it lies (channels last): torch.std_mean takes eight times as long.
+    # Reductions in memory order (channels last): torch.std_mean takes eight times as long.
     flat = crops.movedim(2, -1).flatten(2)
     flat = flat - flat.mean(dim=2, keepdim=True)
     flat = flat / (flat.square().mean(dim=2, keepdim=True).sqrt() + 1e-6)
@@ -250,7 +250,7 @@ class Stage(nn.Module):
         return self.bank.input_size
 
     def windows(self, anchors: Tensor) -> Tensor:
-        """Where the nets look, given the previous stage's points (B, 5, 2): (B, W, 4)."""
+        """The nets' windows, given the previous stage's points (B, 5, 2): (B, W, 4)."""
         raise NotImplementedError
 
     def forward(self, crops: Tensor) -> Tensor:

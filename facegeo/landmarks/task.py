@@ -24,7 +24,7 @@ class PointNets(Protocol):
         """Votes (B, V, 2) from crops (B, W, 3, S, S)."""
 
     def targets(self, points: Tensor, frames: Tensor) -> Tensor:
-        """What the nets should answer, (B, V, 2), for true points (B, 5, 2)."""
+        """Target outputs of the nets, (B, V, 2), for true points (B, 5, 2)."""
 
     def fuse(self, votes: Tensor, frames: Tensor) -> Tensor:
         """Points (B, 5, 2) from votes (B, V, 2)."""

@@ -52,7 +52,7 @@ OTHERS_NOTE = (
 
 @dataclass(frozen=True)
 class Cost:
-    """What ``t`` refinements cost for one image of 256x256.
+    """The cost of ``t`` refinements for one image of 256x256.
 
     Attributes:
         t: Refinements.

@@ -378,7 +378,7 @@ FC = {f"{RESNET}fc.weight": torch.empty(1000, 512), f"{RESNET}fc.bias": torch.em
 
 
 def _prefixes() -> list[tuple[str, str]]:
-    """Beginnings of names, theirs and ours; one of ours may have two of theirs."""
+    """Name prefixes, theirs and ours; one of our prefixes may match two of theirs."""
     pairs = [(RESNET, "encoder.")]
     pairs += [("BasedNormalNet.layer0.0.", "encoder.conv1.")]
     pairs += [("BasedNormalNet.layer0.1.", "encoder.bn1.")]

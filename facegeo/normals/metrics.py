@@ -19,7 +19,7 @@ AUTHOR_MASK = 0.8
 
 
 class NormalErrors(Metric):
-    """How far predicted normals turn away from the true ones, in degrees.
+    """Angles between predicted and true normals, in degrees.
 
     With e the angle at a pixel (``angle_map``), ``compute`` returns scalars under these names,
     each after ``prefix``. Every mask pixel of every image counts once, however it was batched:

@@ -191,7 +191,7 @@ def read_sessions(
 
 
 def check_frame(root: Path, frame: str) -> None:
-    """Check ``frame`` against the folder's manifest, where it has one of ours.
+    """Check ``frame`` against the folder's manifest, if the folder has our manifest.
 
     Raises:
         UserError: If it says another.

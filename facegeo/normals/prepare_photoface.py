@@ -293,7 +293,7 @@ def _face(
 
 
 def _own_maps(session: RawSession, frame: str) -> tuple[Tensor | None, Tensor | None]:
-    """Normals (3, H, W) of ours and mask (1, H, W) that the session already has, if any."""
+    """Our normals (3, H, W) and mask (1, H, W) that the session already has, if any."""
     normals = mask = None
     if (file := session.folder / SESSION_MASK).is_file():
         mask = torch.from_numpy(read_mask(file.read_bytes()))[None]

@@ -78,7 +78,7 @@ def read_lights(text: str, count: int, layout: str, frame: str) -> Tensor:
 
 
 def _named_angles(text: str) -> list[tuple[float, ...]] | None:
-    """Pairs of zenith and azimuth from variables named so; None if none is."""
+    """Pairs of zenith and azimuth from variables of these names; None without them."""
     angles: dict[str, list[float]] = {"zenith": [], "azimuth": []}
     for name, value in ASSIGNMENT.findall(text):
         for kind, pattern in (("zenith", ZENITH), ("azimuth", AZIMUTH)):

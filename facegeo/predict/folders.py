@@ -153,7 +153,7 @@ class OutputFolder:
         """
         path = self.root / name
         if not path.parent.resolve().is_relative_to(self.root.resolve()):
-            raise UserError(f"{path} lies outside {self.root}, through a link or '..'; remove it")
+            raise UserError(f"{path} is outside {self.root}, through a link or '..'; remove it")
         if path.is_symlink() or (path.exists() and not path.is_file()):
             raise UserError(f"{path} is a link or folder, which is never replaced; remove it")
         if name not in self._ours and path.exists() and not self.overwrite:

@@ -114,7 +114,7 @@ class Report:
 @checked(prefix="", strict=True)
 @dataclass
 class Settings:
-    """How a command works.
+    """Options of a prediction job.
 
     Attributes:
         batch: Photos, or frames, that run at once.

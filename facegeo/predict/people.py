@@ -26,9 +26,9 @@ FIRST_BOX = (0.05, 0.95, 0.08, 0.87)
 """Left, right, top and bottom of the first box in a picture of one face, shares of its width and
 height; the mean of the cropped Extended Yale B, see ``MEAN_SHAPE``."""
 LOOKS = 3
-"""Each look but the first is in the box of the points found before."""
+"""Each pass after the first uses the box of the previous pass's points."""
 FOREHEAD = 0.4
-"""How far the outline is extended above the brows, in shares of the distance from the eyes to the
+"""Extension of the outline above the brows, in shares of the distance from the eyes to the
 mouth: to the hairline of most people."""
 
 

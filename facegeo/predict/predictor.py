@@ -179,7 +179,7 @@ class Predictor:
 
 
 def _around_points(photo: Image, boxes: Boxes, stages: Floats) -> Boxes:
-    """Boxes around points (F, T, 5, 2); the old box where the new one would lie off the photo."""
+    """Boxes around points (F, T, 5, 2); the old box where the new one would be off the photo."""
     found = box_of_points(stages[:, -1])
     return np.where(is_inside(found, *photo.shape[:2])[:, None], found, boxes)
 

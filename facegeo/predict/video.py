@@ -39,7 +39,7 @@ class Clip:
 
     Attributes:
         rate: Frames a second.
-        frames: Stated number of frames, 0 if there is none.
+        frames: Stated number of frames, 0 if not stated.
         read: Returns the next frame, RGB, and its time in seconds; None after the last.
     """
 
@@ -132,7 +132,7 @@ def opened(path: Path) -> Iterator[Clip]:
     """Open a video; OpenCV turns its frames as their rotation tag says.
 
     Raises:
-        UserError: If OpenCV can not read it.
+        UserError: If OpenCV cannot read it.
     """
     with ExitStack() as stack:
         capture = cv2.VideoCapture(stack.enter_context(opencv_name(path)))

@@ -104,7 +104,7 @@ class Marks:
 
     Attributes:
         lids: Rims of the left and the right eye opening.
-        eyeballs: Vertices that lie on the left and the right eyeball.
+        eyeballs: Vertices on the left and the right eyeball.
         nose: The nose tip.
         mouth: The left and the right mouth corner, shape (2,).
     """
@@ -239,7 +239,7 @@ def read_head(path: Path) -> HeadModel:
 def skin_frame(points: Floats) -> tuple[Floats, Floats]:
     """Return offset and scale that take the mean head to the coordinates of its skin.
 
-    There the eyes stand at x = -0.5 and 0.5, y = 0, the mouth's corners at y = -1, and z counts
+    There the eyes are at x = -0.5 and 0.5, y = 0, the mouth's corners at y = -1, and z counts
     in eye distances, so that brows and beard need no knowledge of the model.
 
     Args:

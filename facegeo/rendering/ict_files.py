@@ -100,7 +100,7 @@ def find_ict(path: Path | None) -> Path:
 
 
 def files_key(source: Path) -> str:
-    """Return a hash of what ``find_ict`` returned: of contents, wherever they lie."""
+    """Return a hash of what ``find_ict`` returned: of the contents, independent of paths."""
     files = sorted(source.glob("*.obj")) if source.is_dir() else [source]
     stamps = tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
     return _contents_key(stamps)

@@ -122,13 +122,13 @@ def _paint(ict: IctArrays, skin: Floats, triangles: Ints, marks: Marks, sky: Flo
 
 
 def _directions(skin: Floats) -> tuple[Floats, Floats]:
-    """Return where points lie seen from the middle of the skull: around and up, degrees."""
+    """Return directions of points as seen from the middle of the skull: around and up, degrees."""
     x, y, z = (skin - SKULL).T
     return np.degrees(np.arctan2(x, z)), np.degrees(np.arctan2(y, np.hypot(x, z)))
 
 
 def _inside(points: Floats, polygon: Floats) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Tell which points, shape (N, 2), lie in a polygon, shape (K, 2): odd number of crossings."""
+    """Return which points, shape (N, 2), are in a polygon, shape (K, 2): odd crossings."""
     start, end = polygon, np.roll(polygon, -1, axis=0)
     x, y = points[:, :1], points[:, 1:]
     spans = (start[:, 1] > y) != (end[:, 1] > y)

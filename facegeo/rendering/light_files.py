@@ -29,7 +29,7 @@ def light_files(folder: Path | None) -> list[Path]:
         folder: The user's own; None for the shipped ones.
 
     Raises:
-        UserError: If there is none.
+        UserError: If no light map is found.
     """
     if folder is None:
         return [SHIPPED]

@@ -181,7 +181,7 @@ class Task:
     def key(self, purpose: Purpose, seed: int) -> tuple[int, ...]:
         """What seeds this task's draws, shared with no other purpose, split, number or seed.
 
-        The seed stands last: NumPy splits it into one or two words and pads keys with zeros.
+        The seed comes last: NumPy splits it into one or two words and pads keys with zeros.
         """
         return (purpose, SPLITS.index(self.split), self.number, seed)
 

@@ -96,7 +96,7 @@ def mirrored(radiance: wp.array2d(dtype=wp.vec3), towards: wp.vec3) -> wp.vec3:
 
 @wp.func
 def eye_normal(p: wp.vec3, smooth: wp.vec3, look: Look) -> wp.vec3:
-    """Return the normal of an eyeball whose cornea stands out before the iris."""
+    """Return the normal of an eyeball whose cornea bulges in front of the iris."""
     middle = look.eye_left
     gaze = look.gaze_left
     if p[0] > 0.0:

@@ -62,7 +62,7 @@ def start_warp(device: str) -> None:
         device: ``cpu`` or ``cuda``.
 
     Raises:
-        UserError: If a GPU is asked for and there is none.
+        UserError: If a GPU is requested but not available.
     """
     wp.config.log_level = getattr(wp, "LOG_WARNING", 30)
     with _silent_stderr():

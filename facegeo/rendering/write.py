@@ -49,7 +49,7 @@ PACE_S = 3.0
 """How long the pace of the work is measured, s."""
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 PART = r"\.[0-9a-f]+(\.part)?"
-"""How the name of a half-written file goes on behind a dot and the file's name."""
+"""Suffix of a half-written file's name, after a dot and the file's name."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from facegeo.training.model_file import MODEL, find_model
 CONFIG = "config.json"
 """In a run's folder: the configuration of its last session."""
 WORK = ("*.safetensors", "checkpoints/**/*.ckpt", "metrics.json")
-"""What a run's folder holds once something was trained or measured."""
+"""Files in a run's folder once something was trained or measured."""
 
 
 def run_folder(cfg: DictConfig) -> Path:
@@ -84,7 +84,7 @@ def claim(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def chosen(group: str) -> str | None:
-    """The choice of a config group such as ``experiment``; None if there is none."""
+    """The choice of a config group such as ``experiment``; None if nothing was chosen."""
     if not HydraConfig.initialized():
         return None
     choice: str | None = HydraConfig.get().runtime.choices.get(group)

@@ -24,7 +24,7 @@ JOBS = "jobs"
 
 @dataclass
 class Outcome:
-    """What became of a job.
+    """The outcome of a job.
 
     Attributes:
         folder: The job's.
@@ -161,6 +161,6 @@ def _wanted(value: object, hint: Any) -> str:  # noqa: ANN401
         faults = error.errors(include_url=False)
         if isinstance(value, str | Mapping) and all(fault["type"] == OBJECT for fault in faults):
             return ""  # words and keys may stand for an object, as "cuda" does for a device
-        told = (WORDS.get(f["type"], f["msg"].removeprefix("Input should be ")) for f in faults)
-        return " or ".join(dict.fromkeys(told))
+        reasons = (WORDS.get(f["type"], f["msg"].removeprefix("Input should be ")) for f in faults)
+        return " or ".join(dict.fromkeys(reasons))
     return ""

@@ -78,7 +78,7 @@ def _check(cfg: DictConfig) -> None:
 
 
 def _skipped(cfg: DictConfig, folder: Path) -> dict[str, float] | None:
-    """Metrics of a finished run, None if there is none; its record gets the new overrides."""
+    """Metrics of a finished run, None if no run is finished; its record gets the new overrides."""
     results = _finished(cfg, folder)
     if results is not None:
         claim(folder, plain(cfg))

@@ -93,7 +93,7 @@ def what_differs(job: Sequence[str], jobs: Sequence[Sequence[str]]) -> list[str]
 
 
 def set_apart(folder: Path, config: Mapping[str, Any]) -> list[str]:
-    """Overrides that distinguish a job in its study, by the plan beside its folder.
+    """Overrides that distinguish a job in its study, by the plan next to its folder.
 
     Args:
         folder: The job's folder.
@@ -249,7 +249,7 @@ class WandbRun(Logger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """End the run in a process that Lightning spawned; the job's own process goes on."""
+        """End the run in a process that Lightning spawned; the job's own process continues."""
         if self._copied:
             self._finish(status == "success")
 

@@ -16,11 +16,11 @@ from facegeo.studies.runs import Study, StudyRun
 from facegeo.studies.variants import Variant, find_variants
 
 MEASURES = ("error_pct", "mean_deg")
-"""Measures of a study that names none: the first that was measured."""
+"""Measures of a study that does not name any: the first that was measured."""
 FIRST = object()
-"""The baseline of a study that names none: the first row."""
+"""The baseline of a study that does not name one: the first row."""
 PAPERS_OWN = ("ccnn/paper", "ccnn/tuned")
-"""Experiments that train as the paper does: its numbers are shown even if the study names none."""
+"""Experiments that train as the paper does: its numbers are shown even if a study omits them."""
 LAST = "last"
 """Among a study's rows: the last that each variant measured."""
 

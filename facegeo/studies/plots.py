@@ -368,7 +368,7 @@ def _series(number: int, name: str) -> dict[str, Any]:
 
 
 def _figure(data: Sequence[go.Bar | go.Scatter], **layout: Any) -> go.Figure:
-    """A figure whose legend stands below the axes and takes none of their height."""
+    """A figure with its legend below the axes, which keep their height."""
     names = [trace.name for trace in data if trace.showlegend is not False]
     one_line = sum(len(name) + 6 for name in names) <= ONE_LINE
     height = HEIGHT_PX + LEGEND_ROW_PX * (1 if one_line else len(names))

@@ -38,7 +38,7 @@ def find_studies(
 
 
 def loose_study(folders: Sequence[Path]) -> Study:
-    """Make a study of finished runs that belong to none.
+    """Make a study of finished runs that belong to no study.
 
     Raises:
         UserError: If a folder holds no finished run.

@@ -13,7 +13,7 @@ Queau, Durou and Aujol, "Normal Integration: A Survey", JMIV 2018.
 Nehab, Rusinkiewicz, Davis and Ramamoorthi, "Efficiently Combining Positions and Normals for Precise
 3D Geometry", SIGGRAPH 2005: positions are good where waves are long, normals where they are short,
 and one linear least-squares fit takes both. Theirs weighs errors of positions and of tangents; ours
-is the same on a height field, with the weight told as a length.
+is the same on a height field, with the weight given as a length.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Lights as data: distant, near and from everywhere, alone or together, and named ones.
+"""Lights as data: distant, near and from everywhere, single or combined, and named ones.
 
 Frame: x right in the image, y up, z to the camera. A light is a tuple of sources, whose light adds.
 Strengths are such that 1 shades a surface that looks at the source with 1; colours are linear.
@@ -90,7 +90,7 @@ def find_light(name: str) -> Light:
     """Return a light by its name.
 
     Raises:
-        UserError: If there is none; says which there are.
+        UserError: If no such light exists; lists those that do.
     """
     if name not in PRESETS:
         raise UserError(f"light must be one of {', '.join(PRESETS)}; got {name!r}")

@@ -213,7 +213,7 @@ def _obj(
 def _plain(stem: str) -> str:
     """Return a name without spaces, at which readers of OBJ split names.
 
-    All but letters, digits, dots and hyphens become ``_``; a digest tells "a b" from "a_b".
+    All but letters, digits, dots and hyphens become ``_``; a digest distinguishes "a b" from "a_b".
 
     >>> _plain("IMG_1.jpg.face0"), _plain("a b")
     ('IMG_1.jpg.face0', 'a_b-9e6d48')

@@ -139,7 +139,7 @@ def _resized(planes: Tensor, size: tuple[int, ...]) -> Tensor:
 
 
 def _spread(planes: Tensor, inside: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Resize values of a mask (1, 1, H, W) without letting in what lies outside."""
+    """Resize values of a mask (1, 1, H, W) without letting in values from outside."""
     weight = inside.float()
     return _resized(planes * weight, size) / _resized(weight, size).clamp(min=1e-3)
 

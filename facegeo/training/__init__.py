@@ -1,1 +1,1 @@
-"""What wings train with: callbacks, resumable streams, schedules, results, model files, answers."""
+"""Shared training tools: callbacks, resumable streams, schedules, results, model files, answers."""

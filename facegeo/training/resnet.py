@@ -173,7 +173,7 @@ def load_encoder(encoder: ResNet, weights: str | Path) -> dict[str, str]:
         What a run should record: ``weights`` as given, and the file's ``sha256`` if there is one.
 
     Raises:
-        UserError: If the file can not be had or read, or holds another network.
+        UserError: If the file cannot be downloaded or read, or holds another network.
     """
     if str(weights) == "none":
         return {"weights": "none"}
@@ -207,7 +207,7 @@ def _imagenet(name: str) -> Path:
         )
     except (OSError, RuntimeError) as error:
         raise UserError(
-            f"can not download {SOURCE}{name} ({error}); put that file into {path.parent}, or give "
+            f"cannot download {SOURCE}{name} ({error}); put that file into {path.parent}, or give "
             "weights=PATH of a copy, or weights=none to start from chance"
         ) from error
     return path

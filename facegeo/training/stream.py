@@ -34,10 +34,10 @@ def seeded(*numbers: int) -> torch.Generator:
 
 
 class BatchStream(Sampler[list[Draw]]):
-    """Batches cut from one shuffled epoch after the other; batch k depends on the seed and k alone.
+    """Batches cut from one shuffled epoch after the other; batch k depends only on the seed and k.
 
     Every batch is full, so a step always means the same number of samples, and a run that stops
-    after k batches goes on with batch k.
+    after k batches resumes with batch k.
 
     Args:
         rows: Number of samples.
@@ -142,7 +142,7 @@ def validation_split(
     if (fraction > 0 and not val) or len(train) == 0:
         raise UserError(
             f"data.{name}={fraction} of {len(digests)} images must leave at least one image "
-            f"on each side, got {len(train)} for training and {len(val)} apart; "
+            f"on each side, got {len(train)} for training and {len(val)} held out; "
             f"change data.{name}"
         )
     return train.astype(np.int64), np.sort(np.array(val, dtype=np.int64))

@@ -128,11 +128,11 @@ class WingData:
 
     @property
     def split_settings(self) -> dict[str, Any]:
-        """What decides which faces were held out, and ``content`` of the data."""
+        """Settings that determine the held-out faces, and ``content`` of the data."""
         return {"content": self.content()}
 
     def notes(self) -> dict[str, Any]:
-        """What else a model that was trained on these data should know."""
+        """Further notes to store in a model trained on these data."""
         return {}
 
     def compare_notes(self, notes: Mapping[str, Any]) -> None:

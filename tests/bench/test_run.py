@@ -51,7 +51,7 @@ def test_auto_includes_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings().devices == ["cpu"]
 
 
-def test_every_mistake_is_named_with_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_error_is_named_with_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     mistakes = {
         **{"only": ["ccn"], "device": "gpu", "clock": "sun", "threads": [-1], "batches": []},

@@ -137,7 +137,7 @@ def test_a_sweep_runs_every_job_and_leaves_one_record(run: Run) -> None:
     assert files == ["multirun.yaml"]
 
 
-def test_a_mistake_in_one_job_of_a_sweep_does_not_stop_the_others(
+def test_an_error_in_one_job_of_a_sweep_does_not_stop_the_others(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seeds: list[int] = []

@@ -218,7 +218,7 @@ def test_bench_prints_json_only(command: Command) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_mistakes_end_with_one_message(
+def test_user_errors_print_one_message(
     command: Command, words: tuple[str, ...], message: str
 ) -> None:
     ended = command(*words)

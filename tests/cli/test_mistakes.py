@@ -133,7 +133,7 @@ def test_a_bad_part_of_the_config_is_explained(
     assert re.search(f"^facegeo-toy: error: (.|\n)*{message}", capsys.readouterr().err)
 
 
-def test_all_mistaken_arguments_are_explained(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_invalid_arguments_are_explained(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         run(lambda cfg: None, "sed=1", "data=lfwp", "seed=3", "seed=[1", "experiment=ccnn/paper")
     lines = capsys.readouterr().err.splitlines()

@@ -164,7 +164,7 @@ def test_the_coarse_surface_is_the_true_one_without_short_waves(geometry: Module
     assert abs((coarse - face.render.depth)[mask].mean()) < 0.01 * face.width
 
 
-def test_what_is_flat_stays_where_it_is_up_to_the_edge(geometry: ModuleType) -> None:
+def test_flat_areas_stay_in_place_up_to_the_edge(geometry: ModuleType) -> None:
     mask = np.zeros((40, 40), dtype=bool)
     mask[5:30, 8:30] = True
     flat = np.where(mask, np.float32(10), np.float32(np.nan))
@@ -184,7 +184,7 @@ def test_what_is_flat_stays_where_it_is_up_to_the_edge(geometry: ModuleType) -> 
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_mistakes_are_told_before_any_work(
+def test_errors_are_reported_before_any_work(
     geometry: ModuleType, tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     keys: dict[str, Any] = {"faces": 1, "size": 64, "seed": 0, "blur_pct": 5.0, "scale_pct": 8.0}

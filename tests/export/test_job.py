@@ -1,4 +1,4 @@
-"""The command: what it prints and keeps, and the orders it can not meet."""
+"""The command: what it prints and keeps, and the options it refuses."""
 
 import shutil
 from functools import partial
@@ -86,7 +86,7 @@ def test_a_cascade_that_came_out_different_is_not_kept(
     assert output.read_text() == "an earlier one"
 
 
-def test_an_output_that_can_not_be_is_told_before_the_work(
+def test_an_impossible_output_is_reported_before_the_work(
     small_checkpoint: tuple[Path, Cascade],
     data: LFPWDataModule,
     tmp_path: Path,
@@ -177,13 +177,13 @@ def test_a_cascade_and_normals_as_programs_of_torch(
         ({"t": 1}, "t and size are for models of normals"),
     ],
 )
-def test_orders_that_can_not_be_met(
+def test_impossible_options_are_refused(
     small_checkpoint: tuple[Path, Cascade],
     data: LFPWDataModule,
     options: dict[str, Any],
     said: str,
 ) -> None:
-    data.prepare = partial(pytest.fail, "data were made for an order that can not be met")
+    data.prepare = partial(pytest.fail, "data were made for an order that cannot be met")
     with pytest.raises(UserError, match=said):
         export_model(Order(str(small_checkpoint[0]), **options), data)
 
@@ -224,7 +224,7 @@ def test_files_are_named_for_their_checkpoint(
     assert Order(".").path == Path("small.onnx")
 
 
-def test_mistakes_end_the_command(
+def test_user_errors_end_the_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], data_overrides: list[str]
 ) -> None:
     words = ["facegeo-export", "checkpoint=ccnn-lfpw", "format=tflite", *data_overrides]

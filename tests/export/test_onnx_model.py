@@ -1,4 +1,4 @@
-"""Exported models in ONNX Runtime: equal answers, texts inside, and what is no file of ours."""
+"""Exported models in ONNX Runtime: equal answers, texts inside, and files that are not ours."""
 
 import json
 import sys
@@ -28,7 +28,7 @@ def test_any_image_and_any_number_of_faces(onnx_file: Path, cascade: Cascade) ->
         np.testing.assert_allclose(got, wanted, atol=NEAR_PX)
 
 
-def test_pixels_may_lie_in_memory_in_any_order(onnx_file: Path) -> None:
+def test_pixels_may_be_in_any_memory_order(onnx_file: Path) -> None:
     exported, (scene, *_) = OnnxCascade(onnx_file), noise_scenes()
     turned = scene.image.transpose(1, 0, 2).copy().transpose(1, 0, 2)
     np.testing.assert_array_equal(exported(turned, scene.boxes), exported(scene.image, scene.boxes))
@@ -39,7 +39,7 @@ def test_no_face_no_points(onnx_file: Path) -> None:
     assert found.shape == (0, 2, 5, 2)
 
 
-def test_the_file_says_what_it_holds(onnx_file: Path) -> None:
+def test_the_file_describes_its_contents(onnx_file: Path) -> None:
     model = OnnxCascade(onnx_file)
     assert json.loads(model.metadata["classes"]) == ["LE", "RE", "N", "LM", "RM"]
     assert model.metadata["precision"] == "fp32"

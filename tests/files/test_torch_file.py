@@ -1,4 +1,4 @@
-"""Reading torch's files: no code is run, and damage is told from content."""
+"""Reading torch's files: no code is run, and damage is distinguished from other content."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +34,9 @@ def test_no_code_of_a_file_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ],
     ids=["cut", "empty", "a-web-page"],
 )
-def test_damage_is_told(damage: Callable[[bytes], bytes], message: str, tmp_path: Path) -> None:
+def test_damaged_files_are_reported(
+    damage: Callable[[bytes], bytes], message: str, tmp_path: Path
+) -> None:
     path = tmp_path / "weights.pth"
     torch.save({"a": torch.zeros(100)}, path)
     path.write_bytes(damage(path.read_bytes()))
@@ -43,7 +45,7 @@ def test_damage_is_told(damage: Callable[[bytes], bytes], message: str, tmp_path
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"can not read .*none.pth: No such file"):
+    with pytest.raises(UserError, match=r"cannot read .*none.pth: No such file"):
         read_torch_file(tmp_path / "none.pth")
-    with pytest.raises(UserError, match=r"can not read .*: Is a directory"):
+    with pytest.raises(UserError, match=r"cannot read .*: Is a directory"):
         read_torch_file(tmp_path)

@@ -75,7 +75,7 @@ def test_a_ramp_is_sampled_where_the_grid_says() -> None:
 
 
 @pytest.mark.parametrize("side_px", [8, 16, 32, 64], ids=["1:1", "2:1", "4:1", "8:1"])
-def test_coarser_levels_lie_where_the_finest_does(side_px: int) -> None:
+def test_coarser_levels_are_aligned_with_the_finest(side_px: int) -> None:
     # 8 samples over side_px pixels about the middle of the image: each level in turn
     box = (31.5 - side_px / 2, 31.5 + side_px / 2) * 2
     got = crops_of([ramp()], box)(window(0.5, 0.5, 0.5, 0.5), 8)[0, 0, :2] * 255
@@ -112,7 +112,7 @@ def test_outside_the_stored_pixels_the_border_is_repeated() -> None:
     torch.testing.assert_close(corner[:2], torch.full((2, 16, 16), 189.0))
 
 
-def test_pixels_stand_where_their_origin_says() -> None:
+def test_pixels_are_at_the_positions_of_their_origin() -> None:
     store = store_of([ramp()], [(100, 200)])
     frames = torch.tensor([[[1.0, 0, 100], [0, 1.0, 200]]])
     got = FaceCrops(store, torch.tensor([0]), frames)(window(21, 42, 0.5, 0.5), 1)[0, 0]

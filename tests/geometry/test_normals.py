@@ -96,7 +96,7 @@ def test_every_colour_comes_back() -> None:
     assert torch.equal(encode(got), colours)
 
 
-def test_unit_length_but_for_nothing() -> None:
+def test_unit_length_except_for_zero_vectors() -> None:
     got = normalise(torch.cat([pixel(0, 3, 4), pixel(0, 0, 0), pixel(0, 0, 1e-5)], dim=2))
     torch.testing.assert_close(got[:, 0, 0], torch.tensor([0, 0.6, 0.8]))
     assert got[:, 0, 1].tolist() == [0, 0, 0]

@@ -27,7 +27,7 @@ def test_points_in_a_window_at_known_places(
     torch.testing.assert_close(from_window(wanted, windows), points)
 
 
-def test_shift_moves_the_centre_alone() -> None:
+def test_shift_moves_only_the_centre() -> None:
     moved = shift(torch.tensor([[WINDOW]]), torch.tensor([[[0.01, -0.02]]]))
     torch.testing.assert_close(moved, torch.tensor([[[0.41, 0.58, 0.2, 0.1]]]))
 

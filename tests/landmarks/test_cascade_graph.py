@@ -107,7 +107,7 @@ def test_boxes_at_and_beyond_borders_small_and_large(data: Data, tmp_path: Path)
     assert apart(cascade("ccnn"), data(tmp_path)) < NEAR_PX
 
 
-def test_faces_of_one_image_are_found_as_each_alone() -> None:
+def test_faces_of_one_image_are_found_as_one_at_a_time() -> None:
     graph, image = CascadeGraph(cascade("ccnn")).eval(), clouds(220, 180)
     boxes = [[30.0, 90.0, 20.0, 85.0], [100, 230, 90, 210], [-10, 20, -9, 22], [5, 175, 10, 190]]
     together = of_graph(graph, image, boxes)

@@ -94,7 +94,7 @@ def test_votes_for_a_point_are_averaged() -> None:
 @pytest.mark.parametrize(
     ("fusion", "nose", "eye"), [("mean", 0.6, 0.3), ("first", 0.3, 0.2), ("last", 0.9, 0.4)]
 )
-def test_one_net_alone_can_have_the_say(fusion: str, nose: float, eye: float) -> None:
+def test_fusion_can_use_only_one_net(fusion: str, nose: float, eye: float) -> None:
     unit = torch.tensor([0.5, 0.5, 0.5, 0.5]).expand(1, 11, 4)  # votes are box places
     votes = torch.zeros(1, 11, 2)
     votes[0, [2, 7, 8], 0] = torch.tensor([0.3, 0.6, 0.9])  # F1, EN1 and NM1 on the nose
@@ -118,7 +118,7 @@ def test_a_fusion_changes_no_weight_of_a_file() -> None:
     assert set(box_stage(fusion="first").state_dict()) == set(box_stage().state_dict())
 
 
-def test_grey_nets_see_brightness_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_grey_nets_see_only_brightness(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = BoxStage(NETS, NET | {"in_channels": 1}, colour="grey")
     crops = torch.rand(2, 3, 3, 15, 15, generator=torch.Generator().manual_seed(0))
     shares = torch.tensor([0.299, 0.587, 0.114])  # ITU-R BT.601
@@ -197,7 +197,7 @@ def three_stages() -> Cascade:
     return Cascade(stages)
 
 
-def test_each_stage_looks_where_the_one_before_pointed() -> None:
+def test_each_stage_crops_around_the_previous_stages_points() -> None:
     eyes = Eyes()
     found = three_stages()(eyes, CANVAS)
     assert found.shape == (2, 3, 5, 2)
@@ -226,7 +226,7 @@ def test_a_count_leaves_the_stages_behind_it_out() -> None:
     assert list(Cascade(stages, count=3).stages) == list(stages)
 
 
-def test_stage_1_alone_starts_as_in_the_whole_cascade() -> None:
+def test_a_single_stage_1_starts_as_in_the_whole_cascade() -> None:
     starts = []
     for count in (1, None):
         torch.manual_seed(0)

@@ -141,7 +141,7 @@ def test_tables_show_each_build_once_and_the_total(cascade: Cascade) -> None:
     assert layers[0].rows[1] == ("pool1", "36x36x20", "2x2/2", "18x18x20", None, None, None)
 
 
-def test_the_papers_table_3_stands_beside(cascade: Cascade) -> None:
+def test_the_papers_table_3_is_shown_beside_ours(cascade: Cascade) -> None:
     table = profile_tables(cascade, {"CCNN": {"size_mb": 2.46, "time_ms": 14.7}})[1]
     assert [row[0] for row in table.rows] == [
         "counted: weights",

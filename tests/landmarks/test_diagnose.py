@@ -12,7 +12,7 @@ from facegeo.landmarks.nets import Cascade
 Compose = Callable[..., DictConfig]
 
 
-def test_a_point_outside_its_window_is_counted_for_the_stage_that_looks_there(
+def test_a_point_outside_its_window_is_counted_for_that_windows_stage(
     tiny_config: Compose,
 ) -> None:
     cascade: Cascade = instantiate(tiny_config().model)
@@ -46,5 +46,5 @@ def test_label_noise_is_the_distance_between_labels_of_one_photograph(
     torch.testing.assert_close(noise, torch.tensor([3.0 / (box[1] - box[0])]), rtol=1e-3, atol=0)
 
 
-def test_without_copies_there_is_no_noise_to_tell(tiny_config: Compose) -> None:
+def test_without_copies_there_is_no_noise_to_report(tiny_config: Compose) -> None:
     assert len(label_noise(instantiate(tiny_config().data))) == 0

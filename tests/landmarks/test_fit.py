@@ -98,7 +98,7 @@ def test_same_seed_same_weights_and_another_seed_others(
     ],
     ids=str,
 )
-def test_a_killed_training_goes_on_to_the_same_weights(
+def test_a_killed_training_resumes_to_the_same_weights(
     train: Callable[..., dict[str, Tensor]],
     whole: dict[str, Tensor],
     die_at: Callable[[int], None],

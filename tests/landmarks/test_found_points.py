@@ -86,7 +86,7 @@ def test_errors_of_stages_and_mean_shape_by_hand() -> None:
     assert list(measure(found, "test")) == ["stage1", "stage2"]
 
 
-def test_mean_shape_leaves_the_held_out_faces_alone(data: LFPWDataModule, tiny_faces: Path) -> None:
+def test_mean_shape_does_not_use_the_held_out_faces(data: LFPWDataModule, tiny_faces: Path) -> None:
     points, sides = truth(tiny_faces, "trainImageList.txt")
     train = torch.from_numpy(data.split()[0])
     wanted = (points / sides[:, None])[train].mean(dim=0)

@@ -120,7 +120,7 @@ def test_bad_line_is_named(face_folder: Writer, line: str, message: str) -> None
         *[("13 0", True), ("13 -.1", False), ("13 40", True), ("13 40.1", False)],
     ],
 )
-def test_points_may_lie_half_a_box_outside_the_box(
+def test_points_may_be_half_a_box_outside_the_box(
     face_folder: Writer, point: str, passes: bool
 ) -> None:
     root = face_folder(["a.png", "b.png"])

@@ -274,7 +274,7 @@ class FixedStage(_Fixed, BoxStage):
 
 
 @pytest.mark.parametrize(("anchors", "predicted"), [("pred", True), ("gt", False)])
-def test_windows_stand_on_the_points_of_the_stage_before(
+def test_windows_are_centred_on_the_points_of_the_stage_before(
     root: Path, tmp_path: Path, anchors: str, predicted: bool
 ) -> None:
     data = module(root, tmp_path, PAPER, anchors=anchors, val_fraction=0.25)
@@ -335,7 +335,7 @@ def test_skipped_faces_are_counted_and_listed(
         module(root, tmp_path).check(["train"])
 
 
-def test_faults_of_both_lists_are_told_together(root: Path, tmp_path: Path) -> None:
+def test_faults_of_both_lists_are_reported_together(root: Path, tmp_path: Path) -> None:
     (root / "3.png").write_bytes(b"no image")
     (root / "21.png").unlink()
     both = r"2 faults(.|\n)*trainImageList.txt line 4, 3.png.*\n  testImageList.txt .*21.png"
@@ -377,7 +377,7 @@ def test_crops_before_a_stage_is_chosen_are_refused(root: Path, tmp_path: Path) 
         data.on_after_batch_transfer(batch, 0)
 
 
-def test_only_what_asks_for_it_is_called_with_on_rate(tmp_path: Path) -> None:
+def test_only_objects_that_accept_on_rate_get_it(tmp_path: Path) -> None:
     calls: list[object] = []
 
     def rendering(on_rate: Callable[[float], object]) -> None:

@@ -56,7 +56,7 @@ def test_wing_has_no_step_at_its_width() -> None:
 
 
 @all_losses
-def test_perfect_votes_cost_nothing_and_have_no_gradient_to_speak_of(loss: nn.Module) -> None:
+def test_perfect_votes_have_zero_loss_and_almost_no_gradient(loss: nn.Module) -> None:
     pred = TARGET.clone().requires_grad_()
     value = loss(pred, TARGET)
     value.backward()
@@ -75,7 +75,7 @@ def test_gradients_agree_with_differences(loss: nn.Module) -> None:
 
 
 @all_losses
-def test_a_vote_feels_only_its_own_error(loss: nn.Module) -> None:
+def test_a_votes_gradient_depends_only_on_its_own_error(loss: nn.Module) -> None:
     def gradient(votes: slice) -> Tensor:
         pred = (TARGET + OFFSET)[:, votes].clone().requires_grad_()
         (grad,) = torch.autograd.grad(loss(pred, TARGET[:, votes]), pred)

@@ -136,7 +136,7 @@ def test_a_point_that_is_not_finite_is_a_failure_and_shows(faces: Batch, value: 
     torch.testing.assert_close(metric.ced_curve()[1], without.ced_curve()[1] * 59 / 60)
 
 
-def test_nothing_seen_is_nan() -> None:
+def test_empty_metric_is_nan() -> None:
     metric = LandmarkErrors()
     metric.update(torch.zeros(0, 5, 2), torch.zeros(0, 5, 2), torch.zeros(0))
     assert all(math.isnan(value) for value in as_floats(metric.compute()).values())

@@ -158,7 +158,7 @@ def _take(nets: NetBank, net: int) -> NetBank:
     ids=["sgd", "adam"],
 )
 @pytest.mark.parametrize("batch", [4, 32], ids=["grouped", "looped"])
-def test_training_together_is_training_alone(
+def test_joint_and_separate_training_agree(
     optimizer: MakeOptimizer,
     options: dict[str, float],
     batch: int,
@@ -192,7 +192,7 @@ def test_training_together_is_training_alone(
             torch.testing.assert_close(tensor, wanted.get_parameter(name), rtol=1e-3, atol=5e-5)
 
 
-def test_dropout_zeroes_hidden_units_in_training_alone() -> None:
+def test_dropout_zeroes_hidden_units_only_in_training() -> None:
     nets, x = bank(dropout=0.5), crops(1).expand(400, -1, -1, -1, -1)
     torch.manual_seed(0)
     assert nets(x).std(dim=0).min() > 0.01

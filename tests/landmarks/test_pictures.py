@@ -38,7 +38,7 @@ def face_points(spot: tuple[float, float]) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("spot", [(20.0, 30.0), (70.0, 55.0)])
-def test_marks_lie_where_the_points_are(tmp_path: Path, spot: tuple[float, float]) -> None:
+def test_marks_are_at_the_points(tmp_path: Path, spot: tuple[float, float]) -> None:
     red = GREY.copy()
     red[int(spot[1]) - 6 : int(spot[1]) + 7, int(spot[0]) - 6 : int(spot[0]) + 7] = (255, 0, 0)
     away = face_points((90.0, 90.0))
@@ -103,7 +103,7 @@ DRAWINGS: dict[str, Callable[[Path], Path]] = {
 
 
 @pytest.mark.parametrize("draw", DRAWINGS.values(), ids=DRAWINGS)
-def test_the_same_drawing_is_the_same_file_and_leaves_matplotlib_alone(
+def test_the_same_drawing_is_the_same_file_and_does_not_change_matplotlib(
     tmp_path: Path, draw: Callable[[Path], Path]
 ) -> None:
     import matplotlib.pyplot as plt
@@ -143,7 +143,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
 
 
 @pytest.mark.parametrize(("draw", "message"), BAD.values(), ids=BAD)
-def test_what_cannot_be_drawn_is_refused(
+def test_invalid_drawings_are_refused(
     tmp_path: Path, draw: Callable[[Path], Path], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):

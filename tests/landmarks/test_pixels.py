@@ -82,7 +82,7 @@ def test_levels_are_means_of_two_by_two(tmp_path: Path) -> None:
         np.testing.assert_array_equal(store.image(0, level + 1).numpy(), (total + 2) // 4)
 
 
-def test_level_pixels_lie_where_the_store_says(tmp_path: Path) -> None:
+def test_level_pixels_are_at_the_stores_offsets(tmp_path: Path) -> None:
     rows, columns = np.mgrid[:36, :40]
     ramps = np.stack([4 * columns, 4 * rows, 0 * rows], axis=-1).astype(np.uint8)
     # region 8 .. 31 x 4 .. 27, 24 pixels each: no level has an odd edge
@@ -120,7 +120,9 @@ def test_select_and_to_move_all_parts(face_folder: Writer, tmp_path: Path) -> No
     assert (len(moved), moved.levels) == (2, 4)
 
 
-def test_writing_into_the_store_leaves_the_cache_alone(face_folder: Writer, tmp_path: Path) -> None:
+def test_writing_into_the_store_does_not_change_the_cache(
+    face_folder: Writer, tmp_path: Path
+) -> None:
     faces = read_list(face_folder(["a.png"]), "list.txt")
     opened(faces, tmp_path).pixels.zero_()
     assert opened(faces, tmp_path).image(0)[0, 0].tolist() == [200, 0, 0]

@@ -20,7 +20,7 @@ def test_a_regressor_has_torchvisions_parameters_and_its_own_ten_outputs(depth: 
     assert stage.eval()(torch.rand(2, 1, 3, 64, 64)).shape == (2, 5, 2)
 
 
-def test_what_lies_where_in_the_last_features_does_not_matter() -> None:
+def test_positions_in_the_last_features_do_not_matter() -> None:
     nets = ResNetPoints([10], input_size=64, depth=18).eval()
     (net,) = nets.nets
     crops = torch.rand(2, 1, 3, 64, 64, generator=torch.Generator().manual_seed(0))

@@ -14,19 +14,19 @@ from facegeo.normals.maps import as_trained, trained_coding
         ({"coding": "srgb", "data": "generated sessions"}, "srgb"),
         ({"coding": None, "data": "generated sessions"}, None),
         ({"coding": "linear", "data": "Photoface"}, "linear"),
-        ({"data": "generated sessions"}, "linear"),  # of before notes told it
+        ({"data": "generated sessions"}, "linear"),  # before notes stored it
         ({"data": "fixture of generated sessions"}, "linear"),
         ({"data": "Photoface"}, None),
         ({}, None),
     ],
 )
-def test_notes_tell_the_coding_and_older_ones_that_of_generated_sessions(
+def test_coding_is_read_from_notes_and_inferred_for_older_models(
     notes: dict[str, Any], coding: str | None
 ) -> None:
     assert trained_coding(notes) == coding
 
 
-def test_photos_are_linearised_for_models_of_linear_ones_alone() -> None:
+def test_photos_are_linearised_only_for_models_of_linear_photos() -> None:
     photos = torch.tensor([0.0, 0.5, 1.0])
     wanted = torch.tensor([0, 0.21404114, 1])  # IEC 61966-2-1
     torch.testing.assert_close(as_trained(photos, "linear"), wanted)

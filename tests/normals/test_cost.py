@@ -62,7 +62,7 @@ def test_table_4_by_its_own_rule(model: CasFNE) -> None:
     assert f"{costs[0].table4_parameters / 1e6:.2f}" == "22.94"
 
 
-def test_what_a_program_reads(model: CasFNE) -> None:
+def test_traffic_of_a_program(model: CasFNE) -> None:
     counts = json.loads(json.dumps(profile_generator(model)))
     assert counts["parameters"] == 18_102_758
     assert counts["macs"] == counts["t"][2]["macs"]
@@ -99,7 +99,7 @@ def test_tables_show_ours_the_rules_and_the_papers_side_by_side(model: CasFNE) -
     assert parts.rows[2][2] + parts.rows[3][2] == pytest.approx(1.870659584)
 
 
-def test_figures_printed_for_cat_stand_beside_no_other_fusion() -> None:
+def test_figures_printed_for_cat_are_shown_for_no_other_fusion() -> None:
     costs, _ = generator_tables(CasFNE(1, FMM), PRINTED)
     assert [row[3] for row in costs.rows] == ["t=1", None, None, None, None, None]
     assert [row[6] for row in costs.rows] == [22.9, None, None, None, None, None]

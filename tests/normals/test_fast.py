@@ -75,7 +75,7 @@ def test_any_batch_and_size(shape: tuple[int, int, int]) -> None:
     assert_equal(model, fast_generator(model), images(*shape))
 
 
-def test_what_is_learnt_later_changes_nothing() -> None:
+def test_later_training_does_not_change_the_fast_form() -> None:
     model = make(1)
     before = copy.deepcopy(model)
     fast = fast_generator(model)
@@ -93,7 +93,7 @@ def test_an_image_is_left_as_it_was() -> None:
     assert torch.equal(image, before)
 
 
-def test_what_the_photo_alone_decides_is_done_once() -> None:
+def test_features_of_the_photo_are_computed_once() -> None:
     fast = fast_generator(make(2))
     calls: list[str] = []
     for name, module in fast.named_modules():

@@ -227,7 +227,7 @@ def test_same_seed_same_weights_and_another_seed_others(train: Train, whole: Wei
     ],
     ids=str,
 )
-def test_a_killed_training_goes_on_to_the_same_weights(
+def test_a_killed_training_resumes_to_the_same_weights(
     train: Train, whole: Weights, die_at: Callable[[int], None], steps: list[int]
 ) -> None:
     for number in steps:
@@ -252,7 +252,7 @@ def test_a_kill_between_the_last_step_and_the_file(
     assert same(train("killed", checkpoint_every=every), whole)
 
 
-def test_what_is_trained_is_not_trained_again(train: Train, steps_taken: list[Adam]) -> None:
+def test_finished_stages_are_not_trained_again(train: Train, steps_taken: list[Adam]) -> None:
     first = train("run")
     taken = len(steps_taken)
     assert same(train("run"), first)
@@ -362,7 +362,7 @@ def test_a_training_starts_from_the_whole_generator_of_a_model(tmp_path: Path, c
         fit_normals(Tiny(), faces(cache), still, trainer, tmp_path / "other", **options)
 
 
-def test_a_resumed_training_says_where_it_goes_on(
+def test_a_resumed_training_says_where_it_resumes(
     train: Train, die_at: Callable[[int], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, logger="facegeo")
@@ -381,7 +381,7 @@ def test_a_resumed_training_says_where_it_goes_on(
     ]
 
 
-def test_a_lost_training_leaves_nothing_to_go_on_from(train: Train, tmp_path: Path) -> None:
+def test_a_lost_training_leaves_nothing_to_resume_from(train: Train, tmp_path: Path) -> None:
     wild = partial(task, optimizer=partial(Adam, lr=float("inf")))
     with pytest.raises(UserError, match=r"at batch 2, wanted a finite number; lower task"):
         train("run", make_task=wild)

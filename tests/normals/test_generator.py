@@ -56,7 +56,9 @@ def test_the_image_is_encoded_once(model: CasFNE, image: Tensor) -> None:
 
 
 @FUSIONS
-def test_every_weight_learns_from_the_last_stage_alone(fusion: MakeFusion, image: Tensor) -> None:
+def test_every_weight_gets_a_gradient_from_the_last_stage_only(
+    fusion: MakeFusion, image: Tensor
+) -> None:
     torch.manual_seed(0)
     model = CasFNE(2, fusion)
     last = model(image)[-1]

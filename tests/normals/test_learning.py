@@ -1,4 +1,4 @@
-"""That Cas-FNE learns: faces by heart, and more of them with refinements than without."""
+"""Cas-FNE learns: it memorises faces, and more of them with refinements than without."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -92,7 +92,7 @@ def errors(
     return found
 
 
-def test_four_faces_are_learnt_by_heart(tmp_path: Path) -> None:
+def test_four_faces_are_memorised(tmp_path: Path) -> None:
     faces = photographs(4, tmp_path / "sessions")
     found = errors(
         2,
@@ -107,7 +107,7 @@ def test_four_faces_are_learnt_by_heart(tmp_path: Path) -> None:
     assert found[-1] < 3
 
 
-def test_refinements_learn_a_small_set_faster_than_none(tmp_path: Path) -> None:
+def test_refinements_learn_a_small_set_faster_than_t_0(tmp_path: Path) -> None:
     """Sixteen people, the paper's losses and rate: the same batches, with t = 0 and t = 2."""
     faces = photographs(16, tmp_path / "sessions")
     drawn = torch.Generator().manual_seed(0)

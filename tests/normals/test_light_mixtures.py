@@ -58,7 +58,7 @@ def test_batches_hold_photos_unit_normals_and_masks(prepared: Path) -> None:
     assert (batch["mask"].float().mean((1, 2, 3)) > 0.05).all()
 
 
-def test_training_shows_training_people_alone(prepared: Path) -> None:
+def test_training_shows_only_training_people(prepared: Path) -> None:
     data = module(prepared)
     faces = data.training_faces()
     assert len(faces) == 3 * 3
@@ -82,7 +82,7 @@ def test_batches_are_the_same_for_any_number_of_workers(prepared: Path) -> None:
     assert not torch.equal(alone[0]["image"], alone[3]["image"])  # the next epoch is new
 
 
-def test_a_training_goes_on_with_the_batch_it_was_stopped_before(prepared: Path) -> None:
+def test_training_resumes_with_the_batch_it_was_stopped_before(prepared: Path) -> None:
     whole = trained_on(module(prepared), 6)
     data = module(prepared)
     data.for_training(6)
@@ -181,7 +181,7 @@ def test_pictures_are_framed_as_predict_shows_faces(prepared: Path) -> None:
         assert (got - cut / 255).abs().max() < 1.5 * 3 / 255
 
 
-def test_references_are_the_truth_of_validation_and_test_alone(
+def test_references_are_the_truth_only_in_validation_and_test(
     prepared: Path, tmp_path: Path
 ) -> None:
     people = read_people(prepared)
@@ -226,7 +226,7 @@ def test_the_listed_split_has_nobody_twice(prepared: Path) -> None:
     assert not shown["val"] & shown["test"]
 
 
-def test_mistakes_in_the_settings_are_named(prepared: Path) -> None:
+def test_invalid_settings_are_named(prepared: Path) -> None:
     with pytest.raises(UserError, match="splits must be among train, val, test; got dev"):
         module(prepared).check(["dev"])
     with pytest.raises(UserError, match=r"nobody is in the val split: name people in data.val"):

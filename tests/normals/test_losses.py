@@ -46,7 +46,7 @@ def test_cosine_error_by_hand() -> None:
     torch.testing.assert_close(both, torch.tensor(stage))
 
 
-def test_the_length_of_a_prediction_does_not_matter_nor_does_none_at_all() -> None:
+def test_the_length_of_a_prediction_does_not_matter_even_if_zero() -> None:
     stages, truth, mask = faces()
     loss = CosineLoss()
     torch.testing.assert_close(loss([3 * stages[0]], truth, mask), loss(stages[:1], truth, mask))
@@ -150,7 +150,7 @@ def test_outside_the_mask_nothing_counts_not_even_nan(cost: Cost) -> None:
 
 
 @masked_costs
-def test_an_empty_mask_costs_nothing_and_pulls_at_nothing(cost: Cost) -> None:
+def test_an_empty_mask_has_zero_loss_and_zero_gradient(cost: Cost) -> None:
     stages, truth, mask = faces()
     pred = stages[0].requires_grad_()
     loss = cost([pred], truth, torch.zeros_like(mask))
@@ -176,7 +176,7 @@ def test_halves_are_summed_in_float32(cost: Cost, dtype: torch.dtype) -> None:
     assert pred.grad.isfinite().all()
 
 
-def test_what_does_not_belong_together_is_refused() -> None:
+def test_mismatched_inputs_are_refused() -> None:
     stages, truth, mask = faces()
     with pytest.raises(ValueError, match="stages must hold at least one normal map, got none"):
         TotalVariationLoss()([], mask)

@@ -127,7 +127,7 @@ def test_thresholds_are_strict() -> None:
         assert measured(NormalErrors(), (pred, CAMERA, torch.ones(1, 1, 1, 1) > 0))["lt45_pct"] == 0
 
 
-def test_opposite_normals_are_180_degrees_apart() -> None:
+def test_opposite_normals_differ_by_180_degrees() -> None:
     got = measured(NormalErrors(), row(180, 180, 0))
     assert got["mean_deg"] == pytest.approx(120)
     assert got["median_deg"] == pytest.approx(180, abs=0.0051)
@@ -149,7 +149,7 @@ def test_equal_pixels_have_no_deviation(kind: type[Metric]) -> None:
             assert measured(kind(), row(*[degrees] * count))["std_deg"] < 1e-5
 
 
-def test_the_median_of_two_lies_between_them() -> None:
+def test_the_median_of_two_is_between_them() -> None:
     assert measured(NormalErrors(), row(10, 50))["median_deg"] == pytest.approx(30, abs=0.0051)
 
 
@@ -170,7 +170,7 @@ def test_an_empty_mask_counts_nowhere(kind: type[Metric]) -> None:
 
 
 @EITHER
-def test_nothing_seen_is_nan(kind: type[Metric]) -> None:
+def test_empty_metric_is_nan(kind: type[Metric]) -> None:
     assert all(math.isnan(value) for value in as_floats(fresh_compute(kind())).values())
     pred, target, mask = row(10)
     only_empty = measured(kind(), (pred, target, torch.zeros_like(mask)))

@@ -159,7 +159,7 @@ def test_without_effects_a_photo_is_srgb_of_the_wanted_exposure() -> None:
     torch.testing.assert_close(photo, wanted, atol=1.01 / 255, rtol=0)
 
 
-def test_a_photo_depends_on_its_own_numbers_alone() -> None:
+def test_a_photo_depends_only_on_its_own_numbers() -> None:
     light, mask, head = scene(8)
     drawn = numbers(8, NUMBERS)
     effects = PhotoEffects()
@@ -169,7 +169,7 @@ def test_a_photo_depends_on_its_own_numbers_alone() -> None:
     torch.testing.assert_close(again, photos[order], atol=1.01 / 255, rtol=0)
 
 
-def test_the_background_is_replaced_outside_the_head_alone() -> None:
+def test_the_background_is_replaced_only_outside_the_head() -> None:
     light, mask, head = scene()
     drawn = numbers(4, NUMBERS)
     kept = photograph(light, mask, head, drawn, PLAIN)

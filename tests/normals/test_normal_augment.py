@@ -82,7 +82,7 @@ def test_turned_normals_have_unit_length_and_none_off_the_mask() -> None:
     torch.testing.assert_close(length, mask.float(), rtol=0, atol=1e-5)
 
 
-def test_what_lay_outside_the_image_is_no_face_and_repeats_its_border() -> None:
+def test_pixels_from_outside_the_image_are_masked_and_repeat_its_border() -> None:
     image = torch.full((1, 3, SIZE, SIZE), 0.7)
     normals = torch.zeros(1, 3, SIZE, SIZE)
     normals[:, 2] = 1
@@ -107,7 +107,7 @@ def drawn(augment: NormalAugment, epoch: int, seed: int = 0) -> Tensor:
     return torch.stack([view.flip.float(), view.angle, view.scale])
 
 
-def test_draws_depend_on_seed_epoch_and_row_alone() -> None:
+def test_draws_depend_only_on_seed_epoch_and_row() -> None:
     augment = NormalAugment(flip=0.5, rotation_deg=10, scale_spread=0.1)
     first = drawn(augment, 0)
     assert not torch.equal(first, drawn(augment, 1))

@@ -23,7 +23,7 @@ SIZE = 32
 
 
 def png(pixels: npt.NDArray[Any]) -> bytes:
-    """Red first, as in memory of ours."""
+    """Red first, as in our arrays."""
     if pixels.ndim == 3:
         pixels = pixels[..., ::-1]
     return bytes(cv2.imencode(".png", pixels)[1])
@@ -113,15 +113,13 @@ def test_sound_normals_pass_also_softened_by_a_bilinear_resize() -> None:
     ],
     ids=["short", "halved-range", "nan", "small", "oblong"],
 )
-def test_normals_that_can_not_be_right_are_named(
-    change: Callable[[Floats], Floats], message: str
-) -> None:
+def test_impossible_normals_are_named(change: Callable[[Floats], Floats], message: str) -> None:
     normals, mask = ball()
     with pytest.raises(WantedError, match=message):
         check_normals(change(normals), mask)
 
 
-def test_what_lies_off_the_face_does_not_count() -> None:
+def test_pixels_off_the_face_do_not_count() -> None:
     normals, mask = ball()
     normals[~mask] = np.nan
     check_normals(normals, mask)

@@ -242,7 +242,7 @@ def test_without_the_game_there_is_no_discriminator(tmp_path: Path) -> None:
     assert change(before, learner.generator) > 0
 
 
-def test_the_discriminator_sees_the_face_alone(tmp_path: Path) -> None:
+def test_the_discriminator_sees_only_the_face(tmp_path: Path) -> None:
     learner = task()
     fit(learner, tmp_path, batches=1)
     outside = ~batch()["mask"].expand(-1, 3, -1, -1)

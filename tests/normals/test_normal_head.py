@@ -122,7 +122,7 @@ def test_normals_of_a_last_layer() -> None:
 
 @pytest.mark.parametrize("build", [lambda: CasFNE(2), lambda: CARN(width=8)])
 @pytest.mark.parametrize("seed", range(3))
-def test_every_phase_of_a_new_generators_pixels_looks_at_the_camera(
+def test_every_phase_of_a_new_generators_pixels_points_at_the_camera(
     build: Callable[[], nn.Module], seed: int
 ) -> None:
     torch.manual_seed(seed)

@@ -54,7 +54,7 @@ def test_a_map_of_each_image_is_found_by_the_name_of_a_crop(root: Path) -> None:
     assert found == []
 
 
-def test_faults_of_all_lists_are_told_with_line_file_wanted_and_got(root: Path) -> None:
+def test_faults_of_all_lists_are_reported_with_line_file_wanted_and_got(root: Path) -> None:
     (root / "1001/b/mask_c.png").unlink()
     (root / "1002/a/sn_c.png").write_bytes(b"")
     outside = root.parent / "elsewhere.png"

@@ -142,7 +142,7 @@ FAULTS = [
 ]
 
 
-def test_each_faulty_file_is_told_once_and_leaves_no_cache(root: Path) -> None:
+def test_each_faulty_file_is_reported_once_and_leaves_no_cache(root: Path) -> None:
     spoil(root)
     for _ in range(2):
         found = opened(root)
@@ -166,9 +166,7 @@ def test_skipping_leaves_out_all_faces_of_a_faulty_map(root: Path) -> None:
             assert torch.equal(got, wanted)
 
 
-def test_a_file_that_can_not_be_read_is_a_fault(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreadable_file_is_a_fault(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = Path.read_bytes
 
     def read(path: Path) -> bytes:

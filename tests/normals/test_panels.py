@@ -166,7 +166,7 @@ BAD: dict[str, tuple[Draw, str]] = {
 
 
 @pytest.mark.parametrize(("draw", "message"), BAD.values(), ids=BAD)
-def test_what_cannot_be_drawn_is_refused(tmp_path: Path, draw: Draw, message: str) -> None:
+def test_invalid_drawings_are_refused(tmp_path: Path, draw: Draw, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         draw(tmp_path / "a.png")
     assert not (tmp_path / "a.png").exists()

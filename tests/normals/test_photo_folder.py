@@ -67,7 +67,7 @@ def test_points_beside_the_photo_as_in_300w(tmp_path: Path) -> None:
     assert square(tmp_path, 60)[0] == left
 
 
-def test_a_box_is_taken_for_the_box_of_the_points(tmp_path: Path) -> None:
+def test_a_given_box_replaces_the_box_of_the_points(tmp_path: Path) -> None:
     save(tmp_path / "faces/000001.png")
     boxes = tmp_path / "list_bbox_celeba.csv"
     boxes.write_text("image_id,x_1,y_1,width,height\n000001.png,70,50,50,40\n")
@@ -145,7 +145,7 @@ def test_photos_come_by_name_at_any_depth_and_collate(tmp_path: Path) -> None:
     )
 
 
-def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
+def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
     root = tmp_path / "faces"
     for name in ("good.png", "torn.png", "off.png", "left_out.png", "twice.png"):
         save(root / name)
@@ -214,7 +214,7 @@ def test_photo_that_is_damaged_later_is_named(tmp_path: Path) -> None:
         folder[0]
 
 
-def test_what_can_not_be_a_folder_of_photos_is_refused(tmp_path: Path) -> None:
+def test_invalid_photo_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"wanted a folder with photos \(\.jpg.*got none in it"):
         PhotoFolder(tmp_path, 64)
     with pytest.raises(UserError, match="got no such folder"):

@@ -170,7 +170,7 @@ def test_every_number_of_workers_gives_the_same_batches_and_epochs_differ(tmp_pa
     assert all(len(set(levels)) == len(levels) for levels in brightness.values())
 
 
-def test_a_loader_goes_on_mid_epoch_where_its_state_says(tmp_path: Path) -> None:
+def test_a_loader_resumes_mid_epoch_from_its_state(tmp_path: Path) -> None:
     whole = trained_on(module(tmp_path, augment=RICH), 7)
     data = module(tmp_path, augment=RICH)
     data.for_training(7)
@@ -201,7 +201,7 @@ def test_a_split_is_kept_and_hashed(tmp_path: Path, root: Path) -> None:
         other.keep_split(path)
 
 
-def test_mistakes_in_the_settings_are_named(tmp_path: Path) -> None:
+def test_invalid_settings_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="splits must be among train, val, test; got dev"):
         module(tmp_path).check(["train", "dev"])
     with pytest.raises(UserError, match=r"no val face: set data.val_fraction above 0"):
@@ -214,7 +214,7 @@ def test_mistakes_in_the_settings_are_named(tmp_path: Path) -> None:
         module(tmp_path, batch_size=0, size=-1)
 
 
-def test_a_test_list_alone_is_enough_to_measure(tmp_path: Path) -> None:
+def test_only_a_test_list_is_needed_to_measure(tmp_path: Path) -> None:
     data = module(tmp_path, train_list=None)
     data.check(["test"])
     assert {part: len(rows) for part, rows in data.sessions.rows.items()} == {

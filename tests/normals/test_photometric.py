@@ -23,7 +23,7 @@ def change() -> Photometric:
     return Photometric(LIGHT)
 
 
-def test_what_is_drawn_depends_on_seed_epoch_and_row_alone(change: Photometric) -> None:
+def test_random_numbers_depend_only_on_seed_epoch_and_row(change: Photometric) -> None:
     first = seen(change, 0, 0, 0)
     others = [seen(change, *key) for key in [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 1, 1)]]
     assert len({image.tobytes() for image in [first, *others]}) == 5

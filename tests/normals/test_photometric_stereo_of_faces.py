@@ -31,7 +31,7 @@ CLASSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "one light is hidden": lambda behind, hidden: (behind == 0) & (hidden == 1),
     "two lights or more are lost": lambda behind, hidden: behind + hidden > 1,
 }
-"""Kinds of pixels, told by how many lights are behind the surface and how many hidden."""
+"""Kinds of pixels, by how many lights are behind the surface and how many hidden."""
 
 
 def error(surface: Surface, normals: Tensor, mask: Tensor) -> Tensor:

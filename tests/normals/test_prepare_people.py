@@ -68,7 +68,9 @@ def test_the_same_command_again_writes_nothing(sculptures: SimpleNamespace, root
     assert contents(root.parent / f"{root.name}-out") == before
 
 
-def test_what_a_killed_run_lacks_is_written(sculptures: SimpleNamespace, root: Path) -> None:
+def test_files_missing_after_a_killed_run_are_written(
+    sculptures: SimpleNamespace, root: Path
+) -> None:
     run(sculptures, root)
     out = root.parent / f"{root.name}-out"
     before = contents(out)

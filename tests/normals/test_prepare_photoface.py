@@ -64,7 +64,7 @@ def order(raw: Path, tmp_path: Path) -> Preparation:
 
 
 def written(out: Path, name: str, frame: str) -> tuple[Tensor, Tensor]:
-    """Normals of ours (3, H, W) and mask (1, H, W) of a prepared session."""
+    """Our normals (3, H, W) and mask (1, H, W) of a prepared session."""
     vectors = read_normals((out / name / "sn_c.png").read_bytes())
     mask = read_mask((out / name / "mask_c.png").read_bytes())
     check_normals(vectors, mask)
@@ -88,7 +88,7 @@ def test_the_normals_written_are_those_of_the_ball(order: Preparation, frame: st
         assert angle_map(normals, truth)[mask].max() < 3
 
 
-def test_the_folder_is_what_training_reads(order: Preparation) -> None:
+def test_training_reads_the_prepared_folder(order: Preparation) -> None:
     prepare(order)
     with (order.out / "faces.csv").open() as file:
         faces = [row["face"] for row in csv.DictReader(file)]
@@ -197,7 +197,7 @@ def spoil(raw: Path) -> None:
     (raw / SESSIONS[2] / "LightSource.m").write_text("L = [9 9; 9 9; 9 9; 9 9]")
 
 
-def test_all_faults_are_told_before_any_work(order: Preparation, raw: Path) -> None:
+def test_all_faults_are_reported_before_any_work(order: Preparation, raw: Path) -> None:
     spoil(raw)
     with pytest.raises(UserError, match="2 faults in 2 sessions") as error:
         prepare(order)
@@ -259,12 +259,12 @@ def test_faults_that_only_the_pixels_show(
         ({"root": Path("nowhere")}, "root=nowhere: no such folder"),
     ],
 )
-def test_mistaken_options(order: Preparation, change: dict[str, Any], message: str) -> None:
+def test_invalid_options(order: Preparation, change: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         prepare(replace(order, **change))
 
 
-def test_all_mistakes_in_reading_lights_come_at_once() -> None:
+def test_all_errors_in_reading_lights_are_raised_at_once() -> None:
     with pytest.raises(UserError, match=r"lights must be .*'rad'; lights_frame must be .*'up'"):
         Reading(lights="rad", lights_frame="up")  # type: ignore[arg-type]
 

@@ -103,7 +103,7 @@ def test_a_session_of_three_photographs(folder: Path, tmp_path: Path) -> None:
     assert fault.endswith("got 3: im0.bmp, im2.bmp, im3.bmp")
 
 
-def test_all_faults_of_a_session_are_told(folder: Path, tmp_path: Path) -> None:
+def test_all_faults_of_a_session_are_reported(folder: Path, tmp_path: Path) -> None:
     (folder / "im1.bmp").write_bytes(picture(".bmp", 0, (8, 9)))
     (folder / "im2.bmp").write_bytes(picture(".bmp", 0)[:-1])
     (folder / "im3.bmp").write_bytes(b"")
@@ -142,7 +142,7 @@ def test_photographs_that_are_not_square_need_points(folder: Path, tmp_path: Pat
     assert outline.max(axis=0).round().tolist() == [180, 180]
 
 
-def test_points_may_lie_elsewhere(folder: Path, tmp_path: Path) -> None:
+def test_points_may_be_in_another_folder(folder: Path, tmp_path: Path) -> None:
     points = np.random.default_rng(0).uniform(0, 8, (68, 2))
     place = tmp_path / "points" / f"{NAME}.npy"
     place.parent.mkdir(parents=True)

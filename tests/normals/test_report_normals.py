@@ -23,7 +23,7 @@ FACE_PX = 128 + 4 + 18  # of a picture: tile, gap, note
 
 
 class Oracle(nn.Module):
-    """Knows the normals of all faces, and tells them turned by 0, 90 or 180 degrees a stage."""
+    """Knows the normals of all faces, and returns them rotated by 0, 90 or 180 degrees a stage."""
 
     def __init__(self, data: PhotofaceDataModule, *turns: int) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ def test_all_faces_of_the_splits_count_however_batched(cache: str, tmp_path: Pat
     assert {name.split("/")[0] for name in one} == {"val", "test"}
 
 
-def test_tables_tell_the_data_the_split_and_the_papers_numbers(
+def test_tables_name_the_data_the_split_and_the_papers_numbers(
     data: PhotofaceDataModule, tmp_path: Path
 ) -> None:
     paper = paper_values("casfne.table1_cascade_depth")
@@ -99,7 +99,7 @@ def test_tables_tell_the_data_the_split_and_the_papers_numbers(
     assert [row[1].strip() for row in rows] == ["t0", "t1", "t1 comp.", "paper t0"]
     assert [row[2].strip() for row in rows] == ["90.00", "0.00", "0.00", "10.21"]
     assert "paper t1" in text
-    assert "paper t2" not in text  # nothing of ours stands beside it
+    assert "paper t2" not in text  # we have no number to compare with it
     assert (tmp_path / "test.csv").read_text().startswith(",mean,std,")
 
 
@@ -136,7 +136,7 @@ def test_refinements_of_a_model_without_a_block_are_refused(
         report_normals(CasFNE(t=0), data, tmp_path, ["test"], t=1)
 
 
-def test_a_side_that_the_model_can_not_halve_is_refused(cache: str, tmp_path: Path) -> None:
+def test_a_side_that_the_model_cannot_halve_is_refused(cache: str, tmp_path: Path) -> None:
     data = PhotofaceDataModule(str(FIXTURE), cache, NormalAugment(), size=24, val_fraction=0)
     with pytest.raises(UserError, match=r"refuses t or data\.size: .*multiples of 32"):
         report_normals(CasFNE(t=0), data, tmp_path, ["test"])

@@ -27,7 +27,7 @@ RECORDS = [
 
 
 def leaks(rows: dict[str, Rows], records: list[NormalRecord], what: str) -> set[str]:
-    """Subjects, sessions or faces that stand in more than one split."""
+    """Subjects, sessions or faces that are in more than one split."""
     sets = [{getattr(records[row], what) for row in part} for part in rows.values()]
     return set().union(*(a & b for n, a in enumerate(sets) for b in sets[:n]))
 
@@ -40,7 +40,7 @@ def leaks(rows: dict[str, Rows], records: list[NormalRecord], what: str) -> set[
         ("image", {"face"}),
     ],
 )
-def test_what_stays_together_is_in_one_split(by: SplitBy, apart: set[str]) -> None:
+def test_related_sessions_are_in_one_split(by: SplitBy, apart: set[str]) -> None:
     rows = SessionSplit(by).rows(RECORDS, None)
     assert sorted(np.concatenate(list(rows.values()))) == list(range(240))
     assert len(rows["test"]) == 48  # 20 % of all
@@ -49,7 +49,7 @@ def test_what_stays_together_is_in_one_split(by: SplitBy, apart: set[str]) -> No
         assert bool(leaks(rows, RECORDS, what)) == (what not in apart)
 
 
-def test_a_split_depends_on_names_and_seed_alone() -> None:
+def test_a_split_depends_only_on_names_and_seed() -> None:
     def test_faces(split: SessionSplit, records: list[NormalRecord]) -> set[str]:
         return {records[row].face for row in split.rows(records, None)["test"]}
 

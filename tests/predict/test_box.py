@@ -1,4 +1,4 @@
-"""Boxes: mapped, told by points, compared, refused."""
+"""Boxes: mapped, computed from points, compared, refused."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def test_a_mapping_moves_by_sides_and_scales_about_the_middle() -> None:
     np.testing.assert_allclose(mapped, [[14.5, 29.5, 104.5, 119.5]])
 
 
-def test_points_of_the_mean_shape_tell_their_box_at_any_turn() -> None:
+def test_points_of_the_mean_shape_give_their_box_at_any_rotation() -> None:
     box = np.array([20.0, 60, 30, 70])
     points = box[[0, 2]] + 40 * MEAN_SHAPE
     middle = points.mean(axis=0)
@@ -36,7 +36,7 @@ def test_overlap_is_intersection_over_union_of_all_pairs() -> None:
     assert overlap(boxes, np.zeros((0, 4))).shape == (2, 0)
 
 
-def test_one_box_may_stand_alone_and_no_box_is_none() -> None:
+def test_a_single_box_and_no_boxes_are_accepted() -> None:
     assert check_boxes([1, 9, 2, 9], 10, 10).tolist() == [[1, 9, 2, 9]]
     assert check_boxes([], 10, 10).shape == (0, 4)
 

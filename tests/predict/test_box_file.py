@@ -1,4 +1,4 @@
-"""Boxes from a list, CSV and JSON; torn ones are told line by line."""
+"""Boxes from a list, CSV and JSON; damaged ones are reported line by line."""
 
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def test_a_box_outside_its_image_is_refused_when_it_is_used(tmp_path: Path) -> N
         boxes(BLANK, "a.jpg")
 
 
-def test_torn_lines_are_told_together(tmp_path: Path) -> None:
+def test_invalid_lines_are_reported_together(tmp_path: Path) -> None:
     text = "file,left,top,width,height\na.jpg,1,2,x,4\nb.jpg,1,2,30,40\nc.jpg,1,2\nd.jpg,9,9,1,9\n"
     with pytest.raises(FaultsError, match="3 faults in the face data") as caught:
         told(tmp_path, "boxes.csv", text)
@@ -135,12 +135,12 @@ def test_json_of_a_photo_gives_its_boxes_back(tmp_path: Path) -> None:
         ("points.csv", "file,frame,face,left,right,top,bottom\n"),
     ],
 )
-def test_no_face_may_be_told(tmp_path: Path, name: str, text: str) -> None:
+def test_a_photo_may_be_listed_without_faces(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
     assert BoxFile(str(tmp_path / name))(BLANK, "a.jpg").shape == (0, 4)
 
 
-def test_json_of_a_photo_without_a_face_gives_none_back(tmp_path: Path) -> None:
+def test_json_of_a_photo_without_a_face_has_no_boxes(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(faces_json("a.jpg", (100, 200), []))
     assert BoxFile(str(tmp_path / "a.json"))(BLANK, "a.jpg").shape == (0, 4)
 
@@ -150,7 +150,7 @@ def test_a_path_that_is_there_is_not_looked_for_by_its_end(tmp_path: Path) -> No
     assert boxes(BLANK, "a.jpg").tolist() == [[1, 31, 2, 42]]
 
 
-def test_names_and_frames_that_are_missing_are_told(tmp_path: Path) -> None:
+def test_missing_names_and_frames_are_reported(tmp_path: Path) -> None:
     text = "left,top,width,height,frame,file\n1,2,30,40,,a.jpg\n1,2,30,40\n1,2,30,40,x,c.jpg\n"
     with pytest.raises(FaultsError, match=r"(?s)line 3: wanted the name of an image.*line 4, c"):
         told(tmp_path, "boxes.csv", text)

@@ -67,7 +67,7 @@ def test_yunet_wants_its_file(tmp_path: Path) -> None:
         YuNet(str(tmp_path / "torn.onnx"))
 
 
-def test_an_opencv_without_haar_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_opencv_without_haar_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(cv2, "CascadeClassifier")
     with pytest.raises(UserError, match=r"has no Haar cascades .*opencv-python-headless<5"):
         Haar()

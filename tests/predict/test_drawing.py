@@ -37,7 +37,7 @@ def test_the_last_stage_is_a_dot_and_earlier_ones_are_rings() -> None:
     assert (GREY == 128).all()
 
 
-def test_a_box_off_the_photo_and_points_that_are_no_numbers_are_no_mistake() -> None:
+def test_drawing_accepts_boxes_off_the_photo_and_nan_points() -> None:
     lost = Face((-1e9, 90, -50, 9999), np.full((1, 5, 2), np.nan, np.float32))
     assert draw_points(GREY, [lost], ["0"]).shape == GREY.shape
 
@@ -62,7 +62,7 @@ def test_a_label_is_written_over_its_box() -> None:
     ("direction", "colour"),
     [((0.0, 0.0, 1.0), (128, 128, 255)), ((1.0, 0.0, 0.0), (255, 128, 128))],
 )
-def test_normals_are_laid_over_the_mask_alone(
+def test_normals_are_drawn_only_inside_the_mask(
     direction: tuple[float, float, float], colour: tuple[int, int, int]
 ) -> None:
     drawn = draw_normals(GREY, [face(direction)])

@@ -115,7 +115,7 @@ def test_a_file_of_another_owner_stops_only_its_photo(photos: Path, predictor: P
         (Looks(mesh="glb"), "relight and mesh need normals"),
     ],
 )
-def test_mistakes_are_reported_before_any_photo_is_read(
+def test_errors_are_reported_before_any_photo_is_read(
     photos: Path, predictor: Predictor, looks: Looks, message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
@@ -123,7 +123,7 @@ def test_mistakes_are_reported_before_any_photo_is_read(
     assert not (photos.parent / "out").exists()
 
 
-def test_an_empty_folder_is_a_mistake(tmp_path: Path, find_points: FindPoints) -> None:
+def test_an_empty_folder_is_refused(tmp_path: Path, find_points: FindPoints) -> None:
     (tmp_path / "in").mkdir()
     with pytest.raises(UserError, match=r"wanted photos or videos .*, found none"):
         predict_files(
@@ -132,7 +132,7 @@ def test_an_empty_folder_is_a_mistake(tmp_path: Path, find_points: FindPoints) -
     assert not (tmp_path / "out").exists()
 
 
-def test_a_second_run_replaces_what_it_could_do(
+def test_a_second_run_replaces_its_results(
     tmp_path: Path, face: Image, save: Save, find_points: FindPoints
 ) -> None:
     save(tmp_path / "in/a.png", face)
@@ -162,7 +162,7 @@ def test_a_photo_that_breaks_a_model_is_reported_and_its_batch_is_done(
     assert (report.photos, report.faces, report.frames) == (3, 2, 3)
 
 
-def test_an_interrupted_run_lists_what_it_found(photos: Path, find_points: FindPoints) -> None:
+def test_an_interrupted_run_lists_its_results(photos: Path, find_points: FindPoints) -> None:
     calls = []
 
     def interrupted(images: Sequence[Image], boxes: Sequence[Boxes]) -> Sequence[Floats]:
@@ -179,7 +179,7 @@ def test_an_interrupted_run_lists_what_it_found(photos: Path, find_points: FindP
 
 
 @pytest.mark.parametrize("error", [MemoryError("frame 3"), KeyboardInterrupt()])
-def test_a_video_that_stops_leaves_what_was_found_in_it(
+def test_an_interrupted_video_keeps_the_faces_found_so_far(
     photos: Path, find_points: FindPoints, error: BaseException
 ) -> None:
     calls = []

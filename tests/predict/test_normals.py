@@ -14,7 +14,7 @@ def test_points_that_are_all_alike_have_normals_too(face: Image) -> None:
     assert found.square == (40, 40, 1)
 
 
-def test_the_mask_lies_in_the_cut_out_where_the_outline_is_in_the_photo() -> None:
+def test_the_mask_in_the_cut_out_matches_the_outline_in_the_photo() -> None:
     """Filled at eight times the photo's size and averaged: half a pixel is four of these."""
     points = np.array([[55, 60], [85, 60], [70, 78], [58, 95], [82, 95]], np.float32)
     square, zoom = (25, 30, 90), 8

@@ -53,7 +53,7 @@ def test_a_film_whose_name_is_no_text_is_a_film_all_the_same(
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (2, 3000), (20, 20)])
-def test_photos_of_odd_sizes_are_no_mistake(
+def test_photos_of_odd_sizes_are_accepted(
     tmp_path: Path, save: Save, find_points: FindPoints, size: tuple[int, int]
 ) -> None:
     save(tmp_path / "in/a.png", np.zeros((*size, 3), np.uint8))

@@ -1,4 +1,4 @@
-"""The outline that five points tell."""
+"""The outline computed from five points."""
 
 import numpy as np
 

@@ -69,7 +69,7 @@ class OfAPlugin(Pillow.Image):
         return image
 
 
-def test_what_is_in_memory_gives_the_same_bytes(tmp_path: Path) -> None:
+def test_images_in_memory_give_the_same_bytes(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), RAMP[..., ::-1])
     forms = [
         tmp_path / "a.png",
@@ -101,7 +101,7 @@ def test_what_is_in_memory_gives_the_same_bytes(tmp_path: Path) -> None:
         np.testing.assert_array_equal(to_photo(form), grey)
 
 
-def test_many_are_told_from_one() -> None:
+def test_several_photos_are_distinguished_from_one() -> None:
     assert not is_one([RAMP, "a.jpg"])
     assert not is_one(RAMP[None])
     assert not is_one(torch.zeros(2, 3, 4, 4))

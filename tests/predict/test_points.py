@@ -36,7 +36,7 @@ def test_points_are_those_of_an_evaluation(cascade: Cascade, tmp_path: Path) -> 
     torch.testing.assert_close(got, wanted, atol=1e-3, rtol=0)
 
 
-def test_many_in_a_batch_are_what_one_is(cascade: Cascade) -> None:
+def test_batched_and_single_results_agree(cascade: Cascade) -> None:
     find = CascadePoints(cascade)
     small = read_photo(FIXTURE / "test/000000.jpg")
     large = small.repeat(12, axis=0).repeat(12, axis=1)
@@ -60,7 +60,7 @@ def test_a_face_larger_than_any_trained_on_is_averaged_first(cascade: Cascade) -
     assert np.abs(clean - found).max() < 0.01 * (box[0, 1] - box[0, 0])
 
 
-def test_no_face_at_all_is_no_mistake(cascade: Cascade) -> None:
+def test_an_image_without_faces_is_accepted(cascade: Cascade) -> None:
     image = np.zeros((8, 8, 3), np.uint8)
     (found,) = CascadePoints(cascade)([image], [np.zeros((0, 4))])
     assert found.shape == (0, 3, 5, 2)

@@ -52,7 +52,7 @@ def test_several_faces_and_none(predictor: Predictor, face: Image) -> None:
     assert predictor(face, []) == []
 
 
-def test_what_it_tells_of_a_face(predictor: Predictor, face: Image) -> None:
+def test_results_of_a_face(predictor: Predictor, face: Image) -> None:
     (found,) = predictor(face, BOX)
     assert found.stages.shape == (3, 5, 2)
     np.testing.assert_array_equal(found.points, found.stages[-1])
@@ -62,7 +62,7 @@ def test_what_it_tells_of_a_face(predictor: Predictor, face: Image) -> None:
     assert ((found.points > [left, top]) & (found.points < [right, bottom])).all()
 
 
-def test_boxes_are_detected_where_none_are_given(find_points: FindPoints, face: Image) -> None:
+def test_boxes_are_detected_if_not_given(find_points: FindPoints, face: Image) -> None:
     predictor = Predictor(find_points, WholeImage())
     whole, given = predictor.many([face, face], [None, BOX])
     assert whole[0].box == (-0.5, 95.5, -0.5, 95.5)

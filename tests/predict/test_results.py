@@ -1,4 +1,4 @@
-"""JSON and CSV tell what was found, and can be read again."""
+"""JSON and CSV hold the results, and can be read again."""
 
 import csv
 import io
@@ -25,7 +25,7 @@ FACE = Face(
 PLAIN = Face(box=(0, 9, 0, 9), stages=FACE.stages[:1])
 
 
-def test_json_tells_the_faces_but_for_their_normal_maps() -> None:
+def test_json_has_the_faces_without_their_normal_maps() -> None:
     text = faces_json("a b/ü.jpg", (30, 40), [FACE, PLAIN])
     told = json.loads(text)
     assert told["file"] == "a b/ü.jpg"

@@ -17,7 +17,7 @@ def sheet(photo: np.ndarray, face: Face) -> np.ndarray:
 
 
 @pytest.mark.parametrize("moved", [0, -40], ids=["inside", "sticks out"])
-def test_points_lie_where_they_are_on_the_photo(moved: int) -> None:
+def test_points_are_at_their_positions_on_the_photo(moved: int) -> None:
     """White squares of 9 px under the points: each dot is drawn in the middle of its square."""
     photo = np.zeros((160, 200, 3), np.uint8)
     points = POINTS + moved

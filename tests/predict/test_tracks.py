@@ -56,7 +56,7 @@ def test_a_lost_face_is_held_for_some_frames_and_then_is_another() -> None:
     assert numbers(tracks, A) == [1]
 
 
-def test_what_is_seen_once_is_not_held() -> None:
+def test_a_face_seen_once_is_not_held() -> None:
     tracks = Tracks()
     assert numbers(tracks, A) == [0]
     assert numbers(tracks) == []
@@ -134,7 +134,7 @@ def test_rest_is_steadied_and_movement_followed() -> None:
     assert np.abs(got - moving)[75:].mean() < 0.01
 
 
-def test_the_defaults_do_what_they_say() -> None:
+def test_the_defaults_behave_as_documented() -> None:
     """Jitter: mean move of a point from frame to frame; 79 px wide, half a swing a second."""
 
     def smooth(values: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Videos: every frame done, faces followed, films written, torn files told."""
+"""Videos: every frame done, faces followed, films written, damaged files reported."""
 
 import json
 import struct
@@ -134,7 +134,7 @@ def test_the_size_of_a_batch_changes_nothing(
         np.testing.assert_allclose(got, wanted, atol=2e-3)
 
 
-def test_a_torn_video_is_done_as_far_as_it_goes_and_told(
+def test_a_truncated_video_is_processed_up_to_the_damage_and_reported(
     tmp_path: Path, moving: list[Image], film: Film, find_points: FindPoints
 ) -> None:
     path = film(tmp_path / "clip.avi", moving)
@@ -147,7 +147,7 @@ def test_a_torn_video_is_done_as_far_as_it_goes_and_told(
     assert (tmp_path / "out/clip.avi.json").is_file()
 
 
-def test_what_is_no_video_is_refused(tmp_path: Path, find_points: FindPoints) -> None:
+def test_files_that_are_not_videos_are_refused(tmp_path: Path, find_points: FindPoints) -> None:
     (tmp_path / "clip.avi").write_bytes(b"no video")
     with (
         open_output(tmp_path / "out") as out,
@@ -231,7 +231,7 @@ class Capture:
         (90000, [0, 0, 0, 0], [0, 0.04, 0.08, 0.12]),
     ],
 )
-def test_frames_have_the_times_that_the_video_tells_where_these_can_be(
+def test_frames_have_the_videos_timestamps_if_valid(
     monkeypatch: pytest.MonkeyPatch, rate: float, times_ms: list[float], seconds: list[float]
 ) -> None:
     monkeypatch.setattr(cv2, "VideoCapture", lambda path: Capture(rate, times_ms))

@@ -11,7 +11,7 @@ from facegeo.predict.detectors import YuNet
 
 onnx = pytest.importorskip("onnx")
 SIDE = 64.0
-"""Of the faces that the network tells, px."""
+"""Of the faces that the network reports, px."""
 
 
 def toy_network() -> bytes:
@@ -71,7 +71,7 @@ def test_boxes_are_laid_round_its_points(model: str) -> None:
 
 
 def test_photos_of_other_sizes_may_come_at_once(model: str) -> None:
-    """Its network is one, and is told the size of each photo before it looks."""
+    """Its network is one, and is given the size of each photo before detection."""
     detect = YuNet(model)
     told = [(side, 32 * number) for number, side in enumerate((320, 300, 310, 290), start=1)] * 8
     photos = []

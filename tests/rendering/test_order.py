@@ -53,7 +53,7 @@ def test_order_names_option_and_value(options: dict[str, Any], message: str) -> 
         Order(**LEAST | options)
 
 
-def test_order_lists_all_mistakes() -> None:
+def test_order_lists_all_errors() -> None:
     with pytest.raises(UserError, match=r"train must .* size must .* mask\.1 must .*'nose'"):
         Order(**LEAST | {"train": 1.5, "size": 4097, "mask": ("skin", "nose")})
     with pytest.raises(UserError, match=r"both 0.*head\.path.*lights must"):

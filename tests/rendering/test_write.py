@@ -119,7 +119,7 @@ def test_overwrite_replaces_faces(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("layout", ["landmarks", "photoface"])
-def test_overwrite_removes_faces_and_nothing_else(tmp_path: Path, layout: str) -> None:
+def test_overwrite_removes_only_faces(tmp_path: Path, layout: str) -> None:
     root = tmp_path / "faces"
     order = replace(ORDER, layout=layout, train=1, test=1, size=32)
     fill(root, order, processes=1)

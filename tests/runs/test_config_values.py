@@ -120,7 +120,7 @@ def test_check_values_ignores_unknown_arguments() -> None:
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_every_shipped_experiment_is_free_of_mistakes(
+def test_every_shipped_experiment_is_valid(
     name: str, plain_config: Callable[..., DictConfig]
 ) -> None:
     check_values(plain(plain_config(f"experiment={name}", "data=fixture", "logger=wandb")))

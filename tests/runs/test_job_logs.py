@@ -12,7 +12,7 @@ Told = list[tuple[str, Any]]
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> Told:
-    """What W&B runs are told, in place of W&B."""
+    """Records calls to W&B runs, in place of W&B."""
     heard: Told = []
     monkeypatch.setattr(WandbRun, "log_hyperparams", lambda _, v: heard.append(("config", v)))
     monkeypatch.setattr(WandbRun, "log_image", lambda _, key, __: heard.append(("picture", key)))

@@ -42,7 +42,7 @@ def keys(config: Compose, *overrides: str, content: str = "a") -> dict[str, str]
         "procedure.max_steps=5",
     ],
 )
-def test_what_shapes_stage_1_changes_the_keys_of_all_stages(
+def test_settings_of_stage_1_change_the_keys_of_all_stages(
     override: str, tiny_config: Compose
 ) -> None:
     before, after = keys(tiny_config), keys(tiny_config, override)
@@ -71,7 +71,9 @@ def test_anchors_do_not_change_the_key_of_stage_1(tiny_config: Compose) -> None:
     "override",
     ["study=s", "out=elsewhere", "data.title=T", "procedure.max_steps=1000", "model.count=2"],
 )
-def test_what_shapes_no_weight_changes_no_key(override: str, tiny_config: Compose) -> None:
+def test_settings_that_do_not_affect_weights_change_no_key(
+    override: str, tiny_config: Compose
+) -> None:
     before, after = keys(tiny_config), keys(tiny_config, override)
     assert {name: before[name] for name in after} == after
 
@@ -95,9 +97,7 @@ def normals(plain_config: Compose) -> Callable[..., str]:
     "override",
     ["procedure.max_steps=4", "seed=1", "model.t=1", "task.weights.adv=0", "data.size=32"],
 )
-def test_what_shapes_a_generator_changes_its_key(
-    override: str, normals: Callable[..., str]
-) -> None:
+def test_settings_of_a_generator_change_its_key(override: str, normals: Callable[..., str]) -> None:
     assert normals() != normals(override)
     assert normals() == normals("procedure.max_steps=100", "study=s", "data.coding=srgb")
     assert normals() != normals(content="b")

@@ -160,7 +160,7 @@ def test_claim_names_added_and_removed_keys(trained: Path, tiny_config: Compose)
         "data.num_workers=2",
     ],
 )
-def test_hash_ignores_what_changes_no_weight(tiny_config: Compose, override: str) -> None:
+def test_hash_ignores_settings_that_change_no_weight(tiny_config: Compose, override: str) -> None:
     assert config_hash(tiny_config(override)) == config_hash(tiny_config())
 
 

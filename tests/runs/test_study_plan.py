@@ -64,7 +64,7 @@ def test_jobs_with_other_words_are_the_same_job() -> None:
     assert merged.command == "longer"
 
 
-def test_other_settings_are_another_part_and_the_last_stands_first() -> None:
+def test_other_settings_are_another_part_and_the_last_comes_first() -> None:
     real, smoke = part(0, 1), part(0, 1, command="smoke", base="s")
     assert plan(real, smoke) == (smoke, real)
     assert plan(real, smoke, real) == (real, smoke)

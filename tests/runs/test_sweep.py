@@ -46,7 +46,7 @@ def metrics(study: Path) -> dict[str, dict[str, float]]:
     return {f.parent.name: json.loads(f.read_text()) for f in study.glob("*/metrics.json")}
 
 
-def test_a_sweep_is_planned_trained_once_reported_and_then_left_alone(
+def test_a_sweep_is_planned_trained_once_reported_and_not_repeated(
     sweep: Sweep, tmp_path: Path
 ) -> None:
     listed = sweep(*SWEEP, "dry_run=true")
@@ -79,7 +79,7 @@ def test_a_sweep_is_planned_trained_once_reported_and_then_left_alone(
     )
 
 
-def test_runs_of_a_study_take_what_others_trained_alike(sweep: Sweep, tmp_path: Path) -> None:
+def test_runs_of_a_study_reuse_identical_trainings(sweep: Sweep, tmp_path: Path) -> None:
     """Stage 1 does not depend on the windows of stage 2."""
     sizes = "model.stages.stage2.sizes=[0.16,0.18],[0.2,0.24]"
     done = sweep("-m", sizes, "model.count=2", "study=windows", "splits=[val]")

@@ -116,7 +116,7 @@ def whole_job(logger: WandbRun) -> None:
     logger.close({"test/stage1/error_pct": 1.5}, record, "done")
 
 
-def test_a_job_is_one_run_named_for_what_sets_it_apart(wandb: FakeWandb, tmp_path: Path) -> None:
+def test_a_job_is_one_run_named_for_its_differences(wandb: FakeWandb, tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text(json.dumps(PLAN))
     folder = tmp_path / "job"
     whole_job(begun(folder, entity="lab"))
@@ -146,7 +146,7 @@ def test_stages_have_curves_and_batches_of_their_own(wandb: FakeWandb, tmp_path:
     assert run.defined["stage2/*"] == {"step_metric": "stage2/batch", "summary": "none"}
 
 
-def test_the_end_tells_metrics_record_and_settings(wandb: FakeWandb, tmp_path: Path) -> None:
+def test_the_end_logs_metrics_record_and_settings(wandb: FakeWandb, tmp_path: Path) -> None:
     whole_job(begun(tmp_path))
     (run,) = wandb.runs
     assert run.summary == {"test/stage1/error_pct": 1.5}
@@ -162,7 +162,7 @@ def test_exit_code_says_how_the_job_ended(
     assert wandb.runs[0].exits == [code]
 
 
-def test_a_job_that_goes_on_keeps_its_id(wandb: FakeWandb, tmp_path: Path) -> None:
+def test_a_resumed_job_keeps_its_id(wandb: FakeWandb, tmp_path: Path) -> None:
     for folder in ("one", "one", "two"):
         whole_job(begun(tmp_path / folder))
     first, again, other = (asked["id"] for asked in wandb.asked)
@@ -171,7 +171,7 @@ def test_a_job_that_goes_on_keeps_its_id(wandb: FakeWandb, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("broken", ["init", "config", "log", "summary", "finish"])
-def test_a_fault_of_wandb_is_told_once_and_costs_nothing(
+def test_a_wandb_failure_is_reported_once_and_does_not_stop_the_job(
     wandb: FakeWandb, tmp_path: Path, caplog: pytest.LogCaptureFixture, broken: str
 ) -> None:
     wandb.broken = broken

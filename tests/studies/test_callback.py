@@ -1,4 +1,4 @@
-"""What a sweep plans and tells, without a training."""
+"""The plan and reports of a sweep, without a training."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ def test_a_plan_is_not_written_outside_its_place(
     study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(study_callback, "planned", lambda config: Part())
-    StudyCallback().on_multirun_start(config(tmp_path / "out", study))  # a job will tell
+    StudyCallback().on_multirun_start(config(tmp_path / "out", study))  # a job will report it
     assert not list(tmp_path.iterdir())
 
 
@@ -36,7 +36,7 @@ def test_a_plan_is_not_written_outside_its_place(
         ([["seed=0", "model=ccnn"], ["seed=0", "model=cnn"]], False),
     ],
 )
-def test_a_mistaken_sweep_leaves_no_plan(
+def test_an_invalid_sweep_leaves_no_plan(
     jobs: list[list[str]], kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(study_callback, "_jobs", lambda config, axes: jobs)
@@ -59,7 +59,7 @@ def failed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-def test_failed_jobs_are_known_and_told_whatever_their_names(
+def test_failed_jobs_are_found_and_reported_whatever_their_names(
     tmp_path: Path, failed: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number, status in enumerate(["failed", "done"]):
@@ -84,7 +84,7 @@ def test_outcomes_of_an_earlier_sweep_in_the_same_folder_are_forgotten(
     assert failed == []
 
 
-def test_jobs_of_a_sweep_that_broke_off_are_told(
+def test_jobs_of_an_interrupted_sweep_are_reported(
     tmp_path: Path,
     failed: list[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -117,7 +117,7 @@ def test_a_search_that_came_to_its_end_has_no_trials_left(
     assert [part.trials for part in read_parts(json.loads(file.read_text()))] == [5, 0]
 
 
-def test_a_report_that_can_not_be_written_is_a_failure(
+def test_a_report_that_cannot_be_written_is_a_failure(
     tmp_path: Path, failed: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     StudyCallback().on_multirun_end(config(tmp_path, "none"))

@@ -1,4 +1,4 @@
-"""What a study says of itself wrongly is told before a training, and noted after one."""
+"""Errors in a study's description are raised before a training, and noted after one."""
 
 import json
 import math
@@ -168,7 +168,7 @@ def test_without_a_finished_run_every_row_is_empty(
     assert [(row.name, row.spread.n) for row in found.rows] == [("shake-", 0), ("shake+", 0)]
 
 
-def test_the_papers_section_of_the_data_stands_beside_a_study_that_names_none(
+def test_the_papers_section_of_the_data_is_shown_for_a_study_without_one(
     keep_run: Keep, tmp_path: Path
 ) -> None:
     folder = keep_run("a", 0, errors={"stage1": 1.0, "stage2": 1.0})
@@ -201,7 +201,7 @@ def test_shipped_studies_say_nothing_wrong(file: Path) -> None:
         ("row", ["stage1"], "about has no key row; it has question,"),
     ],
 )
-def test_a_mistake_becomes_a_note_and_stops_no_report(
+def test_an_error_becomes_a_note_and_stops_no_report(
     key: str, value: object, wanted: str, keep_run: Callable[..., Path], tmp_path: Path
 ) -> None:
     assert wanted in about_faults({key: value})[key]
@@ -221,7 +221,7 @@ def test_mean_and_sample_standard_deviation() -> None:
     assert spread([2.0, 4.0, 9.0]) == Spread(3, 5.0, pytest.approx(math.sqrt(13)))  # 26 / (3 - 1)
 
 
-def test_one_seed_has_no_spread_and_none_has_no_mean() -> None:
+def test_one_seed_has_no_spread_and_no_seeds_have_no_mean() -> None:
     assert spread([2.5]) == Spread(1, 2.5, None)
     assert spread([]) == Spread(0, None, None)
 

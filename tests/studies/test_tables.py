@@ -64,7 +64,7 @@ def test_a_number_in_doubt_is_marked_and_an_unknown_measure_named(
     assert "size_mb: as the runs' metrics name it" in table.note
 
 
-def test_all_measures_stand_in_a_table_of_their_own(
+def test_all_measures_are_in_a_table_of_their_own(
     comparison: Comparison, keep_run: Keep, tmp_path: Path
 ) -> None:
     table = detail_table(comparison)
@@ -74,7 +74,7 @@ def test_all_measures_stand_in_a_table_of_their_own(
     assert "AUC = area" in table.note
 
 
-def test_the_papers_other_measures_stand_below_ours(keep_run: Keep, tmp_path: Path) -> None:
+def test_the_papers_other_measures_are_below_ours(keep_run: Keep, tmp_path: Path) -> None:
     keep_run("a", 0, about={"paper": "casfne.table1_cascade_depth"}, degrees={"t0": 9.0, "t1": 8.0})
     table = detail_table(compare(read_folder(tmp_path / "study")))
     assert table is not None
@@ -83,7 +83,7 @@ def test_the_papers_other_measures_stand_below_ours(keep_run: Keep, tmp_path: Pa
     assert table.rows[1][table.columns.index("med.")] is None  # not printed
 
 
-def test_the_papers_error_stands_beside_no_failure_rate(
+def test_the_papers_error_is_not_shown_next_to_a_failure_rate(
     comparison: Comparison, tmp_path: Path
 ) -> None:
     about = {**comparison.study.about, "measure": "fail10_pct"}
@@ -95,7 +95,7 @@ def test_the_papers_error_stands_beside_no_failure_rate(
     assert paper[1:] == tuple(2.35 if name == "mean %" else None for name in table.columns[1:])
 
 
-def test_csv_has_full_numbers_and_runs_from_where_it_lies(
+def test_csv_has_full_numbers_and_run_paths_relative_to_its_folder(
     comparison: Comparison, tmp_path: Path
 ) -> None:
     rows = list(csv.DictReader(io.StringIO(cells_csv([comparison, comparison], tmp_path))))
@@ -176,7 +176,7 @@ def read(tmp_path: Path) -> Comparison:
     return compare(read_folder(tmp_path / "study"))
 
 
-def test_what_is_missing_is_listed_with_its_state(
+def test_missing_jobs_are_listed_with_their_state(
     keep_run: Keep, keep_plan: Callable[..., None], tmp_path: Path
 ) -> None:
     keep_plan(*([f"a={a}", f"seed={seed}"] for a in (1, 2) for seed in (0, 1)))

@@ -1,4 +1,4 @@
-"""Which runs stand in one table, however their commands put it."""
+"""Which runs are in one table, however their commands are written."""
 
 import json
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def names(study: Study) -> list[str]:
     return [variant.name for variant in find_variants(study)]
 
 
-def test_runs_that_differ_in_seed_alone_are_one_variant(keep_run: Keep, tmp_path: Path) -> None:
+def test_runs_that_differ_only_in_seed_are_one_variant(keep_run: Keep, tmp_path: Path) -> None:
     for seed in (0, 1):
         for rate in (0.1, 0.2):
             keep_run(f"{rate}-{seed}", seed, {"task.rate": rate}, errors={"stage1": 1.0})

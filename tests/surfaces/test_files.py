@@ -46,7 +46,7 @@ def test_a_mesh_is_read_back_as_it_was(tmp_path: Path, cap: Cap, kind: str) -> N
 
 
 @pytest.mark.parametrize("kind", ["obj", "glb"])
-def test_the_texture_lies_where_the_photo_shows_it(tmp_path: Path, cap: Cap, kind: str) -> None:
+def test_the_texture_is_aligned_with_the_photo(tmp_path: Path, cap: Cap, kind: str) -> None:
     depth, normals, mask = cap
     file = save_mesh(tmp_path / f"a face.{kind}", depth, mask, TEXTURE, normals)[0]
     mesh = read(file)
@@ -128,7 +128,7 @@ def test_without_finer_normals_there_is_no_normal_map(tmp_path: Path, cap: Cap) 
     assert len(save_mesh(tmp_path / "face.obj", depth, mask, TEXTURE)) == 3
 
 
-def test_what_can_not_be_written_is_refused(tmp_path: Path, cap: Cap) -> None:
+def test_unwritable_meshes_are_refused(tmp_path: Path, cap: Cap) -> None:
     depth, normals, mask = cap
     with pytest.raises(UserError, match=r"face.stl must end in .obj, .ply, .glb, got '.stl'"):
         save_mesh(tmp_path / "face.stl", depth, mask, TEXTURE)

@@ -64,7 +64,7 @@ def test_the_rectangle_bends_what_a_mask_cuts_off() -> None:
     ids=["looks-left", "looks-down", "looks-at-the-camera"],
 )
 @pytest.mark.parametrize("method", METHODS)
-def test_planes_rise_away_from_where_they_look(
+def test_planes_rise_away_from_their_normals(
     normal: tuple[float, float, float], right: float, down: float, method: str
 ) -> None:
     normals = np.broadcast_to(normal, (6, 8, 3))
@@ -83,7 +83,7 @@ def test_noise_of_single_pixels_does_not_pile_up(method: str) -> None:
     assert np.abs(got - (depth - depth.mean())).mean() < 0.1
 
 
-def test_a_grazing_normal_that_lies_has_less_say_in_a_mask_than_on_the_rectangle() -> None:
+def test_a_wrong_grazing_normal_has_less_weight_in_a_mask_than_on_the_rectangle() -> None:
     depth, normals = bowl()
     whole = np.ones_like(depth, dtype=bool)
     normals[20:24, 30] = unit(*np.array([0.995, 0.0, 0.1]))
@@ -107,7 +107,7 @@ def test_slopes_end_where_a_normal_grazes() -> None:
     np.testing.assert_allclose(slopes_of(normals).right, 10, rtol=1e-3)  # px a pixel: 84 degrees
 
 
-def test_pieces_that_do_not_touch_lie_round_zero_each() -> None:
+def test_disconnected_pieces_are_each_centred_on_zero() -> None:
     depth, normals = bowl()
     mask = np.zeros_like(depth, dtype=bool)
     mask[4:20, 4:20] = mask[30:40, 25:44] = True
@@ -133,7 +133,7 @@ def test_an_empty_mask_gives_no_depth(method: str) -> None:
     assert np.isnan(got).all()
 
 
-def test_what_does_not_belong_together_is_refused() -> None:
+def test_mismatched_inputs_are_refused() -> None:
     normals, mask = np.zeros((4, 5, 3)), np.ones((4, 5), dtype=bool)
     with pytest.raises(ValueError, match="method must be one of dct, weighted; got 'poisson'"):
         integrate(normals, mask, "poisson")

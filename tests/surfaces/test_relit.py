@@ -28,7 +28,7 @@ def test_a_distant_light_shades_with_the_cosine_whatever_its_length(ball: Ball) 
     np.testing.assert_allclose(got, cosine * (1.0, 0.5, 0.0), atol=1e-6)
 
 
-def test_even_light_shades_nothing_and_the_sky_shades_what_looks_down(ball: Ball) -> None:
+def test_even_light_shades_nothing_and_the_sky_shades_downward_normals(ball: Ball) -> None:
     normals, mask = ball
     even = shade(normals, mask, (Surround(EVEN, (0.3, 0.2, 0.1)),))
     np.testing.assert_allclose(even, np.broadcast_to((0.3, 0.2, 0.1), even.shape), atol=1e-6)
@@ -62,7 +62,7 @@ def test_a_near_lamp_lights_the_side_where_it_is() -> None:
     assert (column, row) == (20 + round(0.2 * 41), 20 - round(0.3 * 41))
 
 
-def test_a_near_lamp_is_nearer_to_what_stands_out(ball: Ball) -> None:
+def test_a_near_lamp_is_nearer_to_protruding_parts(ball: Ball) -> None:
     normals, mask = ball
     lamp = shade(normals, mask, (Near((0.0, 0.0, 1.0)),))[32, 32, 0]
     # the ball's top stands out by radius / 3 over its mean depth, the radius being 32 of 65
@@ -90,7 +90,7 @@ def test_a_photo_in_its_own_light_is_found_again_in_new_light(ball: Ball) -> Non
     old = shade(normals, mask, (Surround(OVERCAST),))
     photo = srgb(SKIN * old)
     got = relight(normals, photo, mask, find_light("right"))
-    # one photo can not tell bright light from bright skin: the old shading counts as 1 on average
+    # one photo cannot separate bright light from bright skin: mean old shading counts as 1
     skin = SKIN * old[mask].mean()
     wanted = srgb(skin * shade(normals, mask, find_light("right"))) * mask[..., None]
     np.testing.assert_allclose(got, wanted, atol=0.01)
@@ -124,7 +124,7 @@ def test_a_finer_photo_has_no_rim_where_the_mask_ends() -> None:
     assert set(np.unique(got.round(3))) == {0.0, 0.5}
 
 
-def test_many_lights_give_what_each_gives_alone(ball: Ball) -> None:
+def test_many_lights_give_the_same_as_one_at_a_time(ball: Ball) -> None:
     normals, mask = ball
     photo = np.random.default_rng(0).uniform(0.2, 0.6, normals.shape)
     together = list(relit(normals, photo, mask, PRESETS.values()))

@@ -37,7 +37,7 @@ def test_triangles_face_the_camera_and_vertices_the_right_way(cap: Cap) -> None:
     assert np.degrees(np.arccos(cosine.clip(-1, 1))).max() < 3
 
 
-def test_normals_stand_at_their_pixels(cap: Cap) -> None:
+def test_normals_are_at_their_pixels(cap: Cap) -> None:
     depth, normals, mask = cap
     mask = mask.copy()
     mask[0, 0], depth[0, 0] = True, 0.0  # has no neighbours, so no triangle
@@ -84,7 +84,7 @@ def test_colours_of_a_normal_map_on_a_flat_surface(
     np.testing.assert_array_equal(got[1, 1], colour)
 
 
-def test_on_a_slope_a_normal_map_is_told_along_the_slope() -> None:
+def test_on_a_slope_a_normal_map_is_relative_to_the_slope() -> None:
     depth = np.broadcast_to(np.arange(4.0), (4, 4))  # rises to the right at 45 degrees
     surface = surface_of(depth, np.ones((4, 4), dtype=bool))
     colours = normal_map(surface, np.broadcast_to((0.0, 0.0, 1.0), (4, 4, 3)))
@@ -92,7 +92,7 @@ def test_on_a_slope_a_normal_map_is_told_along_the_slope() -> None:
     np.testing.assert_array_equal(colours[1, 1], (218, 128, 218))
 
 
-def test_what_makes_no_surface_is_refused() -> None:
+def test_invalid_surfaces_are_refused() -> None:
     lonely = np.eye(4, dtype=bool)
     with pytest.raises(UserError, match="three face pixels side by side, found none among 4"):
         surface_of(np.zeros((4, 4)), lonely)

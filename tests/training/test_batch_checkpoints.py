@@ -101,7 +101,7 @@ def test_weights_that_are_lost_before_the_loss_shows_it_are_not_written(tmp_path
     assert batches(path) == 2
 
 
-def test_where_nothing_was_kept_nothing_is_promised(tmp_path: Path) -> None:
+def test_without_checkpoints_no_resuming_is_promised(tmp_path: Path) -> None:
     rows = [(1.0, float("nan"))] * 2
     with pytest.raises(UserError, match=r"at batch 2, wanted .*32-true\. No weights are kept yet"):
         train(tmp_path, rows, BatchCheckpoints(tmp_path / "last.ckpt", 2))

@@ -278,7 +278,7 @@ def test_eight_bits_of_zeros_and_of_whole_numbers() -> None:
     assert all(torch.equal(again[name], tensors[name]) for name in tensors)
 
 
-def test_what_is_a_model(file: Path, tmp_path: Path) -> None:
+def test_is_model_accepts_models_only(file: Path, tmp_path: Path) -> None:
     save_file({"w": torch.zeros(1)}, tmp_path / "encoder.safetensors")
     (tmp_path / "torn.safetensors").write_bytes(b"torn")
     (tmp_path / "folder").mkdir()

@@ -16,12 +16,12 @@ def test_numbers_go_on_where_the_checkpoint_was_made() -> None:
     later.on_train_start(trainer, module)
     assert torch.equal(torch.rand(3), wanted)
     after = torch.rand(3)
-    later.on_train_start(trainer, module)  # a second training goes on as it is
+    later.on_train_start(trainer, module)  # a second training keeps the state
     assert not torch.equal(torch.rand(3), wanted)
     assert not torch.equal(after, wanted)
 
 
-def test_a_training_that_starts_anew_draws_what_it_would() -> None:
+def test_a_new_training_draws_its_usual_random_numbers() -> None:
     trainer, module = Trainer(logger=False, accelerator="cpu"), LightningModule()
     torch.manual_seed(0)
     wanted = torch.rand(3)

@@ -19,6 +19,6 @@ def test_equal_outputs_for_every_shape_and_value() -> None:
         torch.testing.assert_close(answer, network(image).detach())
 
 
-def test_refuses_what_is_on_the_cpu() -> None:
+def test_refuses_tensors_on_the_cpu() -> None:
     with pytest.raises(ValueError, match="must be on a CUDA device, got one on cpu"):
         Recorded(nn.Identity())(torch.zeros(1))

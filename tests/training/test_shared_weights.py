@@ -5,7 +5,7 @@ from pathlib import Path
 from facegeo.training.results import SharedWeights
 
 
-def test_what_one_run_trains_the_next_takes(tmp_path: Path) -> None:
+def test_weights_of_one_run_are_reused_by_the_next(tmp_path: Path) -> None:
     first, second = (SharedWeights(tmp_path / "shared", {"stage1": "key"}) for _ in range(2))
     own, other = tmp_path / "a" / "stage1", tmp_path / "b" / "stage1"
     own.parent.mkdir()
@@ -17,7 +17,7 @@ def test_what_one_run_trains_the_next_takes(tmp_path: Path) -> None:
 
 
 def test_weights_of_an_earlier_session_are_not_given_to_others(tmp_path: Path) -> None:
-    """They may be of code or data that the key of now does not stand for."""
+    """They may be from code or data that the present key does not describe."""
     own = tmp_path / "stage1"
     own.write_bytes(b"old")
     with SharedWeights(tmp_path / "shared", {"stage1": "key"}).reserved("stage1", own):

@@ -60,8 +60,8 @@ def test_fraction_zero_sets_nothing_aside() -> None:
         (9, 1.0, "data.val_fraction must be at least 0 and below 1, got 1.0"),
         (9, -0.1, "data.val_fraction must be at least 0 and below 1, got -0.1"),
         (9, float("nan"), "data.val_fraction must be at least 0 and below 1, got nan"),
-        (3, 0.1, "at least one image on each side, got 3 for training and 0 apart"),
-        (3, 0.9, "at least one image on each side, got 0 for training and 3 apart"),
+        (3, 0.1, "at least one image on each side, got 3 for training and 0 held out"),
+        (3, 0.9, "at least one image on each side, got 0 for training and 3 held out"),
     ],
 )
 def test_useless_fractions(count: int, fraction: float, message: str) -> None:

@@ -80,7 +80,7 @@ def test_seeded_generators_differ_by_each_number_and_their_order() -> None:
     torch.testing.assert_close(torch.rand(4, generator=seeded(2, 1)), draws[-1], rtol=0, atol=0)
 
 
-def test_loader_goes_on_where_its_state_says() -> None:
+def test_loader_resumes_from_its_state() -> None:
     first, second = loader(), loader()
     assert first.state_dict() == {"batches": 0}
     whole, some = list(loader()), []
