@@ -40,6 +40,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("folder", ["conf", "experiments"])
 def test_the_wheel_holds_every_file_of(wheel: Path, folder: str) -> None:
     files = (file for file in (ROOT / folder).rglob("*") if file.is_file())
+    files = (file for file in files if "__pycache__" not in file.parts)
     wanted = {f"facegeo/{file.relative_to(ROOT).as_posix()}" for file in files}
     assert wanted
     assert wanted - set(ZipFile(wheel).namelist()) == set()

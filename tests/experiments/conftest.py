@@ -19,7 +19,9 @@ def script() -> Callable[[str], ModuleType]:
         assert spec.loader is not None
         module = module_from_spec(spec)
         sys.modules[spec.name] = module  # dataclasses look their module up
-        spec.loader.exec_module(module)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "dont_write_bytecode", True)  # nothing is left in experiments/
+            spec.loader.exec_module(module)
         return module
 
     return load
