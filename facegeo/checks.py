@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import is_dataclass
 from functools import cache, wraps
@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, validate_c
 from pydantic.errors import PydanticUserError
 from torch import Tensor
 
-from facegeo.errors import UserError
+from facegeo.errors import UserError, mistaken_values, wanted_values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -140,12 +140,13 @@ def _given(
     try:
         return signature.bind(*args, **kwargs).arguments
     except TypeError as error:
-        unknown = [name for name in kwargs if name not in signature.parameters]
-        given = signature.bind_partial(*args).arguments | kwargs if not unknown else {}
+        known = list(signature.parameters)
+        unknown = [name for name in kwargs if name not in known]
+        given = {*known[: len(args)], *kwargs}
         missing = [
             name
             for name, one in signature.parameters.items()
-            if one.default is one.empty and name not in given and not unknown
+            if one.default is one.empty and name not in given
         ]
         mistakes = [f"there is no key {prefix}{name}" for name in unknown]
         mistakes += [f"{prefix}{name} is missing" for name in missing]
@@ -169,8 +170,7 @@ def _wanted(hint: TypeAdapter[Any], value: object) -> str:
     try:
         hint.validate_python(value)
     except ValidationError as error:
-        found = (fault["msg"].removeprefix("Input should be ") for fault in error.errors())
-        return " or ".join(dict.fromkeys(found))
+        return wanted_values(error.errors())
     return ""
 
 
@@ -185,26 +185,4 @@ def check_value(key: str, value: object, hint: Any) -> None:  # noqa: ANN401
     try:
         TypeAdapter(hint, config=STRICT).validate_python(value)
     except ValidationError as error:
-        raise UserError(mistakes(error, key)) from error
-
-
-def mistakes(error: ValidationError, prefix: str = "", names: Sequence[str] = ()) -> str:
-    """Return the mistakes that pydantic found: key, wanted and got of each.
-
-    Args:
-        error: Raised by pydantic.
-        prefix: Put before each key.
-        names: Of positional arguments.
-    """
-    lines = []
-    for fault in error.errors(include_url=False):
-        place = [names[part] if names and isinstance(part, int) else part for part in fault["loc"]]
-        key = prefix + ".".join(map(str, place))
-        wanted, got = fault["msg"], fault["input"]
-        if fault["type"] == "missing_argument":
-            lines.append(f"{key} is missing")
-        elif fault["type"] == "unexpected_keyword_argument":
-            lines.append(f"there is no key {key}")
-        else:
-            lines.append(f"{key} must be {wanted.removeprefix('Input should be ')}, got {got!r}")
-    return "; ".join(lines)
+        raise UserError(mistaken_values(error.errors(), key)) from error

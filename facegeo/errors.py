@@ -23,8 +23,19 @@ WORDS = {
     "list_type": "a list",
     "string_type": "text",
     "tuple_type": "a list",
+    "needs_python_object": "an object",
 }
 """Types of values by pydantic's types of errors."""
+
+
+def wanted_values(errors: Iterable[Mapping[str, Any]]) -> str:
+    """Return what one value should have been: the reasons of all errors, joined by "or".
+
+    Args:
+        errors: Of pydantic: ``ValidationError.errors()``.
+    """
+    reasons = (WORDS.get(e["type"], e["msg"].removeprefix("Input should be ")) for e in errors)
+    return " or ".join(dict.fromkeys(reasons))
 
 
 def mistaken_values(errors: Iterable[Mapping[str, Any]], prefix: str = "") -> str:

@@ -77,9 +77,9 @@ def test_configured_values_of_the_right_types_pass() -> None:
 @pytest.mark.parametrize(
     ("args", "kwargs", "message"),
     [
-        (("a", "x"), {}, "thing.share must be a valid number, got 'x'"),
+        (("a", "x"), {}, "thing.share must be a number, got 'x'"),
         (("a", float("nan")), {}, "thing.share must be .*, got nan"),
-        (("a",), {"share": True}, "thing.share must be a valid number, got True"),
+        (("a",), {"share": True}, "thing.share must be a number, got True"),
         (
             ("a",),
             {"count": 1.5, "share": 2},

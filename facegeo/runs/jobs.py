@@ -15,7 +15,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic_core import SchemaError
 
-from facegeo.errors import UserError
+from facegeo.errors import WORDS, UserError, wanted_values
 from facegeo.runs.about import about_faults
 
 JOBS = "jobs"
@@ -89,16 +89,6 @@ def check_measured(cfg: DictConfig) -> None:
 
 OBJECT = "needs_python_object"
 """Pydantic's name for what JSON cannot say: whether a value is of some class."""
-WORDS = {
-    OBJECT: "an object",
-    "bool_type": "true or false",
-    "dict_type": "{KEY: VALUE}",
-    "float_type": "a number",
-    "int_type": "a whole number",
-    "list_type": "a list",
-    "string_type": "text",
-    "tuple_type": "a list",
-}
 OWN_OBJECTS = ConfigDict(arbitrary_types_allowed=True)
 
 
@@ -161,6 +151,5 @@ def _wanted(value: object, hint: Any) -> str:  # noqa: ANN401
         faults = error.errors(include_url=False)
         if isinstance(value, str | Mapping) and all(fault["type"] == OBJECT for fault in faults):
             return ""  # words and keys may stand for an object, as "cuda" does for a device
-        reasons = (WORDS.get(f["type"], f["msg"].removeprefix("Input should be ")) for f in faults)
-        return " or ".join(dict.fromkeys(reasons))
+        return wanted_values(faults)
     return ""
