@@ -65,8 +65,9 @@ def claim(folder: Path, config: Mapping[str, Any]) -> None:
         UserError: If another configuration uses the folder.
     """
     record, text = folder / CONFIG, json.dumps(config, indent=2)
-    if not any(next(folder.glob(pattern), None) for pattern in WORK):
-        (folder / "split.json").unlink(missing_ok=True)  # of a start that failed before any work
+    worked = any(next(folder.glob(pattern), None) for pattern in WORK)
+    if record.is_file() and not worked:  # a start that failed before any work
+        (folder / "split.json").unlink(missing_ok=True)
     elif record.is_file():
         before, now = (with_effect(json.loads(one)) for one in (record.read_text(), text))
         changed = [

@@ -9,11 +9,13 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+import facegeo
+from facegeo.errors import UserError
 from facegeo.landmarks.data import LFPWDataModule
 from facegeo.normals.data import NormalDataModule
 from facegeo.normals.photoface import PhotofaceDataModule
-from facegeo.runs.folder import plain
-from facegeo.runs.reuse import weight_keys
+from facegeo.runs.folder import claim, plain
+from facegeo.runs.reuse import SHAPING, weight_keys
 
 Compose = Callable[..., DictConfig]
 NORMALS = ["experiment=casfne/short", "data=fixture_sessions", "procedure.steps=100"]
@@ -130,3 +132,22 @@ def test_other_normals_are_other_data(plain_config: Compose, tmp_path: Path) -> 
     pixels = cv2.imread(str(file))
     cv2.imwrite(str(file), pixels[:, ::-1].copy())
     assert instantiate(plain_config(*words).data).content() != before
+
+
+def test_code_that_shapes_weights_is_where_keys_look_for_it() -> None:
+    package = Path(facegeo.__file__).parent
+    assert all(any((package / part).glob("*.py")) for part in SHAPING)
+    assert {"geometry", "landmarks", "normals", "training"} <= {*SHAPING}
+
+
+def test_start_without_work_does_not_block_its_name(tmp_path: Path) -> None:
+    (tmp_path / "split.json").write_text("of somebody else")
+    claim(tmp_path, {"seed": 0})
+    assert (tmp_path / "split.json").exists()
+    claim(tmp_path, {"seed": 1})
+    assert not (tmp_path / "split.json").exists()
+    (tmp_path / "checkpoints" / "stage1").mkdir(parents=True)
+    (tmp_path / "checkpoints" / "stage1" / "last.ckpt").touch()
+    claim(tmp_path, {"seed": 1})
+    with pytest.raises(UserError, match=r"seed: 1 there, 2 now"):
+        claim(tmp_path, {"seed": 2})
