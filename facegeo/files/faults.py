@@ -43,11 +43,12 @@ class WantedError(ValueError):
     Attributes:
         wanted: What was wanted.
         got: What came.
+        file: Name of the file in its list; empty where the caller knows it.
     """
 
-    def __init__(self, wanted: str, got: str) -> None:
+    def __init__(self, wanted: str, got: str, file: str = "") -> None:
         super().__init__(wanted, got)
-        self.wanted, self.got = wanted, got
+        self.wanted, self.got, self.file = wanted, got, file
 
 
 class FaultsError(UserError):

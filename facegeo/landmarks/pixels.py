@@ -1,17 +1,10 @@
-"""Decoded faces: image pyramids, and the cache that holds them.
-
-Decoding JPEG costs more than a training step of the small nets; with the cache a training epoch
-only reads bytes. Its key is a hash of the images' bytes, the boxes and the settings.
-"""
+"""Decoded faces: the region of each at several sizes, kept in the pixel cache."""
 
 import hashlib
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from math import ceil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -21,15 +14,18 @@ from torch import Tensor
 
 from facegeo.files.faults import Fault, OnError, WantedError
 from facegeo.files.images import Bytes, ImageError, decode, image_size, in_threads
-from facegeo.files.writing import build_once
+from facegeo.files.pixel_cache import MappedTensors, load_all, mapped, open_cache, read_file
 from facegeo.geometry.crops import MARGIN, source_regions
 from facegeo.landmarks.lists import POINT_SLACK, LandmarkList
 
-FORMAT = 1  # raise it whenever the bytes written for the same input change
+FORMAT = 2  # raise it whenever the bytes written for the same input change
 LEVELS = 4
 """Number of sizes of a region in the cache."""
-PIXELS, INDEX = "pixels.i32", "index.npz"
-READABLE = "a readable image"
+PIXELS = "pixels.i32"
+UNREADABLE = (0, 0, 0, 0, 0, 0)
+Region = tuple[int, int, int, int, int, int]
+"""Of a face: x and y of the first pixel, height and width; height and width of its image; px."""
+Packed = npt.NDArray[np.int32]
 
 
 def source_region(
@@ -47,12 +43,7 @@ def source_region(
     return x0, x1, y0, y1
 
 
-def level_sizes(height: int, width: int, levels: int) -> list[tuple[int, int]]:
-    """Height and width of each level in pixels, halved and rounded up."""
-    return [(ceil(height / 2**level), ceil(width / 2**level)) for level in range(levels)]
-
-
-def pyramid(image: Bytes, levels: int) -> list[npt.NDArray[np.int32]]:
+def pyramid(image: Bytes, levels: int) -> list[Packed]:
     """Pack an image and halve it again and again.
 
     A pixel of a level is the mean of 2 x 2 pixels of the level below, rounded; the last row and
@@ -79,154 +70,12 @@ def pyramid(image: Bytes, levels: int) -> list[npt.NDArray[np.int32]]:
     return packed
 
 
-def _pack(rgba: npt.NDArray[np.generic]) -> npt.NDArray[np.int32]:
+def _pack(rgba: npt.NDArray[np.generic]) -> Packed:
     return np.ascontiguousarray(rgba).view("<i4")[..., 0]
 
 
-@dataclass(frozen=True)
-class Probe:
-    """An image file before it is decoded.
-
-    Attributes:
-        digest: SHA-256 of the bytes, empty if they could not be read.
-        size: Height and width in pixels, as the header has them.
-        problem: What is wrong with the file, empty if nothing is.
-    """
-
-    digest: str = ""
-    size: tuple[int, int] = (0, 0)
-    problem: str = ""
-
-
-@dataclass(frozen=True)
-class Region:
-    """Decoded region of one face.
-
-    Attributes:
-        levels: Packed pixels of each level, int32, shape (h, w) each.
-        origin: x and y of the region's first pixel in the image.
-        image_size: Height and width of the whole image.
-    """
-
-    levels: list[npt.NDArray[np.int32]]
-    origin: tuple[int, int]
-    image_size: tuple[int, int]
-
-
-def probe_images(faces: LandmarkList, progress: bool) -> list[Probe]:
-    """Hash all images and read their sizes; one result a face."""
-    paths = [faces.path(row) for row in range(len(faces))]
-    return list(in_threads(_probe, paths, "Checking images", progress))
-
-
-def _probe(path: Path) -> Probe:
-    try:
-        data = path.read_bytes()
-        return Probe(hashlib.sha256(data).hexdigest(), image_size(data, whole=False))
-    except OSError as error:
-        return Probe(problem=error.strerror or str(error))
-    except ImageError as error:
-        return Probe(problem=str(error))
-
-
-def cache_key(faces: LandmarkList, digests: list[str]) -> str:
-    """Hash of all that decides the bytes of a cache, 32 hexadecimal digits."""
-    key = hashlib.sha256(f"facegeo pixels {FORMAT} {MARGIN!r} {LEVELS}".encode())
-    key.update("".join(digests).encode())
-    key.update(np.ascontiguousarray(faces.boxes, dtype="<f8").tobytes())
-    return key.hexdigest()[:32]
-
-
-def bytes_needed(faces: LandmarkList, probes: list[Probe]) -> int:
-    """Size of the pixel file."""
-    total = 0
-    for box, probe in zip(faces.boxes, probes, strict=True):
-        x0, x1, y0, y1 = source_region(box, *probe.size)
-        total += sum(4 * h * w for h, w in level_sizes(y1 - y0, x1 - x0, LEVELS))
-    return total
-
-
-def write_cache(folder: Path, faces: LandmarkList, probes: list[Probe], progress: bool) -> None:
-    """Decode all faces and write the pixel file and its index into ``folder``.
-
-    The index lists the faces without pixels and the reasons, so that opening the cache again
-    reports the same faults as building it.
-    """
-
-    def load(row: int) -> Region | WantedError:
-        try:
-            return _load(faces.path(row), probes[row].digest, faces.boxes[row])
-        except WantedError as error:
-            return error
-
-    count = len(faces)
-    offset = np.zeros((count, LEVELS), np.int64)
-    size = np.zeros((count, LEVELS, 2), np.int64)
-    origin = np.zeros((count, 2), np.int64)
-    whole = np.zeros((count, 2), np.int64)
-    faults: list[tuple[int, str, str]] = []
-    position = 0
-    with (folder / PIXELS).open("wb") as file:
-        results = in_threads(load, list(range(count)), "Decoding faces", progress)
-        for row, result in enumerate(results):
-            if isinstance(result, WantedError):
-                faults.append((row, result.wanted, result.got))
-                continue
-            origin[row], whole[row] = result.origin, result.image_size
-            for level, pixels in enumerate(result.levels):
-                offset[row, level], size[row, level] = position, pixels.shape
-                position += pixels.size
-                file.write(pixels.data)
-        file.flush()
-        os.fsync(file.fileno())
-    np.savez(
-        folder / INDEX,
-        offset=offset,
-        size=size,
-        origin=origin,
-        image_size=whole,
-        pixels=np.array(position),
-        fault_row=np.array([row for row, _, _ in faults], np.int64),
-        fault_text=np.array([texts for _, *texts in faults], np.str_).reshape(-1, 2),
-    )
-
-
-def read_index(folder: Path) -> dict[str, npt.NDArray[Any]]:
-    """Read the arrays that ``write_cache`` wrote beside the pixels."""
-    with (folder / INDEX).open("rb") as file:  # np.load leaves a damaged file open
-        return dict(np.load(file, allow_pickle=False))
-
-
-def is_complete(folder: Path) -> bool:
-    """Whether the folder holds a readable index and a pixel file of the size it names."""
-    try:
-        pixels = int(read_index(folder)["pixels"])
-        return (folder / PIXELS).stat().st_size == 4 * pixels
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-        return False
-
-
-def _load(path: Path, digest: str, box: npt.NDArray[np.float64]) -> Region:
-    try:
-        data = path.read_bytes()
-        image = decode(data)
-    except (OSError, ImageError) as error:
-        raise WantedError(READABLE, getattr(error, "strerror", None) or str(error)) from error
-    if hashlib.sha256(data).hexdigest() != digest:
-        raise WantedError(READABLE, "a file that changed while it was read")
-    height, width = image.shape[:2]
-    left, right, top, bottom = (float(edge) for edge in box)
-    if not (0 <= left + right <= 2 * (width - 1) and 0 <= top + bottom <= 2 * (height - 1)):
-        raise WantedError(
-            f"a box with its centre in the {width} x {height} image",
-            f"left {left:g}, right {right:g}, top {top:g}, bottom {bottom:g}",
-        )
-    x0, x1, y0, y1 = source_region(box, height, width)
-    return Region(pyramid(image[y0:y1, x0:x1], LEVELS), (x0, y0), (height, width))
-
-
 @dataclass(frozen=True, eq=False)
-class PixelStore:
+class PixelStore(MappedTensors):
     """Packed pixels of the source regions of N faces at L sizes.
 
     Pixel (row i, column j) of level l of a face has its centre at (x, y) =
@@ -234,13 +83,13 @@ class PixelStore:
 
     Attributes:
         pixels: All pixels one after the other, int32, shape (P,); red in the lowest byte, then
-            green, blue and 255. On the CPU a private map of the file.
+            green, blue and 255.
         offset: Index in ``pixels`` of the first pixel of each level, int64, shape (N, L).
         size: Height and width of each level, int64, shape (N, L, 2).
         origin: x and y of the region's first pixel in the image, int64, shape (N, 2).
         image_size: Height and width of the whole image, int64, shape (N, 2).
         digest: SHA-256 of each image file.
-        file: What ``pixels`` maps, which other processes open anew; None for other tensors.
+        files: The file that ``pixels`` maps, if any.
     """
 
     pixels: Tensor
@@ -249,16 +98,7 @@ class PixelStore:
     origin: Tensor
     image_size: Tensor
     digest: list[str]
-    file: Path | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        pixels = len(self.pixels) if self.file else self.pixels
-        return vars(self) | {"pixels": pixels}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        if state["file"]:
-            state = state | {"pixels": _mapped(state["file"], state["pixels"])}
-        vars(self).update(state)
+    files: Mapping[str, Path] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Number of faces N."""
@@ -275,11 +115,11 @@ class PixelStore:
         return replace(
             self,
             pixels=pixels,
-            file=self.file if pixels is self.pixels else None,
             offset=self.offset.to(device),
             size=self.size.to(device),
             origin=self.origin.to(device),
             image_size=self.image_size.to(device),
+            files=self.files if pixels is self.pixels else {},
         )
 
     def select(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> "PixelStore":
@@ -327,61 +167,119 @@ def build_or_open(
         UserError: If images have faults and ``on_error`` is ``"raise"``, if no face is left, or
             if the cache cannot be written.
     """
-    probes = probe_images(faces, progress)
-    faults = list(faces.skipped)
-    faults += [faces.fault(r, READABLE, p.problem) for r, p in enumerate(probes) if p.problem]
-    sound = [row for row, probe in enumerate(probes) if not probe.problem]
-    kept = replace(faces.select(sound), skipped=tuple(faults))
-    if not sound:
-        kept.settle(on_error)
-    probes = [probes[row] for row in sound]
-    digests = [probe.digest for probe in probes]
-    folder = build_once(
-        Path(cache_dir),
-        "pixels-" + cache_key(kept, digests),
-        build=lambda folder: write_cache(folder, kept, probes, progress),
-        complete=is_complete,
-        size_bytes=bytes_needed(kept, probes),
-    )
-    store, found = _open(folder, kept, digests)
-    faulty = {fault.line for fault in found}
-    rows = [row for row, line in enumerate(kept.lines) if line not in faulty]
-    left = replace(kept.select(rows), skipped=(*faults, *found)).settle(on_error)
-    return store.select(rows), left
-
-
-def _open(folder: Path, faces: LandmarkList, digests: list[str]) -> tuple[PixelStore, list[Fault]]:
-    """Map the pixels of all ``faces``; list those without pixels or with a point far outside."""
-    index = read_index(folder)
-    store = PixelStore(
-        pixels=_mapped(folder / PIXELS, int(index["pixels"])),
-        offset=torch.from_numpy(index["offset"]),
-        size=torch.from_numpy(index["size"]),
-        origin=torch.from_numpy(index["origin"]),
-        image_size=torch.from_numpy(index["image_size"]),
-        digest=digests,
-        file=folder / PIXELS,
-    )
-    faults = [
-        faces.fault(int(row), str(wanted), str(got))
-        for row, (wanted, got) in zip(index["fault_row"], index["fault_text"], strict=True)
+    paths = [faces.path(row) for row in range(len(faces))]
+    probes = list(in_threads(_probe, paths, "Checking images", progress))
+    digests = [digest for digest, _ in probes]
+    key = hashlib.sha256(f"facegeo pixels {FORMAT} {MARGIN!r} {LEVELS}".encode())
+    key.update("".join(digests).encode())
+    key.update(np.ascontiguousarray(faces.boxes, dtype="<f8").tobytes())
+    headers = [
+        _region(box, *size) if all(size) else UNREADABLE
+        for box, (_, size) in zip(faces.boxes, probes, strict=True)
     ]
-    undecoded = {int(row) for row in index["fault_row"]}
-    sizes = index["image_size"][:, ::-1]  # width, height: the order of x, y
+    folder, index = open_cache(
+        Path(cache_dir),
+        f"pixels-{key.hexdigest()[:32]}",
+        lambda folder: _write(folder, faces, digests, progress),
+        size_bytes=4 * int(_level_sizes(torch.tensor(headers)).prod(-1).sum()),
+    )
+    regions = torch.tensor(index["regions"])
+    found = [faces.fault(row, wanted, got) for row, wanted, got in index["faults"]]
+    found += _points_outside(faces, regions[:, 4:].numpy())
+    faulty = {fault.line for fault in found}
+    rows = [row for row, line in enumerate(faces.lines) if line not in faulty]
+    kept = replace(faces.select(rows), skipped=(*faces.skipped, *found)).settle(on_error)
+    size = _level_sizes(regions)
+    counts = size.prod(-1).flatten()
+    store = PixelStore(
+        pixels=mapped(folder / PIXELS, torch.int32, int(counts.sum())),
+        offset=(counts.cumsum(0) - counts).view(-1, LEVELS),
+        size=size,
+        origin=regions[:, :2],
+        image_size=regions[:, 4:],
+        digest=digests,
+        files={"pixels": folder / PIXELS},
+    )
+    return store.select(rows), kept
+
+
+def _probe(path: Path) -> tuple[str, tuple[int, int]]:
+    """SHA-256 of an image file, or why it cannot be read; height and width, or zeros."""
+    try:
+        data = read_file(path)
+    except WantedError as error:
+        return error.got, (0, 0)
+    digest = hashlib.sha256(data).hexdigest()
+    try:
+        return digest, image_size(data, whole=False)
+    except ImageError:
+        return digest, (0, 0)
+
+
+def _region(box: npt.NDArray[np.float64], height: int, width: int) -> Region:
+    x0, x1, y0, y1 = source_region(box, height, width)
+    return x0, y0, y1 - y0, x1 - x0, height, width
+
+
+def _level_sizes(regions: Tensor) -> Tensor:
+    """Height and width of each level of regions (N, 6), halved and rounded up, (N, L, 2)."""
+    scale = 2 ** torch.arange(LEVELS)[:, None]
+    return (regions[:, None, 2:4] + scale - 1) // scale
+
+
+def _write(
+    folder: Path, faces: LandmarkList, digests: Sequence[str], progress: bool
+) -> dict[str, Any]:
+    """Decode all faces; the index has the region of each, and the faults of those without one."""
+
+    def load(row: int) -> tuple[Region, list[Packed]]:
+        return _load(faces.path(row), digests[row], faces.boxes[row])
+
+    regions: list[Region] = []
+    faults: list[tuple[int, str, str]] = []
+    with (folder / PIXELS).open("wb") as file:
+        for row, result in enumerate(load_all(load, len(faces), "Decoding faces", progress)):
+            if isinstance(result, WantedError):
+                faults.append((row, result.wanted, result.got))
+                result = UNREADABLE, []
+            regions.append(result[0])
+            for level in result[1]:
+                file.write(level.data)
+    return {"regions": regions, "faults": faults}
+
+
+def _load(path: Path, digest: str, box: npt.NDArray[np.float64]) -> tuple[Region, list[Packed]]:
+    try:
+        image = decode(read_file(path, digest))
+    except ImageError as error:
+        raise WantedError("a readable image", str(error)) from error
+    height, width = image.shape[:2]
+    left, right, top, bottom = (float(edge) for edge in box)
+    if not (0 <= left + right <= 2 * (width - 1) and 0 <= top + bottom <= 2 * (height - 1)):
+        raise WantedError(
+            f"a box with its centre in the {width} x {height} image",
+            f"left {left:g}, right {right:g}, top {top:g}, bottom {bottom:g}",
+        )
+    region = _region(box, height, width)
+    x, y, rows, columns, *_ = region
+    return region, pyramid(image[y : y + rows, x : x + columns], LEVELS)
+
+
+def _points_outside(faces: LandmarkList, image_size: npt.NDArray[np.int64]) -> list[Fault]:
+    """Faults of points far outside their image (height and width, (N, 2); zeros: unknown)."""
+    size = image_size[:, ::-1]  # width, height: the order of x, y
     slack = POINT_SLACK * (faces.boxes[:, 1::2] - faces.boxes[:, ::2])
-    low, high = -slack[:, None], (sizes - 1 + slack)[:, None]
+    low, high = -slack[:, None], (size - 1 + slack)[:, None]
     outside = ((faces.points < low) | (faces.points > high)).any(axis=2)
-    for row, point in zip(*np.nonzero(outside), strict=True):
-        if row not in undecoded:
-            x, y = faces.points[row, point]
-            width, height = sizes[row]
-            wanted = (
-                f"point {point + 1} at most {POINT_SLACK:g} box sides outside "
-                f"the {width} x {height} image"
-            )
-            faults.append(faces.fault(row, wanted, f"({x:g}, {y:g})"))
-    return store, faults
-
-
-def _mapped(file: Path, count: int) -> Tensor:
-    return torch.from_file(str(file), shared=False, size=count, dtype=torch.int32)
+    faults = []
+    for row, point in zip(
+        *np.nonzero(outside & (image_size > 0).all(axis=1)[:, None]), strict=True
+    ):
+        x, y = faces.points[row, point]
+        width, height = size[row]
+        wanted = (
+            f"point {point + 1} at most {POINT_SLACK:g} box sides outside "
+            f"the {width} x {height} image"
+        )
+        faults.append(faces.fault(row, wanted, f"({x:g}, {y:g})"))
+    return faults

@@ -59,9 +59,9 @@ class NormalRecord:
         """When: the first two parts of the path, so that no two subjects share a session."""
         return "/".join(self.face.split("/")[:2])
 
-    def fault(self, file: str, wanted: str, got: str) -> Fault:
-        """Fault of ``file``, one of the three, named by the line of this record."""
-        return Fault(self.list_name, self.line, file, wanted, got)
+    def fault(self, error: WantedError) -> Fault:
+        """Fault of one of the three files, named by the line of this record."""
+        return Fault(self.list_name, self.line, error.file or self.face, error.wanted, error.got)
 
 
 def read_normal_lists(
@@ -88,16 +88,14 @@ def read_normal_lists(
             faults.append(Fault(name, 1, "", error.wanted, error.got))
             continue
         for line, row in rows:
+            place = f"{name} line {line}"
             try:
                 record = _record(check, name, line, row)
-            except _FileError as error:
+                first = seen.setdefault(record.face, place)
+                if first != place:
+                    raise WantedError("each image once", f"that of {first} again", record.face)
+            except WantedError as error:
                 faults.append(Fault(name, line, error.file, error.wanted, error.got))
-                continue
-            first = seen.setdefault(record.face, f"{name} line {line}")
-            if first != f"{name} line {line}":
-                faults.append(
-                    record.fault(record.face, "each image once", f"that of {first} again")
-                )
             else:
                 records.append(record)
     return records, faults
@@ -119,14 +117,6 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     return [(line, dict(zip(header, fields, strict=False))) for line, fields in rows[1:]]
 
 
-class _FileError(WantedError):
-    """A file of a line that cannot be used."""
-
-    def __init__(self, file: str, wanted: str, got: str) -> None:
-        super().__init__(wanted, got)
-        self.file = file
-
-
 def _record(
     check: Callable[[str, str], None], list_name: str, line: int, row: dict[str, str]
 ) -> NormalRecord:
@@ -143,7 +133,7 @@ def _record(
         for kind, text in (("a face image", face), ("a normal map", normal), ("a mask", mask)):
             check(text, kind)
     except WantedError as error:
-        raise _FileError(text, error.wanted, error.got) from error
+        raise WantedError(error.wanted, error.got, text) from error
     return NormalRecord(list_name, line, face, normal, mask)
 
 
@@ -222,9 +212,10 @@ class SessionSplit:
                 shared.setdefault(key(record), record)
         return [
             record.fault(
-                record.face,
-                f"no {self.by} of {first[name].list_name} (data.split_by={self.by})",
-                f"{self.by} {name} of its line {first[name].line}",
+                WantedError(
+                    f"no {self.by} of {first[name].list_name} (data.split_by={self.by})",
+                    f"{self.by} {name} of its line {first[name].line}",
+                )
             )
             for name, record in shared.items()
         ]

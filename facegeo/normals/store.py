@@ -1,4 +1,4 @@
-"""Decoded faces with normals, cached on disk.
+"""Decoded faces with normals, kept in the pixel cache.
 
 The cache is keyed by its contents: bytes of the files, their places in the lists, the size. A
 map that the photographs of a session share is kept once.
@@ -7,22 +7,19 @@ map that the photographs of a session share is kept once.
 from __future__ import annotations
 
 import hashlib
-import json
-import math
-import os
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from facegeo.files.faults import Fault, OnError, WantedError
 from facegeo.files.images import in_threads
-from facegeo.files.writing import build_once
+from facegeo.files.pixel_cache import MappedTensors, load_all, mapped, open_cache, read_file
 from facegeo.normals.lists import NormalRecord
 from facegeo.normals.maps import (
     Bytes,
@@ -39,228 +36,23 @@ from facegeo.normals.maps import (
 from facegeo.training.stream import Rows
 
 FORMAT = 1  # raise it whenever the bytes written for the same input change
-IMAGES, NORMALS, MASKS, INDEX = "images.u8", "normals", "masks.u8", "index.json"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Contents of a cache.
-
-    Attributes:
-        root: Folder that all paths are relative to.
-        records: The N faces.
-        maps: The M different pairs of normal map and mask.
-        map_of: Which of them belongs to each face, N.
-        size: Side of all pictures, px.
-    """
-
-    root: Path
-    records: Sequence[NormalRecord]
-    maps: Sequence[tuple[str, str]]
-    map_of: Sequence[int]
-    size: int
-
-    @classmethod
-    def of(cls, root: Path, records: Sequence[NormalRecord], size: int) -> Plan:
-        """Plan a cache of records; photographs of a session share its map."""
-        pairs = [(record.normal, record.mask) for record in records]
-        maps = {pair: number for number, pair in enumerate(dict.fromkeys(pairs))}
-        return cls(root, records, tuple(maps), tuple(maps[pair] for pair in pairs), size)
-
-    @property
-    def halves(self) -> bool:
-        """Whether normals are kept as float16 in place of 8-bit colours: some were finer."""
-        return any(normal.endswith(".npy") for normal, _ in self.maps)
-
-    @property
-    def bytes_of(self) -> dict[str, int]:
-        """Size of each file of the cache."""
-        area = self.size**2
-        depth = 2 if self.halves else 1
-        return {
-            IMAGES: 3 * area * len(self.records),
-            NORMALS: 3 * area * depth * len(self.maps),
-            MASKS: area * len(self.maps),
-        }
-
-
-@dataclass
-class Losses:
-    """Faults found, and the faces that have no pixels because of them."""
-
-    faults: list[Fault] = field(default_factory=list)
-    rows: set[int] = field(default_factory=set)
-
-
-class UnsoundError(Exception):
-    """A build that stopped because of ``losses``."""
-
-    def __init__(self, losses: Losses) -> None:
-        super().__init__(f"{len(losses.faults)} faults")
-        self.losses = losses
-
-
-def digests(plan: Plan, progress: bool) -> dict[str, str]:
-    """SHA-256 of every file, or why it could not be read."""
-    names = [name for pair in plan.maps for name in pair]
-    names = list(dict.fromkeys([*names, *(record.face for record in plan.records)]))
-    paths = [plan.root / name for name in names]
-    found = in_threads(_digest, paths, "Checking files", progress)
-    return dict(zip(names, found, strict=True))
-
-
-def cache_key(plan: Plan, digest: dict[str, str]) -> str:
-    """Hash of all that decides the bytes of a cache and its faults, 32 hexadecimal digits."""
-    lines = [f"facegeo normals {FORMAT} {plan.size} {plan.halves}"]
-    for record in plan.records:
-        files = (record.face, record.normal, record.mask)
-        lines.append(repr((record.list_name, record.line, [(f, digest[f]) for f in files])))
-    text = "\n".join(lines).encode("utf-8", "surrogateescape")
-    return hashlib.sha256(text).hexdigest()[:32]
-
-
-def write_cache(folder: Path, plan: Plan, *, with_faults: bool, progress: bool) -> None:
-    """Decode all files and write the cache into ``folder``.
-
-    Raises:
-        UnsoundError: If there are faults and the cache shall have none.
-    """
-    losses = Losses()
-    with (folder / NORMALS).open("wb") as normals, (folder / MASKS).open("wb") as masks:
-        sides = _write_maps(normals, masks, plan, losses, progress)
-    with (folder / IMAGES).open("wb") as images:
-        _write_images(images, plan, sides, losses, progress)
-    if losses.faults and not with_faults:
-        raise UnsoundError(losses)
-    index = {
-        "bytes": plan.bytes_of,
-        "faults": [asdict(fault) for fault in losses.faults],
-        "rows": sorted(losses.rows),
-    }
-    (folder / INDEX).write_text(json.dumps(index), encoding="utf-8")
-
-
-def read_losses(folder: Path) -> Losses:
-    """Read what ``write_cache`` could not decode."""
-    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    return Losses([Fault(**fault) for fault in index["faults"]], set(index["rows"]))
-
-
-def is_complete(folder: Path) -> bool:
-    """Whether the folder holds a readable index and files of the sizes it names."""
-    try:
-        wanted = json.loads((folder / INDEX).read_text(encoding="utf-8"))["bytes"]
-        return all((folder / name).stat().st_size == size for name, size in wanted.items())
-    except (OSError, ValueError, KeyError):
-        return False
-
-
-def _digest(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        return error.strerror or str(error)
-
-
-def _write_maps(
-    normals: BinaryIO, masks: BinaryIO, plan: Plan, losses: Losses, progress: bool
-) -> list[int | None]:
-    """Write the maps; return the side of each as it was, None for a faulty one."""
-
-    def load(number: int) -> tuple[Floats, Mask, int] | tuple[str, WantedError]:
-        return _load_map(plan, number)
-
-    sides: list[int | None] = []
-    results = in_threads(load, list(range(len(plan.maps))), "Decoding normals", progress)
-    for number, result in enumerate(results):
-        if len(result) == 2:
-            file, fault = result
-            rows = [row for row, of in enumerate(plan.map_of) if of == number]
-            losses.faults.append(plan.records[rows[0]].fault(file, fault.wanted, fault.got))
-            losses.rows.update(rows)
-            vectors = np.zeros((plan.size, plan.size, 3), np.float32)
-            mask, side = np.zeros((plan.size, plan.size), np.bool_), None
-        else:
-            vectors, mask, side = result
-        stored = vectors.astype(np.float16) if plan.halves else _colours(vectors)
-        normals.write(stored.tobytes())
-        masks.write(mask.tobytes())
-        sides.append(side)
-    _sync(normals, masks)
-    return sides
-
-
-def _write_images(
-    images: BinaryIO, plan: Plan, sides: Sequence[int | None], losses: Losses, progress: bool
-) -> None:
-    def load(row: int) -> Bytes | WantedError:
-        return _load_face(plan, row, sides[plan.map_of[row]])
-
-    blank = np.zeros((plan.size, plan.size, 3), np.uint8)
-    results = in_threads(load, list(range(len(plan.records))), "Decoding faces", progress)
-    for row, result in enumerate(results):
-        if isinstance(result, WantedError):
-            record = plan.records[row]
-            losses.faults.append(record.fault(record.face, result.wanted, result.got))
-            losses.rows.add(row)
-            result = blank
-        images.write(result.tobytes())
-    _sync(images)
-
-
-def _load_map(plan: Plan, number: int) -> tuple[Floats, Mask, int] | tuple[str, WantedError]:
-    normal, mask = plan.maps[number]
-    file = mask
-    try:
-        face = read_mask(_read(plan.root / mask))
-        file = normal
-        vectors = read_normals(_read(plan.root / normal))
-        check_normals(vectors, face)
-    except WantedError as fault:
-        return file, fault
-    return *resize_normals(vectors, face, plan.size), len(face)
-
-
-def _load_face(plan: Plan, row: int, side: int | None) -> Bytes | WantedError:
-    try:
-        image = read_face(_read(plan.root / plan.records[row].face))
-        if side is not None:
-            check_size(image, "an image of the size of its normal map", side, side)
-    except WantedError as fault:
-        return fault
-    return resize_face(image, plan.size)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise WantedError("a readable file", error.strerror or str(error)) from error
-
-
-def _colours(normals: Floats) -> npt.NDArray[np.uint8]:
-    return ((normals + 1) * 127.5).round().clip(0, 255).astype(np.uint8)
-
-
-def _sync(*files: BinaryIO) -> None:
-    for file in files:
-        file.flush()
-        os.fsync(file.fileno())
+IMAGES, NORMALS, MASKS = "images.u8", "normals", "masks.u8"
 
 
 @dataclass(frozen=True, eq=False)
-class NormalStore:
+class NormalStore(MappedTensors):
     """N faces with M normal maps, all S x S px.
 
     Attributes:
-        images: RGB, uint8, shape (., S, S, 3), private map of the file.
+        images: RGB, uint8, shape (., S, S, 3).
         normals: As stored in the files' frame, shape (M, S, S, 3): uint8 colours 255 (n + 1) / 2,
             or float16 vectors.
         masks: 1 for face pixels, uint8, shape (M, S, S).
         image_of: Which image belongs to each face, int64, shape (N,).
         map_of: Which map and mask belong to each face, int64, shape (N,).
         digest: SHA-256 of each image file, N.
-        folder: Where the files are.
+        folder: Folder of the cache.
+        files: The files that ``images``, ``normals`` and ``masks`` map.
     """
 
     images: Tensor
@@ -270,11 +62,7 @@ class NormalStore:
     map_of: Tensor
     digest: list[str]
     folder: Path
-
-    def __reduce__(self) -> tuple[Callable[..., NormalStore], tuple[object, ...]]:
-        """Let other processes map the files themselves: no pixels are handed over."""
-        shapes = (tuple(self.images.shape), tuple(self.masks.shape), self.normals.dtype)
-        return _mapped, (self.folder, *shapes, self.image_of, self.map_of, self.digest)
+    files: Mapping[str, Path]
 
     def __len__(self) -> int:
         """Number of faces N."""
@@ -314,7 +102,7 @@ def open_store(
     Args:
         root: Folder that the records' paths are relative to.
         records: At least one face.
-        cache_dir: Folder for caches, made if need be.
+        cache_dir: Folder for caches, created if missing.
         size: Side that all pictures are brought to, px.
         on_error: ``"raise"`` keeps no cache of faulty files; ``"skip"`` keeps one without them.
         progress: Show progress bars on the standard error stream.
@@ -326,54 +114,143 @@ def open_store(
     Raises:
         UserError: If the cache cannot be written.
     """
-    plan = Plan.of(root, records, size)
-    digest = digests(plan, progress)
+    names = {name: None for record in records for name in (record.normal, record.mask)}
+    names |= {record.face: None for record in records}
+    digests = in_threads(partial(_digest, root), list(names), "Checking files", progress)
+    plan = _Plan(root, records, size, dict(zip(names, digests, strict=True)))
+    sizes = {IMAGES: 3 * len(records), NORMALS: 3 * len(plan.maps), MASKS: len(plan.maps)}
+    sizes[NORMALS] *= 2 if plan.halves else 1
     try:
-        folder = build_once(
+        folder, index = open_cache(
             cache_dir,
-            "normals-" + cache_key(plan, digest),
-            build=lambda folder: write_cache(
-                folder, plan, with_faults=on_error == "skip", progress=progress
-            ),
-            complete=is_complete,
-            size_bytes=sum(plan.bytes_of.values()),
+            f"normals-{plan.key()}",
+            lambda folder: plan.write(folder, on_error, progress),
+            size_bytes=size**2 * sum(sizes.values()),
         )
-    except UnsoundError as error:
-        return None, [], error.losses.faults
-    losses = read_losses(folder)
-    rows = np.array([row for row in range(len(records)) if row not in losses.rows], np.int64)
-    side = plan.size
-    store = _mapped(
-        folder,
-        (len(records), side, side, 3),
-        (len(plan.maps), side, side),
-        torch.float16 if plan.halves else torch.uint8,
-        torch.arange(len(records)),
-        torch.tensor(plan.map_of),
-        [digest[record.face] for record in records],
-    )
-    return store.select(rows), [records[row] for row in rows], losses.faults
-
-
-def _mapped(
-    folder: Path,
-    images: tuple[int, ...],
-    masks: tuple[int, ...],
-    dtype: torch.dtype,
-    image_of: Tensor,
-    map_of: Tensor,
-    digest: list[str],
-) -> NormalStore:
-    def file(name: str, kind: torch.dtype, shape: tuple[int, ...]) -> Tensor:
-        path, count = str(folder / name), math.prod(shape)
-        return torch.from_file(path, shared=False, size=count, dtype=kind).view(shape)
-
-    return NormalStore(
-        images=file(IMAGES, torch.uint8, images),
-        normals=file(NORMALS, dtype, (*masks, 3)),
-        masks=file(MASKS, torch.uint8, masks),
-        image_of=image_of,
-        map_of=map_of,
-        digest=digest,
+    except _UnsoundError as error:
+        return None, [], error.faults
+    files = {"images": folder / IMAGES, "normals": folder / NORMALS, "masks": folder / MASKS}
+    coded, maps = torch.float16 if plan.halves else torch.uint8, len(plan.maps)
+    store = NormalStore(
+        images=mapped(files["images"], torch.uint8, len(records), size, size, 3),
+        normals=mapped(files["normals"], coded, maps, size, size, 3),
+        masks=mapped(files["masks"], torch.uint8, maps, size, size),
+        image_of=torch.arange(len(records)),
+        map_of=torch.tensor(plan.map_of),
+        digest=[plan.digests[record.face] for record in records],
         folder=folder,
+        files=files,
     )
+    rows = np.array([r for r in range(len(records)) if r not in set(index["rows"])], np.int64)
+    faults = [Fault(**fault) for fault in index["faults"]]
+    return store.select(rows), [records[row] for row in rows], faults
+
+
+def _digest(root: Path, name: str) -> str:
+    """SHA-256 of a file, or why it cannot be read."""
+    try:
+        return hashlib.sha256(read_file(root / name)).hexdigest()
+    except WantedError as error:
+        return error.got
+
+
+class _UnsoundError(Exception):
+    """A build that stopped because of ``faults``."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__(f"{len(faults)} faults")
+        self.faults = faults
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Contents of a cache: faces, the side of all pictures in px, and each file's SHA-256."""
+
+    root: Path
+    records: Sequence[NormalRecord]
+    size: int
+    digests: Mapping[str, str]
+
+    @cached_property
+    def maps(self) -> list[tuple[str, str]]:
+        """The different pairs of normal map and mask."""
+        return list(dict.fromkeys((record.normal, record.mask) for record in self.records))
+
+    @cached_property
+    def map_of(self) -> list[int]:
+        """Number of each face's pair."""
+        numbers = {pair: number for number, pair in enumerate(self.maps)}
+        return [numbers[record.normal, record.mask] for record in self.records]
+
+    @property
+    def halves(self) -> bool:
+        """Whether normals are kept as float16, not as 8-bit colours: some files are finer."""
+        return any(normal.endswith(".npy") for normal, _ in self.maps)
+
+    def key(self) -> str:
+        """Hash of all that decides the bytes of the cache and its faults, 32 hex digits."""
+        lines = [f"facegeo normals {FORMAT} {self.size} {self.halves}"]
+        for record in self.records:
+            files = [(f, self.digests[f]) for f in (record.face, record.normal, record.mask)]
+            lines.append(repr((record.list_name, record.line, files)))
+        text = "\n".join(lines).encode("utf-8", "surrogateescape")
+        return hashlib.sha256(text).hexdigest()[:32]
+
+    def write(self, folder: Path, on_error: OnError, progress: bool) -> dict[str, Any]:
+        """Decode all files; the index has their faults and the rows without pixels.
+
+        Raises:
+            _UnsoundError: If there are faults and ``on_error`` is ``"raise"``.
+        """
+        faults: list[Fault] = []
+        lost: set[int] = set()
+        sides: list[int | None] = []  # of the maps before they are resized; None for a faulty one
+        blank = np.zeros((self.size, self.size, 3), np.float32)
+        with (folder / NORMALS).open("wb") as normals, (folder / MASKS).open("wb") as masks:
+            maps = load_all(self._load_map, len(self.maps), "Decoding normals", progress)
+            for number, loaded in enumerate(maps):
+                if isinstance(loaded, WantedError):
+                    rows = [row for row, of in enumerate(self.map_of) if of == number]
+                    faults.append(self.records[rows[0]].fault(loaded))
+                    lost.update(rows)
+                    vectors, mask, side = blank, blank[..., 0] > 0, None
+                else:
+                    vectors, mask, side = loaded
+                colours = ((vectors + 1) * 127.5).round().clip(0, 255).astype(np.uint8)
+                normals.write((vectors.astype(np.float16) if self.halves else colours).tobytes())
+                masks.write(mask.tobytes())
+                sides.append(side)
+        with (folder / IMAGES).open("wb") as images:
+            load = partial(self._load_face, sides)
+            faces = load_all(load, len(self.records), "Decoding faces", progress)
+            for row, face in enumerate(faces):
+                if isinstance(face, WantedError):
+                    faults.append(self.records[row].fault(face))
+                    lost.add(row)
+                    face = blank.astype(np.uint8)
+                images.write(face.tobytes())
+        if faults and on_error == "raise":
+            raise _UnsoundError(faults)
+        return {"faults": [asdict(fault) for fault in faults], "rows": sorted(lost)}
+
+    def _load_map(self, number: int) -> tuple[Floats, Mask, int | None]:
+        normal, mask = self.maps[number]
+        file = mask
+        try:
+            face = read_mask(read_file(self.root / mask, self.digests[mask]))
+            file = normal
+            vectors = read_normals(read_file(self.root / normal, self.digests[normal]))
+            check_normals(vectors, face)
+        except WantedError as error:
+            raise WantedError(error.wanted, error.got, file) from error
+        return *resize_normals(vectors, face, self.size), len(face)
+
+    def _load_face(self, sides: Sequence[int | None], row: int) -> Bytes:
+        name, side = self.records[row].face, sides[self.map_of[row]]
+        try:
+            image = read_face(read_file(self.root / name, self.digests[name]))
+            if side is not None:
+                check_size(image, "an image of the size of its normal map", side, side)
+        except WantedError as error:
+            raise WantedError(error.wanted, error.got, name) from error
+        return resize_face(image, self.size)

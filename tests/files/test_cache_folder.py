@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 from facegeo.errors import UserError
@@ -107,7 +106,7 @@ def test_interrupted_build_cleans_up(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(np, "savez", interrupt)
+    monkeypatch.setattr(os, "fsync", interrupt)
     with pytest.raises(KeyboardInterrupt):
         build_or_open(faces, tmp_path / "cache", progress=False)
     assert contents(tmp_path / "cache") == []
@@ -121,9 +120,9 @@ def truncate(folder: Path) -> None:
 DAMAGE: dict[str, Callable[[Path], None]] = {
     "short-pixels": truncate,
     "no-pixels": lambda folder: (folder / "pixels.i32").unlink(),
-    "no-index": lambda folder: (folder / "index.npz").unlink(),
-    "empty-index": lambda folder: (folder / "index.npz").write_bytes(b"") and None,
-    "torn-index": lambda folder: (folder / "index.npz").write_bytes(b"PK\3\4torn") and None,
+    "no-index": lambda folder: (folder / "index.json").unlink(),
+    "empty-index": lambda folder: (folder / "index.json").write_bytes(b"") and None,
+    "torn-index": lambda folder: (folder / "index.json").write_bytes(b'{"bytes"') and None,
 }
 
 
