@@ -271,9 +271,9 @@ def _points_outside(faces: LandmarkList, image_size: npt.NDArray[np.int64]) -> l
     slack = POINT_SLACK * (faces.boxes[:, 1::2] - faces.boxes[:, ::2])
     low, high = -slack[:, None], (size - 1 + slack)[:, None]
     outside = ((faces.points < low) | (faces.points > high)).any(axis=2)
-    outside[image_size[:, 0] == 0] = False
+    known = image_size[:, :1] > 0
     faults = []
-    for row, point in zip(*np.nonzero(outside), strict=True):
+    for row, point in zip(*np.nonzero(outside & known), strict=True):
         x, y = faces.points[row, point]
         width, height = size[row]
         wanted = (
