@@ -5,8 +5,6 @@ from pathlib import Path
 from facegeo.errors import UserError
 
 PACKAGE = Path(__file__).resolve().parents[1]
-PLAN = "plan.json"
-"""In a study's folder: its planned jobs, the results they should report, and the command."""
 SHARED = "shared"
 """Folder next to the studies with the weights that their runs have in common."""
 SWEEPS = "sweeps"

@@ -23,8 +23,12 @@ WORK = ("*.safetensors", "checkpoints/**/*.ckpt", "metrics.json")
 """Files in a run's folder once something was trained or measured."""
 
 
-def run_folder(cfg: DictConfig) -> Path:
-    """Folder of this run: named by the user, or by study, experiment, seed and config's hash.
+def run_folder(cfg: DictConfig, experiment: str | None = None) -> Path:
+    """Folder of a run: named by the user, or by study, experiment, seed and config's hash.
+
+    Args:
+        cfg: Composed from ``conf/train.yaml``.
+        experiment: The choice of ``experiment``; None: as the running job chose.
 
     Raises:
         UserError: If the study or the name cannot be a folder's.
@@ -32,7 +36,7 @@ def run_folder(cfg: DictConfig) -> Path:
     folder = study_folder(cfg.out, cfg.study)
     if cfg.name is not None:
         return _named(folder, str(cfg.name))
-    title = (chosen("experiment") or "train").replace("/", "-")
+    title = (experiment or chosen("experiment") or "train").replace("/", "-")
     return folder / f"{title}-seed{cfg.seed}-{config_hash(cfg)}"
 
 
@@ -53,8 +57,9 @@ def config_hash(cfg: DictConfig) -> str:
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
-    """A composed config as plain values, all resolved."""
-    values = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    """A composed config as plain values, all resolved, without Hydra's own node."""
+    own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+    values = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
     return cast(dict[str, Any], values)
 
 

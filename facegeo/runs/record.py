@@ -114,13 +114,6 @@ def read_record(folder: Path) -> dict[str, Any]:
     return cast(dict[str, Any], found) if isinstance(found, dict) else {}
 
 
-def keep_overrides(folder: Path, overrides: list[str]) -> None:
-    """Replace the overrides in a finished run's record by those of the last command."""
-    record = read_record(folder)
-    if record.get("overrides") != overrides:
-        write_whole(folder / RECORD, json.dumps(record | {"overrides": overrides}, indent=2))
-
-
 def _peak_memory_mb() -> float:
     """Most memory that this process held, MiB; 0 on Windows, which does not say."""
     try:

@@ -18,7 +18,7 @@ from facegeo.errors import UserError
 from facegeo.files.writing import LOCK, TakenError, locked, write_whole
 from facegeo.runs.folder import CONFIG, chosen, claim, in_sweep, overrides, plain, run_folder
 from facegeo.runs.jobs import JOBS, Outcome, check_job
-from facegeo.runs.record import keep_overrides, read_record
+from facegeo.runs.record import read_record
 from facegeo.runs.train import run, run_in
 from facegeo.training.results import METRICS
 
@@ -48,10 +48,11 @@ def job(cfg: DictConfig) -> float | None:
     outcome = Outcome(str(folder), overrides(), "stopped")
     try:
         with locked(folder / LOCK):
-            results = _skipped(cfg, folder)
-            status = "done" if results is None else "done before"
+            results, status = _finished(cfg, folder), "done before"
             if results is None:
-                results = run_in(folder, cfg, _share_machine(cfg))
+                results, status = run_in(folder, cfg, _share_machine(cfg)), "done"
+            else:
+                claim(folder, plain(cfg))
         outcome.status = status
         print(f"{status}: {folder}")
         return _objective(cfg, results)
@@ -75,15 +76,6 @@ def _check(cfg: DictConfig) -> None:
     if study is not None and not in_sweep():
         raise UserError(f"ablation={study} is a study of several runs; add -m to run them all")
     check_job(cfg)
-
-
-def _skipped(cfg: DictConfig, folder: Path) -> dict[str, float] | None:
-    """Metrics of a finished run, None if no run is finished; its record gets the new overrides."""
-    results = _finished(cfg, folder)
-    if results is not None:
-        claim(folder, plain(cfg))
-        keep_overrides(folder, overrides())
-    return results
 
 
 def _finished(cfg: DictConfig, folder: Path) -> dict[str, float] | None:

@@ -16,9 +16,8 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from facegeo.errors import UserError
-from facegeo.files.shipped import PLAN
 from facegeo.files.writing import write_whole
-from facegeo.runs.plan import read_parts
+from facegeo.runs.plan import read_planned
 
 if TYPE_CHECKING:
     from wandb import Run
@@ -92,24 +91,19 @@ def what_differs(job: Sequence[str], jobs: Sequence[Sequence[str]]) -> list[str]
     return [word for word in job if not all(word in other for other in jobs)]
 
 
-def set_apart(folder: Path, config: Mapping[str, Any]) -> list[str]:
-    """Overrides that distinguish a job in its study, by the plan next to its folder.
-
-    Args:
-        folder: The job's folder.
-        config: Its settings, with its record under ``record``.
-    """
-    plan = folder.parent / PLAN
-    if not (config.get("study") and plan.is_file()):
+def distinguishing(folder: Path) -> list[str]:
+    """Overrides that distinguish the job in ``folder`` among those planned with it."""
+    own = next(iter(read_planned(folder)), None)
+    if own is None:
         return []
-    own = tuple((config.get("record") or {}).get("overrides") or ())
-    parts = [[job.words for job in part.jobs] for part in read_parts(json.loads(plan.read_text()))]
-    return what_differs(own, next((jobs for jobs in parts if own in jobs), []))
+    planned = (one for other in folder.parent.iterdir() for one in read_planned(other))
+    jobs = [one.overrides for one in planned if one.base == own.base and one.trials is None]
+    return what_differs(own.overrides, jobs)
 
 
-def title(folder: Path, config: Mapping[str, Any]) -> str:
+def title(folder: Path) -> str:
     """The overrides that distinguish the job, else its folder's name."""
-    return (" ".join(set_apart(folder, config)) or folder.name)[:LONGEST_NAME]
+    return (" ".join(distinguishing(folder)) or folder.name)[:LONGEST_NAME]
 
 
 def tags(config: Mapping[str, Any]) -> list[str]:
@@ -281,7 +275,7 @@ class WandbRun(Logger):
         return self._run
 
     def _describe(self, run: Run) -> None:
-        config = to_config(self._config, set_apart(self._folder, self._config))
+        config = to_config(self._config, distinguishing(self._folder))
         run.config.update(config, allow_val_change=True)  # type: ignore[no-untyped-call]
 
     def _init(self) -> Run:
@@ -324,7 +318,7 @@ class WandbRun(Logger):
             group=self._config.get("study"),
             job_type=record.get("experiment"),
             tags=tags(self._config),
-            name=title(self._folder, self._config),
+            name=title(self._folder),
             settings=settings,
         )
 

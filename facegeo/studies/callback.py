@@ -1,4 +1,4 @@
-"""The plan of a sweep before its first job, its summary and report after its last one.
+"""Plan a sweep before its first job, show a summary and write a report after its last one.
 
 Imports nothing slow: every ``facegeo-train`` builds it.
 """
@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
@@ -23,14 +23,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from facegeo.errors import UserError
-from facegeo.files.shipped import PLAN, study_folder
-from facegeo.files.writing import LOCK, locked, write_whole
+from facegeo.files.shipped import study_folder
+from facegeo.runs.folder import plain, run_folder
 from facegeo.runs.jobs import JOBS, Outcome, check_job
-from facegeo.runs.plan import Job, Part, read_parts, united, write_parts
-from facegeo.runs.reuse import effective, settings_key, variant_key
+from facegeo.runs.plan import PLANNED, Planned, read_planned, write_planned
+from facegeo.runs.reuse import effective, variant_key
 
 LEFT = ("to do", "begun", "failed before", "to measure")
-SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+GRID = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+"""Hydra's own sweeper, whose jobs are known before the first; others search."""
 FAILED: list[str] = []
 """Folders of the jobs that failed in this process's sweep."""
 BEGUN: list[DictConfig] = []
@@ -38,26 +39,28 @@ BEGUN: list[DictConfig] = []
 
 
 class StudyCallback(Callback):
-    """Hydra calls it: writes a study's plan before a sweep, its summary and report after it."""
+    """Hydra calls it before and after a sweep."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Write the study's plan, so that missing jobs can be listed."""
+        """Write a record into the folder of each job of a study, so that reports list them all."""
         for file in _outcomes(config):  # of an earlier sweep in the same folder
             file.unlink()
         if config.study is None or config.dry_run:
             return
         try:
-            part, file = planned(config), study_folder(config.out, config.study) / PLAN
-        except (HydraException, OmegaConfBaseException, UserError):  # the first job raises it
+            jobs = planned(config)
+        except (HydraException, OmegaConfBaseException, UserError):  # a job raises it
             return
-        with locked(file.with_name(LOCK), wait=True):
-            _write_plan(file, str(config.study), united(_known(file), part))
+        for folder, job in jobs.items():
+            write_planned(folder, job)
         BEGUN.append(config)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Show how every job ended, then the study's table and plots."""
-        if config.study is not None and not config.dry_run:
-            _end_search(config)
+        recorded = config.study is not None and not config.dry_run
+        if recorded and OmegaConf.select(config, "hydra.sweeper.n_trials"):
+            for folder, search in planned(config).items():
+                write_planned(folder, replace(search, trials=0))
         show_end(config)
 
 
@@ -87,36 +90,18 @@ def show_broken_off() -> None:
         show_end(BEGUN[-1])
 
 
-def _end_search(config: DictConfig) -> None:
-    """Mark a search as complete; two of its trials may be one run."""
-    if not OmegaConf.select(config, "hydra.sweeper.n_trials"):
-        return
-    part, file = planned(config), study_folder(config.out, config.study) / PLAN
-    with locked(file.with_name(LOCK), wait=True):
-        parts = [replace(one, trials=0) if one.base == part.base else one for one in _known(file)]
-        _write_plan(file, str(config.study), parts)
-
-
 def _outcomes(config: DictConfig) -> list[Path]:
     return sorted((Path(config.hydra.sweep.dir) / JOBS).glob("[0-9]*.json"))
 
 
-def _known(file: Path) -> tuple[Part, ...]:
-    try:
-        return read_parts(json.loads(file.read_text()))
-    except (OSError, ValueError):
-        return ()
-
-
-def _write_plan(file: Path, study: str, parts: Sequence[Part]) -> None:
-    write_whole(file, json.dumps(write_parts(study, parts), indent=1))
-
-
-def planned(config: DictConfig) -> Part:
-    """The part of a plan that a command asks for.
+def planned(config: DictConfig) -> dict[Path, Planned]:
+    """Plan the jobs of a command.
 
     Args:
         config: Of the sweep, without the values of its axes.
+
+    Returns:
+        Records by folder: of each job, or the one of a search.
 
     Raises:
         HydraException: If a key does not exist.
@@ -124,65 +109,71 @@ def planned(config: DictConfig) -> Part:
         UserError: If a value is wrong in any job.
     """
     check_job(config)
-    axes = dict(config.hydra.sweeper.get("params") or {})
+    sweeper = config.hydra.sweeper
+    axes = dict(sweeper.get("params") or {})
     words = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
     fixed = [
         str(word.input_line)
         for word in words
         if not word.is_sweep_override() and word.get_key_element() not in {*axes, "seed"}
     ]
-    searched = config.hydra.sweeper.get("_target_") != SWEEPER
-    return Part(
-        base=_base(config, fixed),
-        told=_told(fixed),
+    search = Planned(
         command=shlex.join(["facegeo-train", *sys.argv[1:]]),
-        about=_about(config),
-        jobs=tuple(_job(config, job) for job in _jobs(config, axes)),
-        trials=config.hydra.sweeper.get("n_trials") if searched else None,
+        base=_base(config, fixed),
+        shared=_in_words(fixed),
+        experiment=config.hydra.runtime.choices.get("experiment"),
+        overrides=(),
+        config=plain(OmegaConf.masked_copy(config, ["study", "about"])),
+        order=(time.time(), 0),
+        trials=int(sweeper.get("n_trials") or 0),
     )
+    study = study_folder(config.out, config.study)
+    if sweeper.get("_target_") != GRID:
+        return {study / f"search-{search.base}": search}
+    jobs = _grid(config, [f"{key}={value}" for key, value in axes.items()], search)
+    files = study.glob(f"*/{PLANNED}")
+    known = {f.parent: one for f in files for one in read_planned(f.parent) if _alike(one, search)}
+    if known.keys() <= jobs.keys():
+        return jobs
+    # The command plans some of the study's jobs again: these keep their place.
+    return {f: replace(job, order=known.get(f, job).order) for f, job in jobs.items()}
 
 
-def _told(fixed: list[str]) -> str:
-    """The overrides that change numbers, the last of each key."""
-    said = dict(word.split("=", 1) for word in effective(fixed) if "=" in word)
-    return " ".join(f"{key}={value}" for key, value in said.items() if key != "ablation")
+def _alike(job: Planned, search: Planned) -> bool:
+    return job.base == search.base and job.trials is None
 
 
-def _about(config: DictConfig) -> dict[str, Any]:
-    if not isinstance(config.about, DictConfig):  # None, or a mistake that a job raises
-        return {}
-    return cast(dict[str, Any], OmegaConf.to_container(config.about, resolve=True))
-
-
-def _jobs(config: DictConfig, axes: dict[str, Any]) -> list[list[str]]:
-    """Overrides of every job of Hydra's own sweeper; empty for another sweeper."""
-    if config.hydra.sweeper.get("_target_") != SWEEPER:
-        return []
-    given = [f"{key}={value}" for key, value in axes.items()] + list(config.hydra.overrides.task)
-    overrides = OverridesParser.create().parse_overrides(given)
-    return BasicSweeper.split_arguments(overrides, None)[0]
+def _grid(config: DictConfig, axes: list[str], search: Planned) -> dict[Path, Planned]:
+    """The records of all jobs of Hydra's own sweeper, with the values that they share."""
+    words = OverridesParser.create().parse_overrides([*axes, *config.hydra.overrides.task])
+    jobs = {}
+    for number, overrides in enumerate(BasicSweeper.split_arguments(words, None)[0]):
+        job = GlobalHydra.instance().config_loader().load_sweep_config(config, overrides)
+        check_job(job)
+        experiment = job.hydra.runtime.choices.get("experiment")
+        jobs[run_folder(job, experiment)] = replace(
+            search,
+            experiment=experiment,
+            overrides=tuple(overrides),
+            config=plain(job),
+            order=(search.order[0], number),
+            trials=None,
+        )
+    return jobs
 
 
 def _base(config: DictConfig, fixed: list[str]) -> str:
-    """A key of all settings without the study's axes; empty for a study with no axes of its own."""
+    """Key of all settings without the study's axes; empty for a study with no axes of its own."""
     if not config.hydra.runtime.choices.get("ablation"):
         return ""
     load = GlobalHydra.instance().config_loader().load_configuration
-    loaded = load(config.hydra.job.config_name, fixed, RunMode.MULTIRUN)
-    return variant_key(_plain(loaded), fixed)
+    return variant_key(plain(load(config.hydra.job.config_name, fixed, RunMode.MULTIRUN)), fixed)
 
 
-def _job(config: DictConfig, words: list[str]) -> Job:
-    loaded = GlobalHydra.instance().config_loader().load_sweep_config(config, words)
-    check_job(loaded)
-    plain = _plain(loaded)
-    return Job(tuple(words), plain["seed"], settings_key(plain), variant_key(plain, words))
-
-
-def _plain(config: DictConfig) -> dict[str, Any]:
-    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    plain = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
-    return cast(dict[str, Any], plain)
+def _in_words(fixed: list[str]) -> str:
+    """The overrides that change numbers, the last of each key."""
+    values = dict(word.split("=", 1) for word in effective(fixed) if "=" in word)
+    return " ".join(f"{key}={value}" for key, value in values.items() if key != "ablation")
 
 
 def summary(outcomes: list[Outcome]) -> str:

@@ -142,7 +142,7 @@ def compare(study: Study) -> Comparison:
         notes=(*study.notes, *doubts, *warnings(done, split)),
     )
     rows = _bare_rows(bare)
-    if study.trials is not None:  # a search: the best first
+    if study.searches:  # the best first
         rows.sort(key=lambda row: math.inf if row.spread.mean is None else row.spread.mean)
     base = _find(rows, about.get("baseline", FIRST))
     compared = [

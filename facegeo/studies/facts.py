@@ -8,13 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from facegeo.runs.plan import Job
 from facegeo.studies.comparison import Comparison
-from facegeo.studies.runs import Study, StudyRun, identities
+from facegeo.studies.runs import Study, StudyRun
 from facegeo.studies.variants import Variant
 
-Facts = dict[str, str]
-Words = tuple[str, ...]
 UNMEASURED = "not measured"
 
 
@@ -27,8 +24,8 @@ class Unfinished:
         seed: Its seed, if it has one yet.
         status: "planned", "running" (or killed), "stopped", "failed", or "not measured on ...".
         error: Its message, if it failed.
-        job: Arguments of the command that repeats it.
-        link: Its folder or address, if it was begun.
+        command: Starts or resumes it.
+        link: Its folder or address.
         count: Number of such jobs.
     """
 
@@ -36,31 +33,44 @@ class Unfinished:
     seed: int | None
     status: str
     error: str | None
-    job: Words
+    command: str
     link: str | None
     count: int = 1
 
 
 def unfinished(comparison: Comparison) -> list[Unfinished]:
-    """Jobs that were begun and have no result, and planned ones that were not begun."""
-    found, study = [], comparison.study
-    for variant in comparison.variants:
-        for run in variant.runs:
-            status = _left(comparison, variant, run)
-            if status is not None:
-                words = _whole(run.overrides, study, run.experiment)
-                if status.startswith(UNMEASURED):
-                    words = tuple(word for word in words if not word.startswith("splits="))
-                found.append(Unfinished(variant.name, run.seed, status, run.error, words, run.link))
-        experiment = next((run.experiment for run in variant.runs if run.experiment), None)
-        for job in _not_begun(variant):
-            words = _whole(job.words, study, experiment)
-            found.append(Unfinished(variant.name, job.seed, "planned", None, words, None))
-    of_grids = {job.identity for job in study.plan}
-    tried = [run for run in study.runs if of_grids.isdisjoint(identities(run))]
-    if (trials := (study.trials or 0) - len(tried)) > 0:
-        found.append(Unfinished("trials of a search", None, "planned", None, (), None, trials))
+    """List planned jobs, runs without a result, and trials that a search has yet to make."""
+    study = comparison.study
+    found = [
+        Unfinished(
+            variant.name, run.seed, status, run.error, _command(run, study, status), run.link
+        )
+        for variant in comparison.variants
+        for run in variant.runs
+        if (status := _left(comparison, variant, run)) is not None
+    ]
+    tried = sum(not run.planned for run in study.runs)
+    for search in study.searches:
+        if (count := (search.trials or 0) - tried) > 0:
+            name = "trials of a search"
+            found.append(Unfinished(name, None, "planned", None, search.command, None, count))
     return found
+
+
+def _command(run: StudyRun, study: Study, status: str) -> str:
+    """The command that planned a run, or one for it; measuring needs one without its splits."""
+    measured = not status.startswith(UNMEASURED)
+    if measured and (planned := (*run.planned, *study.searches)):
+        return planned[0].command
+    words = [word for word in run.overrides if measured or not word.startswith("splits=")]
+    if any(word.startswith("ablation=") for word in words):
+        words = ["-m", *words]
+    else:
+        if not any(word.startswith("study=") for word in words):
+            words = [f"study={study.name}", *words]
+        if run.experiment and not any(word.startswith("experiment=") for word in words):
+            words = [f"experiment={run.experiment}", *words]
+    return shlex.join(["facegeo-train", *words])
 
 
 def _left(comparison: Comparison, variant: Variant, run: StudyRun) -> str | None:
@@ -73,16 +83,9 @@ def _left(comparison: Comparison, variant: Variant, run: StudyRun) -> str | None
     return f"{UNMEASURED} on {comparison.split}"
 
 
-def commands(comparison: Comparison, jobs: Iterable[Unfinished]) -> list[str]:
-    """Commands that finish a study: the one that started it, or one a job.
-
-    Finished runs that were not measured need their own: the earlier ones chose other splits.
-    """
-    jobs, command = list(jobs), comparison.study.command
-    unmeasured = [job for job in jobs if job.status.startswith(UNMEASURED)]
-    one_by_one = unmeasured if command else jobs
-    found = [shlex.join(["facegeo-train", *job.job]) for job in one_by_one]
-    return [command, *found] if command and len(unmeasured) < len(jobs) else found
+def commands(jobs: Iterable[Unfinished]) -> list[str]:
+    """Return the commands that finish jobs, each once."""
+    return list(dict.fromkeys(job.command for job in jobs))
 
 
 def done(comparison: Comparison) -> int:
@@ -91,7 +94,7 @@ def done(comparison: Comparison) -> int:
     return sum(run.status == "done" and run.link not in left for run in comparison.study.runs)
 
 
-def facts(comparison: Comparison) -> Facts:
+def facts(comparison: Comparison) -> dict[str, str]:
     """Counts, data, commits, devices, time and software by name, as far as known."""
     runs = comparison.study.runs
     records = [run.record for run in runs if run.status == "done"]
@@ -123,25 +126,6 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours:,} h {minutes} min" if hours else f"{minutes} min"
-
-
-def _not_begun(variant: Variant) -> list[Job]:
-    begun = {run.seed for run in variant.runs}
-    left = [job for job in variant.jobs if job.seed not in begun and job.seed is not None]
-    if not variant.runs:
-        left += [job for job in variant.jobs if job.seed is None]
-    return left
-
-
-def _whole(job: Words, study: Study, experiment: str | None) -> Words:
-    """Overrides with the choices that a plan leaves out."""
-    before: list[str] = ["-m"] if any(word.startswith("ablation=") for word in job) else []
-    if not before:
-        if experiment and not any(word.startswith("experiment=") for word in job):
-            before.append(f"experiment={experiment}")
-        if not any(word.startswith("study=") for word in job):
-            before.append(f"study={study.name}")
-    return (*before, *job)
 
 
 def _data(data: Mapping[str, Any]) -> str:

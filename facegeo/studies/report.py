@@ -17,7 +17,6 @@ from rich.console import Console
 from rich.text import Text
 
 from facegeo import __version__
-from facegeo.files.shipped import PLAN
 from facegeo.files.writing import write_whole
 from facegeo.runs.about import sound
 from facegeo.studies.comparison import Comparison, compare
@@ -139,7 +138,7 @@ def _section(comparison: Comparison) -> dict[str, Any]:
         "details": detail_table(comparison),
         "left": left,
         "missing": missing,
-        "commands": commands(comparison, left),
+        "commands": commands(left),
         "facts": facts(comparison),
     }
 
@@ -169,9 +168,10 @@ def _print(comparison: Comparison, console: Console) -> None:
         why = f": {error}" if error else ""
         console.print(Text(f"{status}: {variant}{_seeds(list(jobs))}{why}"), soft_wrap=True)
     if left:  # wrapped it could not be copied
-        console.print(Text("To finish: " + "\n".join(commands(comparison, left))), soft_wrap=True)
-    if any(job.status == "planned" for job in left):
-        console.print(Text(f"To discard jobs that are only planned: delete the study's {PLAN}"))
+        console.print(Text("To finish: " + "\n".join(commands(left))), soft_wrap=True)
+    if folders := [job.link for job in left if job.status == "planned" and job.link]:
+        hint = f"To discard planned jobs: delete their folders, such as {folders[0]}"
+        console.print(Text(hint), soft_wrap=True)
 
 
 def _markdown(comparison: Comparison, folder: Path) -> str:
@@ -191,7 +191,7 @@ def _markdown(comparison: Comparison, folder: Path) -> str:
     if left:
         lines += ["**To do**", ""]
         lines += [f"- {j.variant}{_seeds([j])}: {j.status} {j.error or ''}" for j in left]
-        lines += ["", "```", *commands(comparison, left), "```", ""]
+        lines += ["", "```", *commands(left), "```", ""]
     lines += [f"- {name}: {text}" for name, text in facts(comparison).items()]
     return "\n".join(lines) + "\n"
 

@@ -1,4 +1,4 @@
-"""Runs of a study, read from their folders, and the jobs that its commands planned."""
+"""Runs of a study and its planned jobs, read from their folders."""
 
 from __future__ import annotations
 
@@ -8,31 +8,33 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from facegeo.errors import UserError
-from facegeo.files.shipped import PLAN
-from facegeo.runs.plan import AND, Job, Part, read_parts
-from facegeo.runs.reuse import effective, settings_key, with_effect
+from facegeo.runs.plan import PLANNED, Planned, read_planned
+from facegeo.runs.reuse import settings_key, with_effect
 
-Status = Literal["done", "running", "stopped", "failed"]
+Status = Literal["done", "running", "stopped", "failed", "planned"]
+OLD_PLAN = "plan.json"
+"""Of versions that kept the jobs of a study in one file."""
 
 
 @dataclass(frozen=True)
 class StudyRun:
-    """One run in its present state.
+    """One run in its present state, or a planned job.
 
     Attributes:
         study: Name of its study, such as ``ccnn/shake``.
         experiment: Its experiment's name, or None.
         seed: Its seed.
-        overrides: Its command-line overrides, as ``key=value``.
+        overrides: Those of the last command that planned it, as ``key=value``, or its own.
         config: Its resolved configuration, plain values.
         metrics: By name, such as ``test/stage1/error_pct``; empty unless it is done.
         record: Its ``record.json``; empty if there is no such file.
-        status: A killed run also has "running".
+        status: A killed run also has "running"; "planned" was not begun.
         link: Its folder, absolute, or its address (https).
         folder: Its folder, if it is on this machine.
+        planned: As commands planned it, one a base, the last one's first.
     """
 
     study: str
@@ -45,6 +47,7 @@ class StudyRun:
     status: Status
     link: str
     folder: Path | None = None
+    planned: tuple[Planned, ...] = ()
 
     def file(self, split: str, end: str) -> Path | None:
         """Path of a file of one split, or of one of the other data sets it was measured on."""
@@ -66,116 +69,135 @@ class Study:
 
     Attributes:
         name: Such as ``ccnn/shake``.
-        runs: In the order of the plan; each configuration and seed once.
-        plan: All jobs of the study; empty if there is no plan.
+        runs: In the order in which they were planned; each configuration and seed once.
         about: Its configuration's ``about``: ``question``, ``rows``, ``measure`` and so on.
-        command: Starts or resumes all of it, if known.
-        trials: Of a search: its number of runs.
-        parts: The plan by its commands, the last one's first.
+        searches: Records of its searches, whose runs are not planned one by one.
         notes: Warnings about how the runs were found, a sentence each.
     """
 
     name: str
     runs: tuple[StudyRun, ...]
-    plan: tuple[Job, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
-    command: str | None = None
-    trials: int | None = None
-    parts: tuple[Part, ...] = ()
+    searches: tuple[Planned, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 def make_study(
     name: str,
     runs: Iterable[StudyRun],
-    plan: Sequence[Job | Sequence[str]] = (),
     *,
     about: Mapping[str, Any] | None = None,
-    command: str | None = None,
+    searches: Sequence[Planned] = (),
 ) -> Study:
     """Put runs in order; of two equal runs keep the finished one, or the one that ended last.
-
-    The order is that of the plan, then by the numbers in the overrides, then as given.
 
     Args:
         name: Of the study.
         runs: Runs of this study only.
-        plan: Its jobs, or the overrides of each.
-        about: Keys as in ``conf/ablation``; None: from the runs' configurations.
-        command: Runs all of it.
+        about: Keys as in ``conf/ablation``; None: of the last command or of the runs.
+        searches: Its searches.
     """
-    jobs = tuple(map(Job.of, plan))
-    place = {job.identity: number for number, job in enumerate(jobs)}
     runs = list(runs)
-    given = dict.fromkeys(map(_identity, runs))
-    kept: dict[str, StudyRun] = {}
+    kept: dict[str, StudyRun | None] = dict.fromkeys(map(_identity, runs))
     twice: list[str] = []
-    for run in sorted(runs, key=lambda run: (run.status == "done", _ended(run), run.link)):
+    for run in sorted(runs, key=_worth):
         identity = _identity(run)
-        if identity in kept:
-            twice.append(f"{kept[identity].link} is left out: {run.link} is the same run again.")
+        if (other := kept[identity]) is not None:
+            run = replace(run, planned=run.planned or other.planned)
+            if other.status != "planned":
+                twice.append(f"{other.link} is left out: {run.link} is the same run again.")
         kept[identity] = run
-    found = sorted(
-        (kept[identity] for identity in given),
-        key=lambda run: (
-            min(place.get(identity, len(jobs)) for identity in identities(run)),
-            natural(run.overrides),
-        ),
-    )
     if about is None:
-        about = next((run.config["about"] for run in found if run.config.get("about")), {})
-    return Study(name, tuple(found), jobs, about, command, notes=tuple(twice))
+        about = last_about([*searches, *(one for run in runs for one in run.planned)])
+    if about is None:
+        about = next((run.config["about"] for run in runs if run.config.get("about")), {})
+    ordered = sorted(filter(None, kept.values()), key=run_order)
+    return Study(name, tuple(ordered), about, tuple(searches), tuple(twice))
+
+
+def run_order(run: StudyRun) -> tuple[tuple[float, float], list[list[tuple[float, str]]]]:
+    """Key that sorts runs as planned, others behind them by the numbers in their overrides."""
+    return (run.planned[0].order if run.planned else (math.inf, 0)), natural(run.overrides)
+
+
+def last_about(planned: Iterable[Planned]) -> Mapping[str, Any] | None:
+    """The ``about`` of the last command; None if nothing was planned."""
+    last = max(planned, key=lambda one: one.order[0], default=None)
+    return None if last is None else last.config.get("about") or {}
 
 
 def read_folder(folder: Path) -> Study:
-    """Read a study from the folders of its runs and its plan.
+    """Read a study from the folders of its jobs.
 
     A run with a file that cannot be read counts as failed.
 
     Raises:
-        UserError: If the folder holds neither a plan nor a run.
+        UserError: If it holds no folder of a job.
     """
-    if _is_run(folder):
+    if _is_job(folder):
         raise UserError(
             f"{folder} is a single run, not a study folder; pass it as runs=[{folder},...]"
         )
     children = sorted(folder.iterdir()) if folder.is_dir() else []
-    runs = [read_run(child) for child in children if _is_run(child)]
-    has_plan = (folder / PLAN).is_file()
-    if not (runs or has_plan):
+    jobs = [read_run(child) for child in children if _is_job(child)]
+    if not jobs:
         raise UserError(
-            f"{folder} is not the folder of a study: it holds no {PLAN} and no run's folder; "
+            f"{folder} is not the folder of a study: it holds no folder of a job; "
             f"name one that facegeo-train -m study=NAME wrote{_hint(children)}"
         )
-    plan, error = _read(folder / PLAN) if has_plan else ({}, None)
-    parts = read_parts(plan)
-    if plan and not parts:
-        error = f"{folder}/{PLAN} holds no jobs"
-    study = make_study(
-        str(plan.get("study") or next((run.study for run in runs if run.study), folder.name)),
-        runs,
-        [job for part in parts for job in part.jobs],
-        about=parts[0].about if parts else None,
-        command=AND.join(part.command for part in parts if part.command) or None,
-    )
-    notes = (f"The plan cannot be read: {error}.",) if error else ()
-    return replace(study, parts=parts, notes=notes + study.notes)
+    searches = [one for job in jobs for one in job.planned if one.trials is not None]
+    runs = [job for job in jobs if not (job.planned and job.planned[0].trials is not None)]
+    if (folder / OLD_PLAN).is_file():
+        runs, before = _old_plan(runs, folder / OLD_PLAN)
+        searches += before
+    name = next((job.study for job in jobs if job.study), folder.name)
+    return make_study(name, runs, searches=searches)
+
+
+def _old_plan(runs: Sequence[StudyRun], path: Path) -> tuple[list[StudyRun], list[Planned]]:
+    """Runs and searches as an earlier version planned them, in one file; without jobs not begun."""
+    searches, planned = list[Planned](), dict[str, list[Planned]]()
+    for place, part in enumerate(_read(path)[0].get("parts", ())):  # the last command's first
+        shared, config = (
+            (part["command"] or "", part["base"], part["told"]),
+            {"about": part["about"]},
+        )
+        if part["trials"] is not None:
+            searches.append(Planned(*shared, None, (), config, (-place, 0), part["trials"]))
+        for number, job in enumerate(part["jobs"]):
+            one = Planned(*shared, None, tuple(job["words"]), config, (-place, number))
+            planned.setdefault(job["key"], []).append(one)
+    keyed = [(run, planned.get(settings_key(run.config)) or []) for run in runs]
+    return [
+        replace(run, planned=tuple(found), overrides=found[0].overrides)
+        if found and not run.planned
+        else run
+        for run, found in keyed
+    ], searches
 
 
 def read_run(folder: Path) -> StudyRun:
-    """Read one run's folder; a run with a file that cannot be read counts as failed."""
+    """Read one job's folder; a run with a file that cannot be read counts as failed."""
     errors: list[str] = []
     parts: dict[str, Mapping[str, Any]] = {}
+    planned = read_planned(folder)
     for name in ("config", "record", "metrics"):
         parts[name], error = _read(folder / f"{name}.json")
         if error and not (name != "config" and error.endswith("is missing")):
             errors.append(error)
-    record = dict(parts["record"])
+    record, config = dict(parts["record"]), parts["config"]
+    if planned:
+        config = config or planned[0].config
+        record |= {"overrides": planned[0].overrides}
+        if not _is_run(folder):
+            errors, record = [], record | {"status": "planned", "experiment": planned[0].experiment}
+    elif (folder / PLANNED).is_file():
+        errors.append(f"{folder / PLANNED} cannot be read")
     if errors or record.get("status") == "failed":
         record["status"] = "failed"
         record["error"] = "; ".join([*errors, *filter(None, [record.get("error")])]) or "unknown"
-    link = str(folder.resolve())
-    return study_run(parts["config"], record, parts["metrics"], link, folder)
+    run = study_run(config, record, parts["metrics"], str(folder.resolve()), folder)
+    return replace(run, planned=tuple(planned))
 
 
 def study_run(
@@ -187,8 +209,8 @@ def study_run(
 ) -> StudyRun:
     """Return a run from its three files, or from W&B's copy of them; arguments as of StudyRun."""
     status: Status = "done" if metrics else "running"
-    if record.get("status") in ("running", "stopped", "failed"):
-        status = record["status"]  # its metrics, if any, are of an earlier session
+    if record.get("status") in ("running", "stopped", "failed", "planned"):
+        status = cast(Status, record["status"])  # its metrics, if any, are of an earlier session
     return StudyRun(
         study=str(record.get("study") or config.get("study") or ""),
         experiment=record.get("experiment"),
@@ -201,12 +223,6 @@ def study_run(
         link=link,
         folder=folder,
     )
-
-
-def identities(run: StudyRun) -> list[str | frozenset[str]]:
-    """Identities of the planned jobs that this run is: by its settings and by its overrides."""
-    words = frozenset(effective(run.overrides))
-    return [settings_key(run.config), words] if run.config else [words]
 
 
 def natural(words: Sequence[str]) -> list[list[tuple[float, str]]]:
@@ -259,17 +275,23 @@ def _is_run(folder: Path) -> bool:
     return any((folder / f"{name}.json").is_file() for name in ("config", "record"))
 
 
+def _is_job(folder: Path) -> bool:
+    return _is_run(folder) or (folder / PLANNED).is_file()
+
+
 def _identity(run: StudyRun) -> str:
     """Equal for runs that would give the same numbers."""
     settings = with_effect(run.config) if run.config else run.link
     return json.dumps([settings, run.seed], sort_keys=True, default=str)
 
 
-def _ended(run: StudyRun) -> str:
-    return str(run.record.get("ended") or run.record.get("started") or "")
+def _worth(run: StudyRun) -> tuple[int, str, str]:
+    """Key that sorts equal runs: a job that was not begun first, what is done last."""
+    ended = str(run.record.get("ended") or run.record.get("started") or "")
+    return {"planned": 0, "done": 2}.get(run.status, 1), ended, run.link
 
 
 def _hint(children: Sequence[Path]) -> str:
     """The first study folder right below a folder that is not one."""
-    below = [c for c in children if c.is_dir() and any(map(_is_run, c.iterdir()))]
+    below = [c for c in children if c.is_dir() and any(map(_is_job, c.iterdir()))]
     return f", such as {below[0]}" if below else ""

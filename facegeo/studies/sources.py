@@ -52,7 +52,7 @@ def loose_study(folders: Sequence[Path]) -> Study:
             )
     names = {run.experiment for run in runs}
     name = names.pop() if len(names) == 1 else None
-    return replace(make_study(name or "runs", runs), about={})
+    return make_study(name or "runs", [replace(run, planned=()) for run in runs], about={})
 
 
 class ApiRun(Protocol):

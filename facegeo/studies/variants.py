@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from facegeo.runs.plan import Job
 from facegeo.runs.reuse import but_for_the_seed, effective, variant_key
-from facegeo.studies.runs import Study, StudyRun, identities
+from facegeo.studies.runs import Study, StudyRun, last_about, run_order
 
 ABSENT = object()
 LONG_NUMBER = re.compile(r"-?\d+\.\d{10,}")
@@ -26,12 +25,10 @@ class Variant:
     Attributes:
         name: From the study's labels, or from the settings that differ.
         runs: In any state, one a seed.
-        jobs: Of the plan.
     """
 
     name: str
     runs: tuple[StudyRun, ...]
-    jobs: tuple[Job, ...]
 
     @property
     def done(self) -> tuple[StudyRun, ...]:
@@ -40,15 +37,14 @@ class Variant:
 
     @property
     def planned(self) -> int:
-        """Number of seeds in the plan, or without a plan of seeds begun."""
-        seeds = {job.seed for job in self.jobs} | {run.seed for run in self.runs}
-        return max(len(seeds - {None}), min(1, len(seeds)))
+        """Number of seeds, planned or begun."""
+        return len({run.seed for run in self.runs} - {None}) or 1
 
 
 def divide(studies: Sequence[Study]) -> list[Study]:
-    """Divide studies by the parts of their plans: other data or lengths need another table.
+    """Divide studies by the base of their jobs: other data or lengths need another table.
 
-    A run that no part plans goes with a search, whose jobs cannot be listed, or with commands
+    A run that no command planned goes with a search, whose jobs cannot be listed, or with commands
     that have no axes of their own; otherwise into a study of such runs. No two names are equal.
     """
     found = [part for study in studies for part in _parts(study)]
@@ -60,70 +56,48 @@ def divide(studies: Sequence[Study]) -> list[Study]:
 
 
 def _parts(study: Study) -> list[Study]:
-    runs = _runs_by_part(study)
-    several = len(study.parts) > 1
-    found = [
-        replace(
+    """One study a base, the last command's first, then the runs that no command planned."""
+    plans = [*study.searches, *(one for run in study.runs for one in run.planned)]
+    if not plans:
+        return [study]
+    newest = sorted(plans, key=lambda one: one.order[0], reverse=True)
+    bases = list(dict.fromkeys(one.base for one in newest))
+    searched = {one.base for one in study.searches}
+    home = next((base for base in bases if base in searched or not base), None)
+    parts = []
+    for base in bases:
+        planned = [one for one in newest if one.base == base]
+        runs = [
+            replace(run, planned=(one,), overrides=one.overrides)
+            for run in study.runs
+            for one in run.planned
+            if one.base == base
+        ]
+        runs += [run for run in study.runs if not run.planned and base == home]
+        part = replace(
             study,
-            name=f"{study.name}: {part.told or 'as configured'}" if several else study.name,
-            runs=tuple(runs.get(place, ())),
-            plan=part.jobs,
-            about=study.about if part.about is None else part.about,
-            command=part.command,
-            trials=part.trials,
+            runs=tuple(sorted(runs, key=run_order)),
+            about=last_about(planned) or {},
+            searches=tuple(one for one in study.searches if one.base == base),
         )
-        for place, part in enumerate(study.parts)
-    ]
-    if runs.get(None):
-        named = f"{study.name}: others" if found else study.name
-        notes = (*study.notes, STRANGERS) if found else study.notes
-        found.append(replace(study, name=named, runs=tuple(runs[None]), plan=(), notes=notes))
-    return found or [study]
-
-
-def _runs_by_part(study: Study) -> dict[int | None, list[StudyRun]]:
-    """Runs by the number of their part; by None those that no part plans."""
-    homes: dict[str | frozenset[str], list[int | None]] = {}
-    for place, part in enumerate(study.parts):
-        for job in part.jobs:
-            homes.setdefault(job.identity, []).append(place)
-    open_to_all = (
-        n for n, part in enumerate(study.parts) if part.trials is not None or not part.base
-    )
-    guests = next(open_to_all, None)
-    runs: dict[int | None, list[StudyRun]] = {}
-    for run in study.runs:
-        known = next((homes[key] for key in identities(run) if key in homes), [guests])
-        for home in known:  # commands may have jobs in common
-            runs.setdefault(home, []).append(run)
-    return runs
+        named = f"{study.name}: {planned[0].shared or 'as configured'}"
+        parts.append(replace(part, name=named) if len(bases) > 1 else part)
+    if home is None and (others := tuple(run for run in study.runs if not run.planned)):
+        notes = (*study.notes, STRANGERS)
+        parts.append(
+            replace(study, name=f"{study.name}: others", runs=others, searches=(), notes=notes)
+        )
+    return parts
 
 
 def find_variants(study: Study) -> list[Variant]:
-    """Group a study's runs and jobs, in the order of the plan."""
-    groups: dict[str, tuple[list[StudyRun], list[Job]]] = {}
-    homes = {_choices(job.words): job.variant for job in study.plan if job.variant}
+    """Group a study's runs by their settings without the seed, in the order of the runs."""
+    groups: dict[str, list[StudyRun]] = {}
     for run in study.runs:
-        if run.config:
-            key = variant_key(run.config, run.overrides)
-            groups.setdefault(key, ([], []))[0].append(run)
-            if run.overrides:
-                homes.setdefault(_choices(run.overrides), key)
-    for run in (run for run in study.runs if not run.config):
-        key = homes.setdefault(_choices(run.overrides), f"{sorted(_choices(run.overrides))}")
-        groups.setdefault(key, ([], []))[0].append(run)
-    order: dict[str, int] = {}
-    for number, job in enumerate(study.plan):
-        choices = _choices(job.words)
-        key = job.variant or homes.setdefault(choices, f"{sorted(choices)}")
-        groups.setdefault(key, ([], []))[1].append(job)
-        order.setdefault(key, number)
-    found = sorted(groups, key=lambda key: order.get(key, len(study.plan)))
-    names = _names(study, [groups[key] for key in found])
-    return [
-        Variant(name, tuple(groups[key][0]), tuple(groups[key][1]))
-        for name, key in zip(names, found, strict=True)
-    ]
+        key = variant_key(run.config, run.overrides) if run.config else run.link
+        groups.setdefault(key, []).append(run)
+    names = _names(study, list(groups.values()))
+    return [Variant(name, tuple(g)) for name, g in zip(names, groups.values(), strict=True)]
 
 
 def settings(run: StudyRun) -> dict[str, Any]:
@@ -134,7 +108,7 @@ def settings(run: StudyRun) -> dict[str, Any]:
 def differing(nodes: Sequence[Mapping[str, Any]]) -> list[str]:
     """Keys whose values are not the same in all of ``nodes``, in the order they appear."""
     keys = dict.fromkeys(key for node in nodes for key in node)
-    first = nodes[0]
+    first = nodes[0] if nodes else {}
     return [k for k in keys if any(node.get(k, ABSENT) != first.get(k, ABSENT) for node in nodes)]
 
 
@@ -150,19 +124,12 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
     return short
 
 
-def _names(study: Study, groups: Sequence[tuple[Sequence[StudyRun], Sequence[Job]]]) -> list[str]:
+def _names(study: Study, groups: Sequence[Sequence[StudyRun]]) -> list[str]:
     """A unique name for each group: from the study's labels, else from the settings that differ."""
     labels = study.about.get("labels") or ()
-    by_key = _by_what_differs(groups)
     names = []
-    for (runs, jobs), plain in zip(groups, by_key, strict=True):
-        words = _words(runs, jobs)
-        run = next((run for run in runs if run.config), None)
-        fits = (
-            label.get("name", plain)
-            for label in labels
-            if _fits(label.get("when") or {}, run, words)
-        )
+    for (run, *_), plain in zip(groups, _by_what_differs(groups), strict=True):
+        fits = (label.get("name", plain) for label in labels if _fits(label.get("when") or {}, run))
         names.append(str(next(fits, plain)))
     for name in [name for name, count in Counter(names).items() if count > 1]:
         same = [place for place, other in enumerate(names) if other == name]
@@ -172,30 +139,22 @@ def _names(study: Study, groups: Sequence[tuple[Sequence[StudyRun], Sequence[Job
     return [f"{name} #{i}" if again[name] > 1 else name for i, name in enumerate(names, 1)]
 
 
-def _by_what_differs(groups: Sequence[tuple[Sequence[StudyRun], Sequence[Job]]]) -> list[str]:
+def _by_what_differs(groups: Sequence[Sequence[StudyRun]]) -> list[str]:
     """Names from the overrides that differ; if these are equal, from the settings."""
+    if len(groups) == 1:
+        return [groups[0][0].experiment or "as configured"]
     chosen = [
         dict(
             word.lstrip("+").split("=", 1)
-            for word in effective(_words(runs, jobs))
+            for word in effective(runs[0].overrides)
             if "=" in word and not word.startswith("seed=")
         )
-        for runs, jobs in groups
+        for runs in groups
     ]
-    if not groups:
-        return []
-    if len(groups) == 1:
-        runs = groups[0][0]
-        return [(runs[0].experiment if runs else None) or "as configured"]
     names = _named(chosen)
-    if len(set(names)) < len(names) and all(runs and runs[0].config for runs, _ in groups):
-        names = _named([settings(runs[0]) for runs, _ in groups])
+    if len(set(names)) < len(names) and all(runs[0].config for runs in groups):
+        names = _named([settings(runs[0]) for runs in groups])
     return names
-
-
-def _words(runs: Sequence[StudyRun], jobs: Sequence[Job]) -> tuple[str, ...]:
-    """Overrides of the last command, or else of a run."""
-    return next((job.words for job in jobs), ()) or next((run.overrides for run in runs), ())
 
 
 def _named(nodes: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -217,21 +176,14 @@ def show(value: object) -> str:
     return f"{float(text):.6g}" if LONG_NUMBER.fullmatch(text) else text
 
 
-def _choices(overrides: Sequence[str]) -> frozenset[str]:
-    return frozenset(word for word in effective(overrides) if not word.startswith("seed="))
-
-
-def _fits(when: Mapping[str, Any], run: StudyRun | None, overrides: Sequence[str]) -> bool:
+def _fits(when: Mapping[str, Any], run: StudyRun) -> bool:
     """Whether overrides or configuration have all values of ``when``."""
-    return all(_holds(str(k), v, run, overrides) for k, v in when.items())
+    return all(_holds(str(key), value, run) for key, value in when.items())
 
 
-def _holds(key: str, wanted: object, run: StudyRun | None, overrides: Sequence[str]) -> bool:
-    if f"{key}={show(wanted)}" in overrides:
+def _holds(key: str, wanted: object, run: StudyRun) -> bool:
+    if f"{key}={show(wanted)}" in run.overrides:
         return True
-    if run is None:
-        texts = [word.split("=", 1)[1] for word in overrides if word.startswith(f"{key}=")]
-        return any(_same_number(text, wanted) for text in texts)
     if key == "experiment":
         return run.experiment == wanted
     node: object = run.config
@@ -249,10 +201,3 @@ def _contains(node: object, wanted: object) -> bool:
             key in node and _contains(node[key], value) for key, value in wanted.items()
         )
     return bool(node == wanted)
-
-
-def _same_number(text: str, wanted: object) -> bool:
-    try:
-        return isinstance(wanted, int | float) and float(text) == wanted
-    except ValueError:
-        return False

@@ -55,7 +55,7 @@ class Compared:
 def compared(whole: Study) -> Compared:
     """Return the rows, metrics and settings that a study's report compares."""
     study = divide([whole])[0]  # of the last command's settings
-    jobs = [*(job.words for job in study.plan), *(run.overrides for run in study.runs)]
+    jobs = [run.overrides for run in study.runs]
     words = (word for job in jobs for word in what_differs(job, jobs))
     keys = dict.fromkeys(word.partition("=")[0].lstrip("+") for word in words)
     found = compare(study)

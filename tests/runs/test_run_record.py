@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from facegeo.runs.record import RECORD, RunRecord, keep_overrides, read_record
+from facegeo.runs.record import RECORD, RunRecord, read_record
 
 
 def record(*overrides: str) -> RunRecord:
@@ -46,12 +46,3 @@ def test_record_holds_versions_with_builds(tmp_path: Path) -> None:
     packages = read_record(tmp_path)["packages"]
     assert packages["torch"] == torch.__version__
     assert {"facegeo", "python", "lightning", "wandb"} <= set(packages)
-
-
-def test_record_keeps_overrides_of_the_last_command(tmp_path: Path) -> None:
-    done = record("seed=3")
-    done.begin(tmp_path)
-    done.end(tmp_path, "done")
-    keep_overrides(tmp_path, ["seed=3", "name=x"])
-    told = read_record(tmp_path)
-    assert (told["overrides"], told["status"]) == (["seed=3", "name=x"], "done")

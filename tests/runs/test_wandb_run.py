@@ -1,4 +1,3 @@
-import json
 import logging
 import pickle
 import socket
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from facegeo.errors import UserError
+from facegeo.runs.plan import Planned, write_planned
 from facegeo.runs.wandb import WandbRun
 
 CONFIG: dict[str, Any] = {
@@ -20,7 +20,15 @@ CONFIG: dict[str, Any] = {
     "record": {"experiment": "ccnn/tuned", "overrides": ["data=lfpw", "data.shake=0", "seed=0"]},
 }
 JOBS = [["data=lfpw", f"data.shake={s}", f"seed={n}"] for s in (0, 0.01) for n in (0, 1)]
-PLAN = {"study": "ccnn/shake", "parts": [{"jobs": [["seed=7"]]}, {"jobs": JOBS}]}
+
+
+def plan(study: Path) -> Path:
+    """Write the records of a study's jobs and of one on other data; return the first's folder."""
+    folders = [study / f"job{number}" for number in range(len(JOBS))]
+    for folder, words in zip(folders, JOBS, strict=True):
+        write_planned(folder, Planned("", "base", "", None, tuple(words), {}, (0.0, 0)))
+    write_planned(study / "other", Planned("", "other", "", None, ("seed=7",), {}, (0.0, 0)))
+    return folders[0]
 
 
 @dataclass
@@ -117,8 +125,7 @@ def whole_job(logger: WandbRun) -> None:
 
 
 def test_a_job_is_one_run_named_for_its_differences(wandb: FakeWandb, tmp_path: Path) -> None:
-    (tmp_path / "plan.json").write_text(json.dumps(PLAN))
-    folder = tmp_path / "job"
+    folder = plan(tmp_path)
     whole_job(begun(folder, entity="lab"))
     (asked,) = wandb.asked
     wanted = {"project": "facegeo", "entity": "lab", "mode": "offline", "dir": str(folder)}
@@ -130,7 +137,7 @@ def test_a_job_is_one_run_named_for_its_differences(wandb: FakeWandb, tmp_path: 
 
 
 def test_outside_a_study_the_folder_gives_the_name(wandb: FakeWandb, tmp_path: Path) -> None:
-    (tmp_path / "plan.json").write_text(json.dumps(PLAN))
+    plan(tmp_path)
     whole_job(begun(tmp_path / "my-run", CONFIG | {"study": None, "about": None}))
     assert (wandb.asked[0]["name"], wandb.asked[0]["tags"]) == ("my-run", [])
 

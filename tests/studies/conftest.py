@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from facegeo.files.tables import NORMAL_COLUMNS, STAGE_COLUMNS
+from facegeo.runs.plan import Planned, write_planned
 
 KeepRun = Callable[..., Path]
 
@@ -23,6 +26,18 @@ def depths(**errors: float) -> dict[str, float]:
     """Metrics of a generator of normals, alike."""
     ends = NORMAL_COLUMNS.values()
     return {f"test/{t}/{end}": value for t, value in errors.items() for end in ends}
+
+
+def configured(seed: int, choices: dict[str, Any], about: object) -> dict[str, Any]:
+    config: dict[str, Any] = {"seed": seed, "study": "a/study", "about": about}
+    config["data"] = {"seed": seed, "batch_size": 64}
+    for key, value in choices.items():
+        *parts, last = key.split(".")
+        node = config
+        for part in parts:
+            node = node.setdefault(part, {})
+        node[last] = value
+    return config
 
 
 @pytest.fixture
@@ -45,15 +60,9 @@ def keep_run(tmp_path: Path) -> KeepRun:
         **record: Any,
     ) -> Path:
         folder = tmp_path / "study" / name
-        folder.mkdir(parents=True)
-        config: dict[str, Any] = {"seed": seed, "study": "a/study", "about": about}
-        config["data"] = {"seed": seed, "batch_size": 64}
-        for key, value in (choices or {}).items():
-            node = config
-            for part in key.split(".")[:-1]:
-                node = node.setdefault(part, {})
-            node[key.split(".")[-1]] = value
-        told = {
+        folder.mkdir(parents=True, exist_ok=True)
+        config = configured(seed, choices or {}, about)
+        kept = {
             "status": "done",
             "error": None,
             "study": "a/study",
@@ -66,7 +75,7 @@ def keep_run(tmp_path: Path) -> KeepRun:
             "wall_s": 60.0,
         } | record
         (folder / "config.json").write_text(json.dumps(config))
-        (folder / "record.json").write_text(json.dumps(told))
+        (folder / "record.json").write_text(json.dumps(kept))
         metrics = stages(**(errors or {})) | depths(**(degrees or {}))
         if metrics:
             (folder / "metrics.json").write_text(json.dumps(metrics))
@@ -80,11 +89,27 @@ def keep_run(tmp_path: Path) -> KeepRun:
 
 @pytest.fixture
 def keep_plan(tmp_path: Path) -> Callable[..., None]:
-    """Writes the plan of the study in ``tmp_path/study``: one command, its jobs by their words."""
+    """Writes the records of planned jobs, given by their overrides, into folders of their own."""
 
-    def keep(*jobs: list[str], study: str | None = None, **more: object) -> None:
-        (tmp_path / "study").mkdir(exist_ok=True)
-        plan = {"study": study, "parts": [{"jobs": jobs} | more]}
-        (tmp_path / "study" / "plan.json").write_text(json.dumps(plan))
+    def keep(
+        *jobs: list[str],
+        base: str = "",
+        shared: str = "",
+        command: str = "again",
+        about: dict[str, Any] | None = None,
+        time: float = 0.0,
+        trials: int | None = None,
+    ) -> None:
+        planned = Planned(command, base, shared, None, (), {}, (time, 0))
+        for number, words in enumerate(jobs):
+            values = dict(word.split("=", 1) for word in words)
+            choices = {key: yaml.safe_load(value) for key, value in values.items()}
+            config = configured(choices.pop("seed"), choices, about)
+            job = replace(planned, overrides=tuple(words), config=config, order=(time, number))
+            write_planned(tmp_path / "study" / "+".join(words), job)
+        if trials is not None:
+            config = {"study": "a/study", "about": about}
+            search = replace(planned, config=config, trials=trials)
+            write_planned(tmp_path / "study" / f"search-{base}", search)
 
     return keep

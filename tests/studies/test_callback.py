@@ -1,49 +1,150 @@
-"""The plan and reports of a sweep, without a training."""
+"""The records and reports of a sweep, without a training."""
 
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from facegeo.files.shipped import conf_dir
-from facegeo.files.writing import write_whole
 from facegeo.runs.jobs import Outcome
-from facegeo.runs.plan import Part, read_parts, write_parts
+from facegeo.runs.plan import PLANNED
 from facegeo.studies import callback as study_callback
 from facegeo.studies.callback import StudyCallback, summary
+from facegeo.studies.comparison import compare
+from facegeo.studies.facts import commands, unfinished
+from facegeo.studies.runs import Study, read_folder
+from facegeo.studies.variants import divide
 
 
-@pytest.mark.parametrize("study", ["../elsewhere", "shared"])
-def test_a_plan_is_not_written_outside_its_place(
-    study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(study_callback, "planned", lambda config: Part())
-    StudyCallback().on_multirun_start(config(tmp_path / "out", study))  # a job will report it
-    assert not list(tmp_path.iterdir())
+@pytest.fixture
+def _hydra() -> Iterator[None]:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        yield
+
+
+def sweep(out: Path, *words: str) -> DictConfig:
+    """The config of ``facegeo-train -m study=mine WORDS``, as Hydra hands it to callbacks."""
+    given = ["study=mine", f"out={out}", *words]
+    sys.argv[1:] = ["-m", *given]
+    load = GlobalHydra.instance().config_loader().load_configuration
+    return load("train", given, RunMode.MULTIRUN)
+
+
+def begin(out: Path, *words: str) -> None:
+    StudyCallback().on_multirun_start(sweep(out, *words))
+
+
+def left(study: Study) -> list[str]:
+    """Commands that finish a study, without what all of them have in common."""
+    return [line.split("/out ", 1)[-1] for line in commands(unfinished(compare(study)))]
+
+
+@pytest.fixture
+def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, _hydra: None) -> Path:
+    """The folder of a study named ``mine``."""
+    monkeypatch.setattr(sys, "argv", ["facegeo-train"])
+    monkeypatch.setattr(study_callback, "BEGUN", [])
+    return tmp_path / "out"
+
+
+def test_every_job_has_a_record_in_its_own_folder(out: Path) -> None:
+    begin(out, "experiment=ccnn/tuned", "data.augment.shake_sigma=0.0,0.01", "seed=0,1")
+    (study,) = divide([read_folder(out / "mine")])
+    assert [run.status for run in study.runs] == ["planned"] * 4
+    assert [run.config["seed"] for run in study.runs] == [0, 1, 0, 1]
+    assert {Path(run.link).name.rpartition("-")[0] for run in study.runs} == {
+        "ccnn-tuned-seed0",
+        "ccnn-tuned-seed1",
+    }
+    assert [(v.name, v.planned) for v in compare(study).variants] == [
+        ("shake_sigma=0.0", 2),
+        ("shake_sigma=0.01", 2),
+    ]
 
 
 @pytest.mark.parametrize(
-    ("jobs", "kept"),
+    ("commands", "jobs", "finish"),
     [
-        ([["seed=0"], ["seed=abc"]], False),
-        ([["about=5"]], False),
-        ([["splits=[]"]], False),
-        ([["objective=test/stage1/error_pct"]], False),
-        ([["seed=0", "model=ccnn"], ["seed=1", "model=ccnn"]], True),
-        ([["seed=0", "task.shake_sigma=0.1"]], False),
-        ([["seed=0", "model=ccnn"], ["seed=0", "model=cnn"]], False),
+        ([["seed=0,1,2"], ["seed=0"]], [0, 1, 2], ["seed=0", "seed=0,1,2"]),
+        ([["seed=1"], ["seed=0,1"]], [0, 1], ["seed=0,1"]),
+        ([["seed=2"], ["seed=0,1"], ["seed=2"]], [2, 0, 1], ["seed=2", "seed=0,1"]),
+        ([["seed=0,1"], ["seed=0,1 trainer.enable_progress_bar=false"]], [0, 1], ["again"]),
+    ],
+    ids=["smaller", "larger", "beside", "other-words"],
+)
+def test_commands_of_one_study_add_up(
+    commands: list[list[str]], jobs: list[int], finish: list[str], out: Path
+) -> None:
+    for words in commands:
+        begin(out, *words[0].split())
+    (study,) = divide([read_folder(out / "mine")])
+    assert [run.seed for run in study.runs] == jobs
+    again = " ".join(commands[-1])
+    assert left(study) == [again if one == "again" else one for one in finish]
+
+
+def test_other_settings_of_an_ablation_are_another_table_and_the_last_comes_first(
+    out: Path,
+) -> None:
+    words = ["ablation=ccnn/shake", "study=mine", "seed=0"]
+    for batch in ("", "data.batch_size=7", ""):
+        begin(out, *words, *filter(None, [batch]))
+    own, other = divide([read_folder(out / "mine")])
+    assert [study.name for study in (own, other)] == [
+        "mine: as configured",
+        "mine: data.batch_size=7",
+    ]
+    assert left(other) == ["ablation=ccnn/shake study=mine seed=0 data.batch_size=7"]
+    assert [len(study.runs) for study in (own, other)] == [2, 2]
+
+
+def test_a_job_of_two_tables_is_in_both(out: Path) -> None:
+    words = ["ablation=ccnn/shake", "study=mine", "seed=0", "data.augment.shake_sigma=0.0"]
+    begin(out, *words, "data.batch_size=7,8")
+    begin(out, *words, "data.batch_size=7")
+    narrow, wide = divide([read_folder(out / "mine")])
+    assert [len(study.runs) for study in (narrow, wide)] == [1, 2]
+
+
+@pytest.mark.parametrize("study", ["../elsewhere", "shared"])
+def test_no_record_is_written_outside_the_studies(study: str, out: Path) -> None:
+    begin(out, "seed=0", f"study={study}")  # a job will report it
+    assert not out.exists()
+    assert not list(out.parent.iterdir())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["seed=0,abc"],
+        ["about=5"],
+        ["splits=[]"],
+        ["objective=test/stage1/error_pct"],
+        ["seed=0", "+task.shake=0.1,1", "model=ccnn,none"],
+        ["model=ccnn,cnn"],
     ],
 )
-def test_an_invalid_sweep_leaves_no_plan(
-    jobs: list[list[str]], kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(study_callback, "_jobs", lambda config, axes: jobs)
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        given = [f"out={tmp_path}", "study=mine"]
-        StudyCallback().on_multirun_start(compose("train", given, return_hydra_config=True))
-    assert (tmp_path / "mine" / "plan.json").is_file() == kept
+def test_an_invalid_sweep_leaves_no_record(words: list[str], out: Path) -> None:
+    begin(out, *words)
+    assert not list(out.parent.rglob(PLANNED))
+
+
+def test_a_search_that_came_to_its_end_has_no_trials_left(out: Path, failed: list[str]) -> None:
+    words = ["ablation=ccnn/window_search", "study=mine"]
+    begin(out, *words, "hydra.sweeper.n_trials=5", "data.batch_size=7")
+    begin(out, *words)
+    trials = [one.trials for study in divide([read_folder(out / "mine")]) for one in study.searches]
+    assert trials == [20, 5]
+    StudyCallback().on_multirun_end(sweep(out, *words))
+    trials = [one.trials for study in divide([read_folder(out / "mine")]) for one in study.searches]
+    assert trials == [0, 5]
+    assert failed == []
 
 
 def config(out: Path, study: str | None = None) -> DictConfig:
@@ -77,8 +178,8 @@ def test_outcomes_of_an_earlier_sweep_in_the_same_folder_are_forgotten(
     tmp_path: Path, failed: list[str]
 ) -> None:
     (tmp_path / "jobs").mkdir()
-    told = json.dumps(Outcome("old", [], "failed", "why").__dict__)
-    (tmp_path / "jobs" / "00000.json").write_text(told)
+    old = json.dumps(Outcome("old", [], "failed", "why").__dict__)
+    (tmp_path / "jobs" / "00000.json").write_text(old)
     StudyCallback().on_multirun_start(config(tmp_path))
     StudyCallback().on_multirun_end(config(tmp_path))
     assert failed == []
@@ -100,21 +201,6 @@ def test_jobs_of_an_interrupted_sweep_are_reported(
     study_callback.show_broken_off()
     study_callback.show_broken_off()
     assert capsys.readouterr().out == "1 jobs: 1 done\n"
-
-
-def test_a_search_that_came_to_its_end_has_no_trials_left(
-    tmp_path: Path, failed: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "mine" / "plan.json"
-    parts = [Part("other", trials=5), Part("this", trials=3)]
-    write_whole(file, json.dumps(write_parts("mine", parts)))
-    monkeypatch.setattr(study_callback, "planned", lambda config: parts[1])
-    searched = config(tmp_path, "mine")
-    StudyCallback().on_multirun_end(searched)
-    assert [part.trials for part in read_parts(json.loads(file.read_text()))] == [5, 3]  # a grid
-    searched.hydra.sweeper = {"n_trials": 3}
-    StudyCallback().on_multirun_end(searched)
-    assert [part.trials for part in read_parts(json.loads(file.read_text()))] == [5, 0]
 
 
 def test_a_report_that_cannot_be_written_is_a_failure(

@@ -162,7 +162,7 @@ def test_mistakes_in_about_become_notes(
 def test_without_a_finished_run_every_row_is_empty(
     keep_plan: Callable[..., None], keep_run: Keep, tmp_path: Path
 ) -> None:
-    keep_plan(["data.sigma=0.0", "seed=0"], ["data.sigma=0.01", "seed=0"])
+    keep_plan(["data.sigma=0.0", "seed=0"], ["data.sigma=0.01", "seed=0"], about=SHAKE)
     keep_run("a", 0, {"data.sigma": 0.0}, about=SHAKE, status="running")
     found = compare(read_folder(tmp_path / "study"))
     assert [(row.name, row.spread.n) for row in found.rows] == [("shake-", 0), ("shake+", 0)]

@@ -1,7 +1,6 @@
 """The report: its four files, the page's safety, and its links."""
 
 import html.parser
-import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -56,7 +55,8 @@ class Reader(html.parser.HTMLParser):
 def study(keep_run: Keep, keep_plan: Callable[..., None], tmp_path: Path) -> Path:
     """Two variants with two seeds each in a folder, one run failed."""
     about = {"question": f"Is it {EVIL}?", "source": "CCNN, Fig. 6", "plots": ["points", "ced"]}
-    keep_plan(*([f"a={a}", f"seed={seed}"] for a in (1, 2) for seed in (0, 1)), command="again")
+    jobs = [[f"a={a}", f"seed={seed}"] for a in (1, 2) for seed in (0, 1)]
+    keep_plan(*jobs, about=about)
     for a, seed in ((1, 0), (1, 1), (2, 0)):
         keep_run(f"run {a}{seed}", seed, {"a": a}, about=about, errors={"stage1": a + seed / 8})
     keep_run("failed", 1, {"a": 2}, about=about, status="failed", error=f"{EVIL}\nin two lines")
@@ -69,7 +69,7 @@ def test_four_files_stand_beside_the_study_and_the_table_is_shown(
     written = write_report([study])
     assert written == study / "report.html"
     files = {path.name for path in study.iterdir() if path.is_file()}
-    assert files == {"plan.json", *(f"report.{end}" for end in ("html", "md", "csv", "tex"))}
+    assert files == {f"report.{end}" for end in ("html", "md", "csv", "tex")}
     shown = capsys.readouterr().out
     assert re.search(r"a=1 \* +2 of 2 +1\.06 +0\.088", shown)
     assert "failed: a=2, seed 1: <script>" in shown
@@ -117,10 +117,8 @@ def test_several_studies_share_a_page_with_contents(
     study: Path, keep_run: Keep, tmp_path: Path
 ) -> None:
     other = tmp_path / "other"
-    (keep_run("x", 0, errors={"stage1": 1.0})).rename(tmp_path / "x")
     other.mkdir()
-    (tmp_path / "x").rename(other / "x")
-    (other / "plan.json").write_text('{"study": "b/other", "parts": [{"jobs": []}]}')
+    keep_run("x", 0, errors={"stage1": 1.0}, study="b/other").rename(other / "x")
     written = write_report([study, other])
     assert written == tmp_path / "report.html"
     read = Reader(written.read_text(encoding="utf-8"))
@@ -150,7 +148,8 @@ def test_a_study_without_a_finished_run_is_reported_as_such(
     assert "This study is incomplete: 0 of 2 runs are done." in text
     assert "<script>" not in text
     assert (tmp_path / "new" / "out.v1.csv").is_file()
-    assert "delete the study's plan.json" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert f"delete their folders, such as {tmp_path / 'study' / 'seed=0'}\n" in shown
 
 
 def test_a_command_to_copy_stays_on_one_line(
@@ -162,10 +161,11 @@ def test_a_command_to_copy_stays_on_one_line(
     assert f"To finish: {command}\n" in capsys.readouterr().out
 
 
-def test_a_search_before_its_first_trial_is_reported(tmp_path: Path) -> None:
-    plan = {"study": "s", "parts": [{"jobs": [], "trials": 20, "command": "again"}]}
-    (tmp_path / "plan.json").write_text(json.dumps(plan))
-    assert "0 of 20 runs are done" in write_report([tmp_path]).read_text()
+def test_a_search_before_its_first_trial_is_reported(
+    keep_plan: Callable[..., None], tmp_path: Path
+) -> None:
+    keep_plan(trials=20)
+    assert "0 of 20 runs are done" in write_report([tmp_path / "study"]).read_text()
 
 
 def test_a_split_may_be_chosen(study: Path, tmp_path: Path) -> None:
@@ -181,9 +181,6 @@ def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
 def test_a_report_on_several_folders_goes_where_all_of_them_are(tmp_path: Path) -> None:
     assert beside([tmp_path / "a" / "b", tmp_path / "a" / "c"]) == tmp_path / "a" / "report"
     assert beside([tmp_path / "a"]) == tmp_path / "a" / "report"
-
-
-Keep = Callable[..., Path]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Which of two runs of one configuration and seed a study keeps."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -7,10 +8,15 @@ from pathlib import Path
 import pytest
 
 from facegeo.errors import UserError
-from facegeo.runs.plan import Job
-from facegeo.studies.runs import make_study, natural, read_folder, read_run
+from facegeo.runs.reuse import settings_key
+from facegeo.studies.runs import StudyRun, make_study, natural, read_folder, read_run
+from facegeo.studies.variants import divide
 
 Keep = Callable[..., Path]
+
+
+def read(tmp_path: Path) -> tuple[StudyRun, ...]:
+    return read_folder(tmp_path / "study").runs
 
 
 def test_a_study_is_read_in_the_order_of_its_plan(
@@ -23,11 +29,11 @@ def test_a_study_is_read_in_the_order_of_its_plan(
         ["task.sigma=0.1", "seed=0"],
         ["task.sigma=0.1", "seed=1"],
     ]
-    keep_plan(*jobs, command="facegeo-train -m x")
+    keep_plan(*jobs)
     study = read_folder(tmp_path / "study")
-    assert (study.name, study.command) == ("a/study", "facegeo-train -m x")
+    assert study.name == "a/study"
     assert [run.overrides for run in study.runs] == [tuple(job) for job in jobs]
-    assert [job.words for job in study.plan] == [tuple(job) for job in jobs]
+    assert [run.status for run in study.runs] == ["done"] * 3
     assert study.runs[0].metrics["test/stage1/error_pct"] == 1.0
     assert study.runs[0].link == str(tmp_path / "study" / "0.2-0")
 
@@ -36,10 +42,10 @@ def test_a_study_compares_what_its_last_command_says(
     keep_run: Keep, keep_plan: Callable[..., None], tmp_path: Path
 ) -> None:
     keep_run("a", 0, errors={"stage1": 1.0}, about={"split": "test"})
-    keep_plan(["seed=0"], about={"split": "val"})
-    assert read_folder(tmp_path / "study").about == {"split": "val"}
-    keep_plan(["seed=0"])
     assert read_folder(tmp_path / "study").about == {"split": "test"}
+    for time, split in ((2.0, "val"), (1.0, "strangers")):
+        keep_plan(["seed=0"], base=split, about={"split": split}, time=time)
+    assert read_folder(tmp_path / "study").about == {"split": "val"}
 
 
 def test_status_of_runs(keep_run: Keep) -> None:
@@ -55,7 +61,7 @@ def test_status_of_runs(keep_run: Keep) -> None:
     assert read_run(failed).error == "no disk"
 
 
-@pytest.mark.parametrize("name", ["config", "record", "metrics"])
+@pytest.mark.parametrize("name", ["config", "record", "metrics", "planned"])
 @pytest.mark.parametrize("text", ['{"seed": 0', "[1]", ""], ids=["torn", "list", "empty"])
 def test_a_torn_file_makes_a_failed_run_that_names_it(keep_run: Keep, name: str, text: str) -> None:
     folder = keep_run("torn", 0, errors={"stage1": 1.0})
@@ -66,28 +72,32 @@ def test_a_torn_file_makes_a_failed_run_that_names_it(keep_run: Keep, name: str,
     assert run.metrics == {}
 
 
-def test_a_torn_plan_becomes_a_note(keep_run: Keep, tmp_path: Path) -> None:
-    keep_run("a", 0, errors={"stage1": 1.0})
-    (tmp_path / "study" / "plan.json").write_text("{")
-    study = read_folder(tmp_path / "study")
-    assert len(study.runs) == 1
-    assert "plan.json cannot be read" in study.notes[0]
+def test_a_study_that_an_older_version_planned_is_read(keep_run: Keep, tmp_path: Path) -> None:
+    """Its plan.json has the jobs of all commands."""
+    for number, size in enumerate((64, 32)):
+        keep_run(f"{size}", 0, {"data.size": size}, errors={"stage1": 1.0 + number})
+    keep_run("other", 0, {"data.size": 16}, errors={"stage1": 3.0})
+    keys = {run.folder.name: settings_key(run.config) for run in read(tmp_path) if run.folder}
+    jobs = [{"words": [f"data.size={n}", "seed=0"], "key": keys[n]} for n in ("64", "32")]
+    part = {"base": "b", "told": "a=b", "command": "again", "about": {"split": "val"}}
+    parts = [
+        part | {"jobs": jobs, "trials": None},
+        part | {"base": "c", "told": "", "jobs": [], "trials": 4},
+    ]
+    (tmp_path / "study" / "plan.json").write_text(json.dumps({"study": "s", "parts": parts}))
+    grid, search = divide([read_folder(tmp_path / "study")])
+    assert [run.overrides[0] for run in grid.runs] == ["data.size=64", "data.size=32"]
+    assert (grid.about, grid.name) == ({"split": "val"}, "a/study: a=b")
+    assert [run.overrides[0] for run in search.runs] == ["data.size=16"]
+    assert [one.trials for one in search.searches] == [4]
 
 
 def test_a_folder_without_a_study_is_refused_with_a_hint(keep_run: Keep, tmp_path: Path) -> None:
     keep_run("a", 0, errors={"stage1": 1.0})
-    with pytest.raises(UserError, match=rf"no plan\.json.*such as {re.escape(str(tmp_path))}/stu"):
+    with pytest.raises(UserError, match=rf"of a job.*such as {re.escape(str(tmp_path))}/stu"):
         read_folder(tmp_path)
     with pytest.raises(UserError, match="nowhere is not the folder of a study"):
         read_folder(tmp_path / "nowhere")
-
-
-def test_a_study_that_only_has_a_plan_is_read(
-    keep_plan: Callable[..., None], tmp_path: Path
-) -> None:
-    keep_plan(["seed=0"], study="ccnn/shake")
-    study = read_folder(tmp_path / "study")
-    assert (study.name, study.runs, study.plan) == ("ccnn/shake", (), (Job(("seed=0",), 0),))
 
 
 def test_of_a_run_made_twice_the_last_that_is_done_counts(keep_run: Keep) -> None:
@@ -116,7 +126,6 @@ def test_numbers_in_words_sort_as_numbers(low: str, high: str) -> None:
     assert sorted([[high], [low]], key=natural) == [[low], [high]]
 
 
-Keep = Callable[..., Path]
 EARLY, LATE = "2026-01-01T00:00:00", "2026-01-03T00:00:00"
 BETWEEN, BEFORE_LATE = "2026-01-02T00:00:00", "2026-01-02T12:00:00"
 

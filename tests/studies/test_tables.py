@@ -33,7 +33,8 @@ ABOUT = {
 @pytest.fixture
 def comparison(keep_run: Keep, keep_plan: Callable[..., None], tmp_path: Path) -> Comparison:
     """Two labelled variants, two seeds and one, of three planned; a third without a label."""
-    keep_plan(*([f"a_b={a}", f"seed={seed}"] for a in (0, 1, 2) for seed in range(3)))
+    jobs = [[f"a_b={a}", f"seed={seed}"] for a in (0, 1, 2) for seed in range(3)]
+    keep_plan(*jobs, about=ABOUT)
     for name, seed, a, error in (("a", 0, 0, 1.2), ("b", 1, 0, 1.4), ("c", 0, 1, 1.0)):
         keep_run(name, seed, {"a_b": a}, about=ABOUT, errors={"stage1": error})
     return compare(read_folder(tmp_path / "study"))
@@ -169,9 +170,6 @@ def test_each_known_measure_is_defined(comparison: Comparison) -> None:
     assert definition(comparison).startswith("Mean over images of the distance")
 
 
-Keep = Callable[..., Path]
-
-
 def read(tmp_path: Path) -> Comparison:
     return compare(read_folder(tmp_path / "study"))
 
@@ -190,30 +188,7 @@ def test_missing_jobs_are_listed_with_their_state(
         ("a=2", 1, "planned", None),
     ]
     assert found[0].link == str(failed)
-
-
-def test_a_finished_study_has_nothing_left(
-    keep_run: Keep, keep_plan: Callable[..., None], tmp_path: Path
-) -> None:
-    keep_plan(["a=1", "seed=0"], ["a=2"])
-    keep_run("a", 0, {"a": 1}, errors={"stage1": 1.0})
-    keep_run("b", 0, {"a": 2}, errors={"stage1": 1.0}, overrides=["a=2"])
-    assert unfinished(read(tmp_path)) == []
-
-
-def test_a_job_without_a_seed_is_planned_until_it_is_begun(
-    keep_plan: Callable[..., None], tmp_path: Path
-) -> None:
-    keep_plan(["a=1"], ["a=2"])
-    assert [job.status for job in unfinished(read(tmp_path))] == ["planned", "planned"]
-
-
-def test_the_command_that_began_a_study_finishes_it(
-    keep_plan: Callable[..., None], tmp_path: Path
-) -> None:
-    keep_plan(["a=1", "seed=0"], command="facegeo-train -m ablation=x")
-    comparison = read(tmp_path)
-    assert commands(comparison, unfinished(comparison)) == ["facegeo-train -m ablation=x"]
+    assert commands(found) == ["again"]
 
 
 @pytest.mark.parametrize(
@@ -227,12 +202,11 @@ def test_the_command_that_began_a_study_finishes_it(
         ),
     ],
 )
-def test_without_it_each_job_has_a_command(
+def test_a_run_that_no_sweep_planned_has_its_own_command(
     keep_run: Keep, tmp_path: Path, given: list[str], line: str
 ) -> None:
     keep_run("a", 0, status="failed", overrides=[*given, "a={b: 1}", "seed=0"])
-    comparison = read(tmp_path)
-    assert commands(comparison, unfinished(comparison)) == [line]
+    assert commands(unfinished(read(tmp_path))) == [line]
 
 
 def test_facts_are_gathered_from_the_records(keep_run: Keep, tmp_path: Path) -> None:

@@ -1,14 +1,11 @@
 """Which runs are in one table, however their commands are written."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from facegeo.runs.plan import Job, Part, job_seed, write_parts
-from facegeo.runs.reuse import settings_key, variant_key
 from facegeo.studies.comparison import compare
 from facegeo.studies.facts import commands, facts, unfinished
 from facegeo.studies.report import write_report
@@ -44,7 +41,7 @@ def test_jobs_and_torn_runs_join_the_variant_of_their_overrides(
 ) -> None:
     keep_plan(*([f"task.rate={rate}", f"seed={seed}"] for rate in (2, 1) for seed in (0, 1)))
     keep_run("a", 0, {"task.rate": 1}, errors={"stage1": 1.0})
-    torn = keep_run("b", 1, {"task.rate": 1})
+    torn = keep_run("task.rate=1+seed=1", 1, {"task.rate": 1})
     (torn / "config.json").write_text("{")
     found = find_variants(read_folder(tmp_path / "study"))
     assert [one.name for one in found] == ["rate=2", "rate=1"]
@@ -109,7 +106,8 @@ def test_labels_name_planned_variants(
         {"when": {"task.a": 2}, "name": "two"},
     ]
     keep_run("a", 0, {"task.a": 1}, about={"labels": labels})
-    keep_plan(["task.a=1", "seed=0"], ["task.a=2.0", "seed=0"], ["task.a=3", "seed=0"])
+    jobs = [["task.a=1", "seed=0"], ["task.a=2.0", "seed=0"], ["task.a=3", "seed=0"]]
+    keep_plan(*jobs, about={"labels": labels})
     assert names(read_folder(tmp_path / "study")) == ["tuned", "two", "a=3"]
 
 
@@ -119,54 +117,40 @@ def test_keys_are_shortened_to_unique_ends() -> None:
     assert list(short_names(keys := ["net", "model.net", "0"]).values()) == keys
 
 
-@pytest.mark.parametrize(
-    ("job", "seed"), [(["a=1", "seed=3"], 3), (["seed=1", "seed=2"], 2), (["data.seed=1"], None)]
-)
-def test_seed_of_a_job(job: list[str], seed: int | None) -> None:
-    assert job_seed(job) == seed
-
-
-KeepRun = Callable[..., Path]
 ABOUT = {"question": "why?", "rows": ["stage1"], "split": "test", "baseline": "a=1"}
+KeepPlan = Callable[..., None]
 
 
 @pytest.fixture
-def keep(keep_run: KeepRun) -> Callable[..., Job]:
-    """Writes a finished run and returns the job that it is, in the words of a later command."""
+def keep(keep_run: Keep) -> Callable[..., list[str]]:
+    """Writes a finished run and returns its overrides as a later command has them."""
 
-    def write(name: str, seed: int, choices: dict[str, Any], error: float = 1.0) -> Job:
-        folder = keep_run(name, seed, choices, about=ABOUT, errors={"stage1": error})
-        config = json.loads((folder / "config.json").read_text())
-        words = ("experiment=the/default", *(f"{k}={v}" for k, v in choices.items()))
-        return Job((*words, f"seed={seed}"), seed, settings_key(config), variant_key(config, words))
+    def write(name: str, seed: int, choices: dict[str, Any], error: float = 1.0) -> list[str]:
+        keep_run(name, seed, choices, about=ABOUT, errors={"stage1": error})
+        return [*(f"{key}={value}" for key, value in choices.items()), f"seed={seed}"]
 
     return write
 
 
 @pytest.fixture
-def found(tmp_path: Path) -> Callable[..., list[Study]]:
-    """Writes a plan and reads the study's parts."""
-
-    def read(*parts: Part) -> list[Study]:
-        plan = write_parts("a/study", parts)
-        (tmp_path / "study" / "plan.json").write_text(json.dumps(plan))
-        return divide([read_folder(tmp_path / "study")])
-
-    return read
+def found(tmp_path: Path) -> Callable[[], list[Study]]:
+    return lambda: divide([read_folder(tmp_path / "study")])
 
 
 def test_runs_of_other_settings_have_a_table_with_baseline_of_their_own(
-    keep: Callable[..., Job], found: Callable[..., list[Study]], tmp_path: Path
+    keep: Callable[..., list[str]],
+    keep_plan: KeepPlan,
+    found: Callable[[], list[Study]],
+    tmp_path: Path,
 ) -> None:
-    jobs = {
-        data: tuple(
+    for time, data in enumerate(("smoke", "real")):
+        jobs = [
             keep(f"{data}{a}{n}", n, {"a": a, "data.root": data}, a + n / 8)
             for a in (1, 2)
             for n in (0, 1)
-        )
-        for data in ("real", "smoke")
-    }
-    studies = found(*(Part(d, f"data={d}", f"run {d}", ABOUT, jobs[d]) for d in ("real", "smoke")))
+        ]
+        keep_plan(*jobs, base=data, shared=f"data={data}", about=ABOUT, time=time)
+    studies = found()
     assert [study.name for study in studies] == ["a/study: data=real", "a/study: data=smoke"]
     for study, data in zip(studies, ("real", "smoke"), strict=True):
         comparison = compare(study)
@@ -174,70 +158,55 @@ def test_runs_of_other_settings_have_a_table_with_baseline_of_their_own(
         assert comparison.baseline == "a=1"
         assert comparison.rows[1].difference is not None
         assert {run.config["data"]["root"] for run in study.runs} == {data}
-        assert study.command == f"run {data}"
+        assert unfinished(comparison) == []
     page = write_report([tmp_path / "study"]).read_text()
     assert page.count('<section id="a-study-data-real">') == 1
     assert page.count('<section id="a-study-data-smoke">') == 1
 
 
-def test_a_run_belongs_to_every_command_that_plans_it(
-    keep: Callable[..., Job], found: Callable[..., list[Study]]
-) -> None:
-    jobs = tuple(keep(f"{a}", 0, {"a": a}) for a in (1, 2))
-    studies = found(Part("narrow", "a=1", "one", ABOUT, jobs[:1]), Part("", "", "all", ABOUT, jobs))
-    assert [len(study.runs) for study in studies] == [1, 2]
-    assert [unfinished(compare(study)) for study in studies] == [[], []]
-
-
-def test_jobs_are_found_by_settings_not_by_words(
-    keep: Callable[..., Job], found: Callable[..., list[Study]]
-) -> None:
-    jobs = tuple(keep(f"{a}{n}", n, {"a": a}) for a in (1, 2) for n in (0, 1))
-    (study,) = found(Part("base", "", "all", ABOUT, jobs))
-    comparison = compare(study)
-    assert unfinished(comparison) == []
-    assert [row.variant.planned for row in comparison.rows] == [2, 2]
-    assert [row.name for row in comparison.rows] == ["a=1", "a=2"]
-
-
 def test_runs_of_older_defaults_are_a_study_of_their_own(
-    keep: Callable[..., Job], found: Callable[..., list[Study]]
+    keep: Callable[..., list[str]], keep_plan: KeepPlan, found: Callable[[], list[Study]]
 ) -> None:
-    jobs = tuple(keep(f"{a}{n}", n, {"a": a}) for a in (1, 2) for n in (0, 1))
+    jobs = [keep(f"{a}{n}", n, {"a": a}) for a in (1, 2) for n in (0, 1)]
     keep("stale", 0, {"a": 1, "data.batch_size": 999})
-    now, others = found(Part("base", "", "all", ABOUT, jobs))
+    keep_plan(*jobs, base="base", about=ABOUT)
+    now, others = found()
     assert unfinished(compare(now)) == []
     assert (now.name, others.name, len(others.runs)) == ("a/study", "a/study: others", 1)
     assert "No command of this study asks for" in others.notes[0]
 
 
 def test_a_search_has_all_runs_and_counts_trials_left(
-    keep: Callable[..., Job], found: Callable[..., list[Study]]
+    keep: Callable[..., list[str]], keep_plan: KeepPlan, found: Callable[[], list[Study]]
 ) -> None:
     for a, error in ((1, 2.0), (2, 1.0), (3, 3.0)):
         keep(f"{a}", 0, {"a": a}, error)
-    (study,) = found(Part("base", "", "search", ABOUT, (), trials=20))
+    keep_plan(base="base", command="search", about=ABOUT, trials=20)
+    (study,) = found()
     comparison = compare(study)
     assert facts(comparison)["Runs"] == "3 done, 17 planned"
     assert [row.name for row in comparison.rows] == ["a=2", "a=1", "a=3"]  # the best first
-    assert commands(comparison, unfinished(comparison)) == ["search"]
-    grid = (keep("4", 0, {"a": 4}), keep("5", 0, {"a": 5}))  # as well: no trials of the search
-    (study,) = found(Part("base", "", "search && grid", ABOUT, grid, trials=20))
-    assert facts(compare(study))["Runs"] == "5 done, 17 planned"
+    assert commands(unfinished(comparison)) == ["search"]
+    keep_plan(keep("4", 0, {"a": 4}), ["a=5", "seed=0"], base="base", command="grid", about=ABOUT)
+    (study,) = found()
+    comparison = compare(study)
+    assert facts(comparison)["Runs"] == "4 done, 18 planned"  # of which one is of the grid
+    assert commands(unfinished(comparison)) == ["grid", "search"]
 
 
 def test_studies_of_one_name_are_numbered(
-    keep: Callable[..., Job], found: Callable[..., list[Study]]
+    keep: Callable[..., list[str]], found: Callable[[], list[Study]]
 ) -> None:
-    (study,) = found(Part(jobs=(keep("a", 0, {"a": 1}),)))
+    keep("a", 0, {"a": 1})
+    (study,) = found()
     assert [one.name for one in divide([study, study])] == ["a/study #1", "a/study #2"]
 
 
 def test_a_seed_that_was_measured_elsewhere_is_to_do(
-    keep_run: KeepRun, keep_plan: Callable[..., None], tmp_path: Path
+    keep_run: Keep, keep_plan: Callable[..., None], tmp_path: Path
 ) -> None:
     jobs = [["a=1", f"seed={n}"] for n in (0, 1)]
-    keep_plan(*jobs, about=ABOUT, command="again")
+    keep_plan(*jobs, about=ABOUT)
     keep_run("0", 0, {"a": 1}, about=ABOUT, errors={"stage1": 1.0})
     other = keep_run("1", 1, {"a": 1}, about=ABOUT, errors={"stage1": 1.0}) / "metrics.json"
     other.write_text(other.read_text().replace("test/", "val/"))
@@ -250,7 +219,7 @@ def test_a_seed_that_was_measured_elsewhere_is_to_do(
 
 
 def test_an_axis_that_a_user_adds_leaves_labels_and_baseline(
-    keep_run: KeepRun, tmp_path: Path
+    keep_run: Keep, tmp_path: Path
 ) -> None:
     labels = [{"when": {"a": a}, "name": name} for a, name in ((1, "off"), (2, "on"))]
     about = ABOUT | {"labels": labels, "baseline": "on"}

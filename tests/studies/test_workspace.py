@@ -102,9 +102,9 @@ def test_settings_that_vary_come_from_the_plan(
     keep_plan: Callable[..., None], tmp_path: Path
 ) -> None:
     jobs = [["data=lfpw", f"+a.b={value}", f"seed={seed}"] for value in "12" for seed in "01"]
-    keep_plan(*jobs, study="mine")
+    keep_plan(*jobs)
     study = compared(read_folder(tmp_path / "study"))
-    assert (study.name, study.keys, study.measure) == ("mine", ("a.b",), "error_pct")
+    assert (study.name, study.keys, study.measure) == ("a/study", ("a.b",), "error_pct")
     assert study.metrics == [f"val/stage{n}/error_pct" for n in (1, 2, 3)]  # none measured yet
 
 
