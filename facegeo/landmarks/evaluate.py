@@ -17,13 +17,13 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from facegeo.errors import UserError
-from facegeo.files.tables import stage_table
 from facegeo.files.writing import write_whole
 from facegeo.geometry.windows import POINT_NAMES, point_errors, to_window
 from facegeo.landmarks.data import LFPWDataModule
 from facegeo.landmarks.figures import ced_plot, found_points, stage_plot
 from facegeo.landmarks.metrics import LandmarkErrors
 from facegeo.landmarks.nets import Cascade
+from facegeo.landmarks.tables import stage_table
 from facegeo.papers import printed
 from facegeo.training.results import keep_metrics, keep_table
 

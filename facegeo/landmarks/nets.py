@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from facegeo.checks import checked_call
 from facegeo.geometry.windows import POINT_NAMES, from_window, to_window, window_of_region
+from facegeo.papers import paper_values
+from facegeo.training.wing import Profile
 
 
 class SideBySide(nn.Module):
@@ -399,6 +401,12 @@ class Cascade(nn.Module):
         from facegeo.landmarks.cost import cascade_costs
 
         return cascade_costs(self)
+
+    def profile(self) -> Profile:
+        """Costs net by net, beside the paper's Table 3."""
+        from facegeo.landmarks.cost import profile_cascade, profile_tables
+
+        return profile_cascade(self), profile_tables(self, paper_values("ccnn.table3_size_speed"))
 
     def forward(self, crop: Crop, canvas: Tensor) -> Tensor:
         """Find the points of a batch of faces.

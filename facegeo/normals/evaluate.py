@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from facegeo.errors import UserError
-from facegeo.files.tables import normal_table, person_table
 from facegeo.normals.data import NormalBatch, NormalDataModule
 from facegeo.normals.maps import as_trained
 from facegeo.normals.metrics import AuthorErrors, NormalErrors
 from facegeo.normals.panels import normal_panel
 from facegeo.normals.photos import PhotoFolder
+from facegeo.normals.tables import normal_table, person_table
 from facegeo.training.results import keep_metrics, keep_table
 
 log = logging.getLogger(__name__)

@@ -25,7 +25,9 @@ from facegeo.checks import check_shape
 from facegeo.errors import UserError
 from facegeo.files.torch_file import check_tensors, read_torch_file
 from facegeo.geometry.normals import normalise
+from facegeo.papers import paper_values
 from facegeo.training.resnet import CHANNELS, ResNet
+from facegeo.training.wing import Profile
 
 
 def to_normals(x: Tensor) -> Tensor:
@@ -320,6 +322,13 @@ class CasFNE(nn.Module):
 
         counted = generator_costs(self)
         return {f"t{one.t}": {"parameters": one.parameters, "macs": one.macs} for one in counted}
+
+    def profile(self) -> Profile:
+        """Costs by number of refinements, beside the paper's Table IV."""
+        from facegeo.normals.cost import generator_tables, profile_generator
+
+        printed = paper_values("casfne.table4_cost") or {}
+        return profile_generator(self), generator_tables(self, printed)
 
 
 def _double(channels: int, out: int) -> nn.ConvTranspose2d:

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import plotly.graph_objects as go
 
-from facegeo.files.tables import STAGE_COLUMNS
+from facegeo.landmarks.tables import STAGE_COLUMNS
 from facegeo.papers import printed
 from facegeo.studies.comparison import Comparison, Row, spread
 from facegeo.studies.runs import StudyRun, run_costs

@@ -10,7 +10,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from facegeo.files.tables import NORMAL_COLUMNS, NORMAL_NOTE, STAGE_COLUMNS, STAGE_NOTE, Cell, Table
+from facegeo.files.tables import Cell, Table
+from facegeo.landmarks.tables import STAGE_COLUMNS, STAGE_NOTE
+from facegeo.normals.tables import NORMAL_COLUMNS, NORMAL_NOTE
 from facegeo.studies.comparison import Comparison, Difference, Row
 
 MEASURES = {  # unit, definition

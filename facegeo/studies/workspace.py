@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from facegeo.errors import UserError
-from facegeo.files.tables import STAGE_COLUMNS
+from facegeo.landmarks.tables import STAGE_COLUMNS
 from facegeo.runs.wandb import VARIANT, VARIED, in_one_word, what_differs
 from facegeo.studies.comparison import LAST, compare
 from facegeo.studies.runs import Study

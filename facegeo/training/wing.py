@@ -4,7 +4,8 @@ A wing is one problem with its models and its data. A third one (depth, say) nee
 ``facegeo.runs``: its data module is a ``WingData``, and its models may have
 
 - ``finds``: what they find, one word, equal to ``finds`` of the data that fit;
-- ``costs()``: their ``Costs``, for a run's record and for plots of cost against error.
+- ``costs()``: their ``Costs``, for a run's record and for plots of cost against error;
+- ``profile()``: their ``Profile``, for ``facegeo-profile``.
 
 A package says which of its models a file can hold by entry points, ``DepthNet = "depth_wing"``
 under ``[project.entry-points."facegeo.models"]``: class and module.
@@ -19,9 +20,12 @@ from typing import Any
 from torch import nn
 
 from facegeo.errors import UserError
+from facegeo.files.tables import Table
 
 Costs = dict[str, dict[str, int]]
 """Parameters and multiplications ("macs") for one face, by entry of a model's metrics."""
+Profile = tuple[dict[str, object], list[Table]]
+"""Costs in detail: plain values for JSON, and tables of them."""
 Settings = Mapping[str, Any]
 """Plain values of a configuration by dotted key."""
 

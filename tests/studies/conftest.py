@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import yaml
 
-from facegeo.files.tables import NORMAL_COLUMNS, STAGE_COLUMNS
+from facegeo.landmarks.tables import STAGE_COLUMNS
+from facegeo.normals.tables import NORMAL_COLUMNS
 from facegeo.runs.plan import Planned, write_planned
 
 KeepRun = Callable[..., Path]

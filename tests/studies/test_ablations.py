@@ -11,9 +11,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from facegeo.files.shipped import conf_dir
-from facegeo.files.tables import NORMAL_COLUMNS, STAGE_COLUMNS
 from facegeo.landmarks.data import LFPWDataModule
+from facegeo.landmarks.tables import STAGE_COLUMNS
 from facegeo.normals.data import NormalDataModule
+from facegeo.normals.tables import NORMAL_COLUMNS
 from facegeo.runs.folder import config_hash, plain
 from facegeo.runs.reuse import weight_keys
 from facegeo.studies.comparison import Comparison, compare
