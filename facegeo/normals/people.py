@@ -28,7 +28,7 @@ from facegeo.files.images import ImageError, image_size
 from facegeo.files.places import MARGIN, five_point_outline
 from facegeo.normals.maps import read_mask
 from facegeo.normals.photometric_stereo import flash_directions
-from facegeo.normals.prepare import MANIFEST, RECORD
+from facegeo.normals.prepare import MANIFEST, Record
 from facegeo.normals.sessions import RawSession, SessionFault, load_photos, photo_sizes
 
 DATABASE = "CroppedYale"
@@ -219,12 +219,10 @@ NAMES = "names"
 
 
 @dataclass(frozen=True)
-class Person:
-    """Record of a prepared person; written last.
+class Person(Record):
+    """Record of a prepared person, such as ``yaleB01``.
 
     Attributes:
-        name: Such as ``yaleB01``.
-        source: Digest of the data it was made from.
         lights: Names of the lights, such as ``A+035E-20``, one a photograph, N.
         directions: Unit vectors towards them, x right, y up, z to the camera, N.
         strengths: Of the lamps, about 1, N.
@@ -232,35 +230,13 @@ class Person:
         bulge: How similar the normals are to those of a convex face, -1 to 1.
     """
 
-    name: str
-    source: str
     lights: tuple[str, ...]
     directions: tuple[tuple[float, float, float], ...]
     strengths: tuple[float, ...]
     points: tuple[tuple[float, float], ...]
     bulge: float
 
-    @staticmethod
-    def read(folder: Path) -> Person:
-        """Read the record of a folder.
-
-        Raises:
-            UserError: If it is not there, unfinished or something else.
-        """
-        try:
-            values = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-            for key in ("lights", "directions", "strengths", "points"):
-                items = values[key]
-                values[key] = tuple(tuple(v) if isinstance(v, list) else v for v in items)
-            return Person(**values)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"{folder / RECORD}: wanted the record of a prepared person, got {error}; run "
-                "facegeo-prepare yaleb again"
-            ) from error
-
-    @staticmethod
-    def files() -> list[str]:
+    def files(self) -> list[str]:
         """Names of the person's files."""
         return [PHOTOS, NORMALS, MASK, ALBEDO]
 

@@ -8,55 +8,71 @@ from __future__ import annotations
 
 import json
 import logging
-import multiprocessing
 import platform
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
-from rich.console import Console
-from rich.progress import track
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from facegeo import __version__
-from facegeo.errors import UserError
+from facegeo.errors import UserError, mistaken_values
 from facegeo.files.faults import OnError
+from facegeo.files.images import in_threads
+from facegeo.files.progress import track
 from facegeo.files.tables import Table
 from facegeo.files.writing import write_whole
 from facegeo.normals.sessions import RawSession, SessionFault
 from facegeo.rendering.order import check_processes
+from facegeo.rendering.write import share
 
 RECORD, MANIFEST = "prepared.json", "manifest.json"
 ALBEDO_WHITE = 0.99
 """Quantile of the face's albedo that is stored as 255."""
 log = logging.getLogger(__name__)
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
-class Record(Protocol):
-    """Record of a finished session; written last."""
+@dataclass(frozen=True)
+class Record:
+    """Record of a finished session; written last.
 
-    @property
-    def name(self) -> str:
-        """The session's."""
+    Attributes:
+        name: The session's.
+        source: Digest of the data it was made from.
+    """
 
-    @property
-    def source(self) -> str:
-        """Digest of the data it was made from."""
+    name: str
+    source: str
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read the record of a session's folder.
+
+        Raises:
+            UserError: If there is none, or it is damaged.
+        """
+        path = folder / RECORD
+        try:
+            return TypeAdapter(cls).validate_python(json.loads(path.read_text(encoding="utf-8")))
+        except ValidationError as error:
+            got = mistaken_values(error.errors())
+        except (OSError, ValueError) as error:
+            got = str(error)
+        raise UserError(
+            f"{path}: wanted the record that facegeo-prepare writes, got {got}; run it again"
+        )
 
     def files(self) -> Sequence[str]:
         """Names of the session's files."""
+        raise NotImplementedError
 
 
 Kept = TypeVar("Kept", bound=Record)
@@ -99,28 +115,16 @@ class Preparation(ABC, Generic[Kept]):
     on_error: OnError = "raise"
     processes: int | None = None
 
-    def check(self) -> None:
-        """Look for mistakes before any work is done.
-
-        Raises:
-            UserError: If an option is out of range or a folder is missing; the text names it.
-        """
-        check_processes(self.processes)
-
     @abstractmethod
     def options(self) -> dict[str, Any]:
-        """Options that decide the bytes of a session, as plain values."""
-
-    def recorded_options(self) -> dict[str, Any]:
-        """The same, for the manifest."""
-        return self.options()
+        """Options that decide the bytes of a session, as plain values; kept in the manifest."""
 
     @abstractmethod
     def find(self) -> tuple[Path, list[str]]:
         """Find the folder of the sessions and their names.
 
         Raises:
-            UserError: If there are no sessions.
+            UserError: If there are no sessions, or another folder is missing.
         """
 
     @abstractmethod
@@ -132,8 +136,8 @@ class Preparation(ABC, Generic[Kept]):
         return {session.name: session.digest for session in sessions}
 
     @abstractmethod
-    def record(self, folder: Path) -> Kept | None:
-        """Read the record of a session's folder; None if the session is unfinished."""
+    def read_record(self, folder: Path) -> Kept:
+        """Read the record of a session's folder; errors as ``Record.read``."""
 
     @abstractmethod
     def work(self, out: Path, sessions: Sequence[RawSession]) -> Work:
@@ -158,35 +162,45 @@ def prepare(preparation: Preparation[Kept]) -> Report[Kept]:
         UserError: If an option is out of range, sessions are faulty (with every fault) or the
             folder holds something else.
     """
-    preparation.check()
+    processes = check_processes(preparation.processes)
     root, names = preparation.find()
-    out = preparation.out.expanduser()
-    _claim(root, out, preparation.recorded_options())
-    processes = min(check_processes(preparation.processes), len(names))
-    log.info("preparing %s: %d, with processes=%d", preparation.things, len(names), processes)
-    sessions, faults = _survey(names, partial(preparation.read, root))
+    out, things = preparation.out.expanduser(), preparation.things
+    _claim(root, out, preparation.options())
+    processes = min(processes, len(names))
+    log.info("preparing %s: %d, with processes=%d", things, len(names), processes)
+    sessions: list[RawSession] = []
+    faults: list[SessionFault] = []
+    for found in in_threads(partial(preparation.read, root), names, "Checking sessions", True):
+        if isinstance(found, RawSession):
+            sessions.append(found)
+        else:
+            faults += found
     _stop_or_warn(faults, root, preparation.on_error)
     if not sessions:
-        raise UserError(f"root={root}: all {preparation.things} have faults; nothing is left")
+        raise UserError(f"root={root}: all {things} have faults; nothing is left")
     sources = preparation.sources(sessions)
-    todo = [s for s in sessions if not _is_finished(preparation, out, s.name, sources[s.name])]
+    records = {s.name: _finished(preparation, out / s.name, sources[s.name]) for s in sessions}
+    todo = [session for session in sessions if records[session.name] is None]
     late: list[SessionFault] = []
     if todo:
         _write_manifest(out, preparation, [], complete=False)
-        written = _share(preparation.work(out, sessions), todo, processes)
-        late = [fault for fault in _progress(written, "Preparing", len(todo)) if fault is not None]
+        work = preparation.work(out, sessions)
+        written = share(work, todo, processes) if min(processes, len(todo)) > 1 else map(work, todo)
+        late = [fault for fault in track(written, "Preparing", len(todo)) if fault is not None]
         _stop_or_warn(late, root, preparation.on_error)
     lost = {fault.session for fault in late}
-    found = [preparation.record(out / s.name) for s in sessions if s.name not in lost]
-    records = [record for record in found if record is not None]
-    preparation.finish(out, records)
-    _write_manifest(out, preparation, records, complete=True)
+    for session in todo:
+        if session.name not in lost:
+            records[session.name] = preparation.read_record(out / session.name)
+    complete = [record for record in records.values() if record is not None]
+    preparation.finish(out, complete)
+    _write_manifest(out, preparation, complete, complete=True)
     faulty = len({fault.session for fault in [*faults, *late]})
-    return Report(len(todo) - len(lost), len(sessions) - len(todo), faulty, records)
+    return Report(len(todo) - len(lost), len(sessions) - len(todo), faulty, complete)
 
 
-def write_session(folder: Path, files: Mapping[str, bytes], record: Any) -> None:  # noqa: ANN401
-    """Write the files of a session, then its record, a dataclass."""
+def write_session(folder: Path, files: Mapping[str, bytes], record: Record) -> None:
+    """Write the files of a session, then its record."""
     for name, data in files.items():
         write_whole(folder / name, data)
     write_whole(folder / RECORD, json.dumps(asdict(record), indent=1))
@@ -205,76 +219,22 @@ def white_level(albedo: Tensor) -> float:
     return float(np.quantile(albedo.numpy(), ALBEDO_WHITE))  # torch's takes 16 million at most
 
 
-def _survey(
-    names: Sequence[str], read: Callable[[str], RawSession | list[SessionFault]]
-) -> tuple[list[RawSession], list[SessionFault]]:
-    """Read all sessions but their pixels: those without faults, and the faults of the others."""
-    sessions: list[RawSession] = []
-    faults: list[SessionFault] = []
-    with ThreadPoolExecutor() as pool:
-        for result in _progress(pool.map(read, names), "Checking sessions", len(names)):
-            if isinstance(result, RawSession):
-                sessions.append(result)
-            else:
-                faults += result
-    return sessions, faults
-
-
 def _stop_or_warn(faults: Sequence[SessionFault], root: Path, on_error: OnError) -> None:
     """Raise all faults, or list them if their sessions are to be skipped."""
     if not faults:
         return
-    count = len({fault.session for fault in faults})
     lines = "".join(f"\n  {fault}" for fault in faults)
-    if on_error == "skip":
-        log.warning("left out %s:%s", _count(count, "session"), lines)
-        return
-    raise UserError(
-        f"{_count(len(faults), 'fault')} in {_count(count, 'session')} of {root}:{lines}\n"
-        "correct the files, or set on_error=skip to leave these sessions out"
-    )
-
-
-def _share(
-    work: Callable[[RawSession], Result], todo: Sequence[RawSession], processes: int
-) -> Iterator[Result]:
-    """Do the work here, or in several processes of one thread each; results in order."""
-    count = min(processes, len(todo))
-    if count <= 1:
-        yield from map(work, todo)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, context, _one_thread) as pool:
-        try:
-            yield from pool.map(work, todo, chunksize=4)
-        except BrokenProcessPool as error:
-            raise UserError(
-                "a worker was killed (out of memory?); run the same command again to finish, "
-                "with fewer processes=N"
-            ) from error
-        finally:  # after Ctrl-C, do not finish what is waiting
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _progress(items: Iterable[Item], title: str, total: int) -> Iterator[Item]:
-    """Yield items under a progress bar, where there is a terminal."""
-    console = Console(stderr=True)
-    yield from track(
-        items,
-        description=title,
-        total=total,
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
+    sessions = _count(len({fault.session for fault in faults}), "session")
+    if on_error == "raise":
+        raise UserError(
+            f"{_count(len(faults), 'fault')} in {sessions} of {root}:{lines}\n"
+            "correct the files, or set on_error=skip to leave these sessions out"
+        )
+    log.warning("left out %s:%s", sessions, lines)
 
 
 def _count(number: int, thing: str) -> str:
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 def _claim(root: Path, out: Path, options: Mapping[str, Any]) -> None:
@@ -284,8 +244,7 @@ def _claim(root: Path, out: Path, options: Mapping[str, Any]) -> None:
     if not out.exists() or not any(out.iterdir()):
         return
     try:
-        manifest = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
-        found = manifest["prepared"]
+        found = json.loads((out / MANIFEST).read_text(encoding="utf-8"))["prepared"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"out={out} must be new, empty or written by facegeo-prepare, but it holds other "
@@ -303,14 +262,14 @@ def _claim(root: Path, out: Path, options: Mapping[str, Any]) -> None:
         )
 
 
-def _is_finished(preparation: Preparation[Kept], out: Path, name: str, source: str) -> bool:
-    """Whether a folder holds a session made from the raw data as they are now."""
-    record = preparation.record(out / name)
-    return (
-        record is not None
-        and record.source == source
-        and all((out / name / file).is_file() for file in record.files())
-    )
+def _finished(preparation: Preparation[Kept], folder: Path, source: str) -> Kept | None:
+    """Record of a session made from the raw data as they are now, if it has all its files."""
+    try:
+        record = preparation.read_record(folder)
+    except UserError:
+        return None
+    there = all((folder / file).is_file() for file in record.files())
+    return record if there and record.source == source else None
 
 
 def _write_manifest(
@@ -321,7 +280,7 @@ def _write_manifest(
     manifest = {
         "made_by": f"facegeo {__version__}",
         "complete": complete,
-        "prepared": preparation.recorded_options(),
+        "prepared": preparation.options(),
         "counts": counts,
         "notes": notes,
         "versions": {

@@ -9,6 +9,7 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -76,49 +77,55 @@ FindFace = Callable[[Sequence[Bytes]], tuple[Points, Points]]
 """Maps well-lit sRGB photographs (H, W, 3) of one face to its five points and its outline, px."""
 
 
-@dataclass(frozen=True)
-class _Work:
-    """Computes and writes one person, perhaps in another process.
+def _prepare_person(
+    out: Path,
+    find_face: FindFace,
+    strengths: Mapping[str, float],
+    sources: Mapping[str, str],
+    fitted: Mapping[str, Sequence[int]],
+    session: RawSession,
+) -> SessionFault | None:
+    """Compute and write one person; return the fault of a file whose header looked valid.
 
-    Attributes:
+    Args:
         out: Folder of the prepared people.
         find_face: Finds points and outline of the face.
         strengths: Of the lamps, by their names.
         sources: Digest of the data that each person is made from, by name.
         fitted: Photographs that take part in the fit, by the person's name.
+        session: The person's photographs.
     """
-
-    out: Path
-    find_face: FindFace
-    strengths: Mapping[str, float]
-    sources: Mapping[str, str]
-    fitted: Mapping[str, Sequence[int]]
-
-    def __call__(self, session: RawSession) -> SessionFault | None:
-        """Return the fault of a file whose header looked valid."""
-        try:
-            photos, usable = load_linear(session)
-        except ImageError as error:
-            return SessionFault(session.name, "*.pgm", "readable images", str(error))
-        names, fitted = light_names(session.photos), self.fitted[session.name]
-        face = _lit_face(photos[fitted], usable[fitted], session, fitted, fitted)
-        strength = torch.tensor([self.strengths[name] for name in names], dtype=torch.float64)
-        surface = robust(face.images, face.lights * strength[fitted, None], face.usable)
-        points, outline = self.find_face(_well_lit(photos, names))
-        mask = face_mask(surface, outline)
-        if not mask.any():
-            return SessionFault(session.name, "*.pgm", "a face", "no pixel that the lights reach")
-        person = Person(
-            name=session.name,
-            source=self.sources[session.name],
-            lights=tuple(names),
-            directions=session.lights,
-            strengths=tuple(strength.tolist()),
-            points=tuple((float(x), float(y)) for x, y in points),
-            bulge=bulge(surface.normals, mask),
-        )
-        _write(self.out / session.name, person, photos, surface, mask)
-        return None
+    try:
+        photos, usable = load_linear(session)
+    except ImageError as error:
+        return SessionFault(session.name, "*.pgm", "readable images", str(error))
+    names, chosen = light_names(session.photos), fitted[session.name]
+    face = _lit_face(photos[chosen], usable[chosen], session, chosen, chosen)
+    strength = torch.tensor([strengths[name] for name in names], dtype=torch.float64)
+    surface = robust(face.images, face.lights * strength[chosen, None], face.usable)
+    points, outline = find_face(_well_lit(photos, names))
+    mask = face_mask(surface, outline)
+    if not mask.any():
+        return SessionFault(session.name, "*.pgm", "a face", "no pixel that the lights reach")
+    person = Person(
+        name=session.name,
+        source=sources[session.name],
+        lights=tuple(names),
+        directions=session.lights,
+        strengths=tuple(strength.tolist()),
+        points=tuple((float(x), float(y)) for x, y in points),
+        bulge=bulge(surface.normals, mask),
+    )
+    white = max(white_level(surface.albedo[mask[0]]), 1e-6)
+    albedo = (surface.albedo / white).clamp(0, 1) * 255
+    files = {
+        PHOTOS: _npy(photos),
+        NORMALS: _npy(surface.normals.permute(1, 2, 0).to(torch.float16).numpy()),
+        MASK: png_bytes(mask[0].to(torch.uint8).numpy() * np.uint8(255)),
+        ALBEDO: png_bytes(albedo.round().to(torch.uint8).numpy()),
+    }
+    write_session(out / session.name, files, person)
+    return None
 
 
 def _lit_face(
@@ -163,28 +170,10 @@ def face_mask(surface: Surface, outline: Points) -> Tensor:
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
     closed = cv2.morphologyEx(pixels, cv2.MORPH_CLOSE, kernel)
     opened: npt.NDArray[Any] = cv2.morphologyEx(closed, cv2.MORPH_OPEN, kernel)
-    return torch.from_numpy(largest_part(opened) & inside)[None] & ~_rough(surface.normals)
-
-
-def _rough(normals: Tensor) -> Tensor:
-    """Pixels of normals (3, H, W) that differ from those about them, and their neighbours."""
-    mean = avg_pool2d(normals, WINDOW_PX, 1, WINDOW_PX // 2, count_include_pad=False)
-    apart = (normalise(mean) * normals).sum(0, keepdim=True) < math.cos(math.radians(ROUGH_DEG))
-    return max_pool2d(apart.float(), 3, 1, 1) > 0
-
-
-def _write(folder: Path, person: Person, photos: Bytes, surface: Surface, mask: Tensor) -> None:
-    """Write photographs, normals, mask and albedo, then the record."""
-    white = max(white_level(surface.albedo[mask[0]]), 1e-6)
-    albedo = (surface.albedo / white).clamp(0, 1) * 255
-    normals = surface.normals.permute(1, 2, 0).to(torch.float16)
-    files = {
-        PHOTOS: _npy(photos),
-        NORMALS: _npy(normals.numpy()),
-        MASK: png_bytes(mask[0].to(torch.uint8).numpy() * np.uint8(255)),
-        ALBEDO: png_bytes(albedo.round().to(torch.uint8).numpy()),
-    }
-    write_session(folder, files, person)
+    mean = avg_pool2d(surface.normals, WINDOW_PX, 1, WINDOW_PX // 2, count_include_pad=False)
+    agreement = (normalise(mean) * surface.normals).sum(0, keepdim=True)
+    rough = max_pool2d((agreement < math.cos(math.radians(ROUGH_DEG))).float(), 3, 1, 1) > 0
+    return torch.from_numpy(largest_part(opened) & inside)[None] & ~rough
 
 
 def _npy(values: npt.NDArray[Any]) -> bytes:
@@ -193,13 +182,18 @@ def _npy(values: npt.NDArray[Any]) -> bytes:
     return file.getvalue()
 
 
-VERSION = 3
-"""Raised whenever the same photographs give other files."""
+VERSION = 3  # raise it whenever the same photographs give other files
 LAMPS = "lamps.json"
 THINNED = 3
 """The strengths are estimated from every third row and column."""
 
 
+COLUMNS = ("", "lights", "mean deg", "median deg", "mask %")
+NOTE = (
+    "lights = photographs; angles between the normals made here and the reference, inside the "
+    "reference's mask_reliable; mask = share of mask_reliable that the mask made here covers; "
+    "mean = mean over people."
+)
 LimitDeg = Annotated[float, Field(ge=30, le=90)]
 
 
@@ -221,34 +215,36 @@ class PeoplePreparation(Preparation[Person]):
     max_elevation_deg: LimitDeg = 75.0
     reference: Path | None = None
 
-    def check(self) -> None:
-        """Look for mistakes before any work is done."""
-        super().check()
-        if self.reference is not None and not self.reference.is_dir():
-            raise UserError(f"reference={self.reference}: no such folder")
-
     def options(self) -> dict[str, Any]:
-        """Options that decide the bytes of a person's files, without the points."""
+        """Options that decide the bytes of a person's files, with the digest of ``find_face``."""
         return {
             "layout": "yaleb",
             "version": VERSION,
             "max_azimuth_deg": self.max_azimuth_deg,
             "max_elevation_deg": self.max_elevation_deg,
+            "points": getattr(self.find_face, "digest", ""),
         }
-
-    def recorded_options(self) -> dict[str, Any]:
-        """The same with the digest of the model of points."""
-        return self.options() | {"points": getattr(self.find_face, "digest", "")}
 
     def find(self) -> tuple[Path, list[str]]:
         """Find the folder of the people and their names."""
+        if self.reference is not None and not self.reference.is_dir():
+            raise UserError(f"reference={self.reference}: no such folder")
         return find_people(self.root.expanduser())
 
     def read(self, root: Path, name: str) -> RawSession | list[SessionFault]:
         """Read all of a person but the pixels; too few lights are a fault."""
         session = read_person(root, name)
-        if isinstance(session, RawSession) and (fault := self._few_lights(session)):
-            return [fault]
+        if not isinstance(session, RawSession):
+            return session
+        fitted = self.fitted(session)
+        if len(fitted) < 5:
+            limits = f"{self.max_azimuth_deg:g} and {self.max_elevation_deg:g} degrees"
+            wanted = f"5 lights or more within {limits}"
+            return [SessionFault(name, "*.pgm", wanted, str(len(fitted)))]
+        try:
+            check_lights(torch.tensor(session.lights, dtype=torch.float64)[fitted])
+        except ValueError as error:
+            return [SessionFault(name, "*.pgm", "lights from all sides", str(error))]
         return session
 
     def fitted(self, session: RawSession) -> list[int]:
@@ -257,38 +253,22 @@ class PeoplePreparation(Preparation[Person]):
         most = (self.max_azimuth_deg, self.max_elevation_deg)
         return [k for k, (a, e) in enumerate(angles) if abs(a) <= most[0] and abs(e) <= most[1]]
 
-    def _few_lights(self, session: RawSession) -> SessionFault | None:
-        """Fault of a person whose lights within the limits are too few or in one plane."""
-        fitted = self.fitted(session)
-        if len(fitted) < 5:
-            limits = f"{self.max_azimuth_deg:g} and {self.max_elevation_deg:g} degrees"
-            wanted = f"5 lights or more within {limits}"
-            return SessionFault(session.name, "*.pgm", wanted, str(len(fitted)))
-        try:
-            check_lights(torch.tensor(session.lights, dtype=torch.float64)[fitted])
-        except ValueError as error:
-            return SessionFault(session.name, "*.pgm", "lights from all sides", str(error))
-        return None
-
     def sources(self, sessions: Sequence[RawSession]) -> dict[str, str]:
         """The same digest for everybody: the strengths of the lamps come from all people."""
         text = "\n".join(f"{session.name} {session.digest}" for session in sessions)
         digest = hashlib.sha256(text.encode()).hexdigest()
         return dict.fromkeys((session.name for session in sessions), digest)
 
-    def record(self, folder: Path) -> Person | None:
+    def read_record(self, folder: Path) -> Person:
         """Read the record of a person's folder."""
-        try:
-            return Person.read(folder)
-        except UserError:
-            return None
+        return Person.read(folder)
 
     def work(self, out: Path, sessions: Sequence[RawSession]) -> Work:
         """Estimate the strengths of the lamps; return the work on one person."""
         fitted = {session.name: self.fitted(session) for session in sessions}
         sources = self.sources(sessions)
         strengths = _strengths(out / LAMPS, sources[sessions[0].name], sessions, fitted)
-        return _Work(out, self.find_face, strengths, sources, fitted)
+        return partial(_prepare_person, out, self.find_face, strengths, sources, fitted)
 
     def contents(self, records: Sequence[Person]) -> tuple[dict[str, int], dict[str, str]]:
         """Counts and notes of the manifest."""
@@ -308,7 +288,29 @@ class PeoplePreparation(Preparation[Person]):
         Raises:
             UserError: If a reference is missing or of another size.
         """
-        return _people_table(report, self.out.expanduser(), self.reference, title)
+        done = (
+            f"{report.done} people prepared now, {report.kept} finished before, "
+            f"{report.faulty} left out."
+        )
+        if self.reference is None:
+            rows = tuple((person.name, len(person.lights)) for person in report.records)
+            return Table(title=title, columns=COLUMNS[:2], rows=rows, note=done)
+        people = read_people(self.out.expanduser())
+        truths = read_references(self.reference, people.names)
+        cells: list[tuple[Cell, ...]] = []
+        for row, (name, (truth, reliable)) in enumerate(truths.items()):
+            found, mask = people.normals[row].float(), people.masks[row]
+            if truth.shape != found.shape:
+                raise UserError(
+                    f"{self.reference / name}.npz: wanted normals of the photographs' size, "
+                    f"{tuple(found.shape[1:])}, got {tuple(truth.shape[1:])}"
+                )
+            angles = angle_map(found, truth)[reliable]
+            covered = 100 * float(mask[reliable].float().mean())
+            lights = len(people.records[row].lights)
+            cells.append((name, lights, float(angles.mean()), float(angles.median()), covered))
+        means = (statistics.fmean(float(row[k] or 0) for row in cells) for k in (2, 3, 4))
+        return Table(title, COLUMNS, (*cells, ("mean", None, *means)), f"{done} {NOTE}")
 
 
 def _strengths(
@@ -339,38 +341,3 @@ def _strengths(
     text = json.dumps({"source": source, "strengths": strengths}, indent=1)
     write_whole(path, text)
     return strengths
-
-
-COLUMNS = ("", "lights", "mean deg", "median deg", "mask %")
-NOTE = (
-    "lights = photographs; angles between the normals made here and the reference, inside the "
-    "reference's mask_reliable; mask = share of mask_reliable that the mask made here covers; "
-    "mean = mean over people."
-)
-
-
-def _people_table(report: Report[Person], out: Path, reference: Path | None, title: str) -> Table:
-    """Tabulate the people of a folder, compared with references if there are some."""
-    done = (
-        f"{report.done} people prepared now, {report.kept} finished before, "
-        f"{report.faulty} left out."
-    )
-    if reference is None:
-        rows = tuple((person.name, len(person.lights)) for person in report.records)
-        return Table(title=title, columns=COLUMNS[:2], rows=rows, note=done)
-    people = read_people(out)
-    truths = read_references(reference, people.names)
-    cells: list[tuple[Cell, ...]] = []
-    for row, (name, (truth, reliable)) in enumerate(truths.items()):
-        found, mask = people.normals[row].float(), people.masks[row]
-        if truth.shape != found.shape:
-            raise UserError(
-                f"{reference / name}.npz: wanted normals of the photographs' size, "
-                f"{tuple(found.shape[1:])}, got {tuple(truth.shape[1:])}"
-            )
-        angles = angle_map(found, truth)[reliable]
-        covered = 100 * float(mask[reliable].float().mean())
-        lights = len(people.records[row].lights)
-        cells.append((name, lights, float(angles.mean()), float(angles.median()), covered))
-    means = (statistics.fmean(float(row[k] or 0) for row in cells) for k in (2, 3, 4))
-    return Table(title, COLUMNS, (*cells, ("mean", None, *means)), f"{done} {NOTE}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import statistics
 from collections.abc import Sequence
@@ -28,8 +27,8 @@ from facegeo.normals.lists import SESSION_MASK, SESSION_NORMAL
 from facegeo.normals.maps import Bytes, Frame, read_mask, read_normals
 from facegeo.normals.photometric_stereo import DARK, Surface, colour_albedo, least_squares, robust
 from facegeo.normals.prepare import (
-    RECORD,
     Preparation,
+    Record,
     Report,
     Work,
     largest_part,
@@ -37,6 +36,7 @@ from facegeo.normals.prepare import (
     write_session,
 )
 from facegeo.normals.sessions import (
+    PHOTOS,
     RawSession,
     Reading,
     SessionFault,
@@ -47,7 +47,8 @@ from facegeo.normals.sessions import (
 )
 from facegeo.rendering.photo import png_bytes
 
-FACE, ALBEDO, LIST = "im{}_c.png", "albedo_c.png", "faces.csv"
+FACES = tuple(f"im{k}_c.png" for k in range(PHOTOS))
+ALBEDO, LIST = "albedo_c.png", "faces.csv"
 BRIGHT = 0.1
 """Without points and mask, the face is where the albedo exceeds this share of its white level."""
 TRUTH_ROWS = {
@@ -80,12 +81,10 @@ class Truth:
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """Record of a finished session; written last.
+class Prepared(Record):
+    """Record of a finished session, ``<subject>/<session>``.
 
     Attributes:
-        name: ``<subject>/<session>``.
-        source: Digest of the data it was made from.
         square: Left column, top row and side of the crop, px of the photographs.
         shadow: Share of the face's pixels that at least one light does not reach.
         unsure: Share of the face's pixels that fewer than three lights reach.
@@ -93,32 +92,15 @@ class Prepared:
         truth: Comparison with the session's own normal map, if it has one.
     """
 
-    name: str
-    source: str
     square: tuple[int, int, int]
     shadow: float
     unsure: float
     bulge: float
     truth: Truth | None
 
-    @staticmethod
-    def read(folder: Path) -> Prepared | None:
-        """Read the record of a folder; None if the session is unfinished."""
-        try:
-            values = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-            truth = values.pop("truth")
-            square = tuple(values.pop("square"))
-            return Prepared(**values, square=square, truth=truth and Truth(**truth))
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
     def files(self) -> list[str]:
         """Names of the session's images."""
-        return [*self.faces(), SESSION_NORMAL, SESSION_MASK, ALBEDO]
-
-    def faces(self) -> list[str]:
-        """Names of the face images."""
-        return [FACE.format(k) for k in range(4)]
+        return [*FACES, SESSION_NORMAL, SESSION_MASK, ALBEDO]
 
 
 @checked(prefix="")
@@ -158,7 +140,7 @@ class PhotofacePreparation(Preparation[Prepared]):
         """Read all of a session but its pixels."""
         return read_session(root, name, self.reading)
 
-    def record(self, folder: Path) -> Prepared | None:
+    def read_record(self, folder: Path) -> Prepared:
         """Read the record of a session's folder."""
         return Prepared.read(folder)
 
@@ -174,17 +156,18 @@ class PhotofacePreparation(Preparation[Prepared]):
             "session's own mask or, without one, the largest bright surface",
             "albedo": "1 = its 99th percentile in the session's mask",
         }
-        return {"sessions": len(records), "faces": 4 * len(records)}, notes
+        return {"sessions": len(records), "faces": len(FACES) * len(records)}, notes
 
     def finish(self, out: Path, records: Sequence[Prepared]) -> None:
         """Write ``faces.csv``, one column ``face``; warn if the faces do not bulge."""
-        faces = [f"{record.name}/{face}" for record in records for face in record.faces()]
+        faces = [f"{record.name}/{face}" for record in records for face in FACES]
         write_whole(out / LIST, "".join(f"{line}\n" for line in ["face", *faces]))
-        if records and _median(records, "bulge") < LIKE_A_FACE:  # no residual shows this mistake
+        middle = _median(records, "bulge") if records else 1.0
+        if middle < LIKE_A_FACE:  # no residual shows this mistake
             log.warning(
                 "the normals do not look like those of faces (correlation with a ball %.2f, want "
                 "%g): azimuths may count from another axis; try lights_frame other than %s",
-                _median(records, "bulge"),
+                middle,
                 LIKE_A_FACE,
                 self.reading.lights_frame,
             )
@@ -197,17 +180,15 @@ class PhotofacePreparation(Preparation[Prepared]):
             ("sessions finished before", report.kept),
             ("sessions left out", report.faulty),
         ]
+        note = f"Shares are medians over {len(records)} sessions."
         if records:
             rows += [
                 ("face pixels that a light misses, %", 100 * _median(records, "shadow")),
                 ("face pixels that fewer than three reach, %", 100 * _median(records, "unsure")),
             ]
-        truths = [record.truth for record in records if record.truth is not None]
-        for key, text in TRUTH_ROWS.items():
-            if truths:
+        if truths := [record.truth for record in records if record.truth is not None]:
+            for key, text in TRUTH_ROWS.items():
                 rows.append((text, statistics.fmean(getattr(truth, key) for truth in truths)))
-        note = f"Shares are medians over {len(records)} sessions."
-        if truths:
             note += (
                 f" Angles to the sessions' own normal maps are means over {len(truths)} sessions."
             )
@@ -230,7 +211,10 @@ def _prepare_session(
     except WantedError as error:
         files = f"{SESSION_NORMAL}, {SESSION_MASK}"
         return SessionFault(session.name, files, error.wanted, error.got)
-    left, top, side = square = _square(session)
+    square = 0, 0, session.height
+    if session.outline is not None:
+        square = crop_square(session.outline, session.height, session.width)
+    left, top, side = square
     window = (slice(None), slice(top, top + side), slice(left, left + side))
     photos = np.ascontiguousarray(photos[window])
     colour = torch.from_numpy(photos).permute(0, 3, 1, 2).float() / 255
@@ -269,12 +253,6 @@ def _write(
     ]
     files = dict(zip(record.files(), map(png_bytes, pictures), strict=True))
     write_session(folder, files, record)
-
-
-def _square(session: RawSession) -> tuple[int, int, int]:
-    if session.outline is None:
-        return 0, 0, session.height
-    return crop_square(session.outline, session.height, session.width)
 
 
 def _face(

@@ -110,7 +110,9 @@ def ensure_people(root: str, cache_dir: str, *, cascade: str = "ccnn-lfpw") -> P
         (str(file.relative_to(folder)), stat.st_size, stat.st_mtime_ns)
         for file, stat in zip(files, stats, strict=True)
     ]
-    key = json.dumps([str(folder.resolve()), preparation.options(), finder.digest, names_and_times])
+    options = preparation.options()
+    points = options.pop("points")
+    key = json.dumps([str(folder.resolve()), options, points, names_and_times])
 
     def build(out: Path) -> None:
         prepare(replace(preparation, out=out))

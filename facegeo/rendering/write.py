@@ -43,6 +43,7 @@ from facegeo.rendering.order import (
 
 OnRate = Callable[[float], object] | None
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 STARTED = 2
 """Tasks after which all processes are at work: one of them does the first before the others."""
 PACE_S = 3.0
@@ -317,19 +318,19 @@ def do_tasks(worker: Worker, todo: Sequence[Task], processes: int) -> Iterator[i
 
 
 def share(
-    work: Callable[[Item], int],
+    work: Callable[[Item], Result],
     items: Sequence[Item],
     processes: int,
-    start: Callable[..., object],
+    start: Callable[..., object] | None = None,
     *arguments: Any,
-) -> Iterator[int]:
-    """Call a function for each item in new processes, yielding what it returns.
+) -> Iterator[Result]:
+    """Call a function for each item in new processes of one thread; yield its results in order.
 
     Args:
         work: Called once an item.
         items: What to do.
         processes: How many processes at most.
-        start: Called first in each process.
+        start: Called first in each process, if given.
         *arguments: Of ``start``.
 
     Raises:
@@ -343,8 +344,11 @@ def share(
             yield from results
         except BrokenProcessPool as error:
             raise UserError(
-                "a worker was killed (out of memory?); run the same command again to finish"
+                "a worker was killed (out of memory?); run the same command again to finish, "
+                "with fewer processes=N"
             ) from error
+        finally:  # after Ctrl-C, do not finish what is waiting
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 @contextmanager

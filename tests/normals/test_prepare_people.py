@@ -200,7 +200,7 @@ def test_records_that_are_damaged_are_reported(tmp_path: Path, prepared: Path) -
     (folder / "yaleB02" / "mask.png").write_bytes(b"")
     with pytest.raises(UserError, match=r"yaleB01: (?s:.*)yaleB02/mask.png: wanted"):
         read_people(folder)
-    with pytest.raises(UserError, match="wanted the record of a prepared person"):
+    with pytest.raises(UserError, match="wanted the record that facegeo-prepare writes"):
         Person.read(tmp_path)
     assert (folder / LAMPS).is_file()
 
