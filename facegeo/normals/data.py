@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,9 +17,6 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from facegeo.checks import Count, Share, checked
 from facegeo.errors import UserError
 from facegeo.files.torch_file import sha256
-from facegeo.normals.lists import (
-    split_digest,
-)
 from facegeo.normals.maps import warn_of_faces
 from facegeo.training.model_file import find_model, is_model
 from facegeo.training.stream import BatchStream, Draw, ResumableLoader, as_it_is, keep_split_file
@@ -131,7 +129,8 @@ class NormalDataModule(LightningDataModule, WingData, ABC):
     @property
     def split_digest(self) -> str:
         """Sixteen hex digits that change with any face of any split."""
-        return split_digest(self.description())
+        text = json.dumps(self.description(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     @abstractmethod

@@ -9,8 +9,6 @@ it, one of each a session.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -28,7 +26,6 @@ from facegeo.training.stream import Rows, content_digest, validation_split
 FACE, NORMAL, MASK = "face", "normal", "mask"
 SESSION_NORMAL, SESSION_MASK = "sn_c.png", "mask_c.png"
 CROPPED = "_crop"
-LAYOUT = "a path <subject>/<session>/<image>"
 
 
 @dataclass(frozen=True)
@@ -124,7 +121,8 @@ def _record(
     try:
         face = relative_path(text)
         if (parts := len(PurePosixPath(face).parts)) < 3:
-            raise WantedError(LAYOUT, f"{parts} of 3 parts" if parts else "an empty field")
+            got = f"{parts} of 3 parts" if parts else "an empty field"
+            raise WantedError("a path <subject>/<session>/<image>", got)
         normal, mask = companions(face)
         text = row.get(NORMAL) or normal
         normal = relative_path(text)
@@ -146,19 +144,15 @@ def companions(face: str) -> tuple[str, str]:
     ('1001/s1/im2_sn.npy', '1001/s1/im2_mask.png')
     """
     path = PurePosixPath(face)
+    names = SESSION_NORMAL, SESSION_MASK
     if path.stem.endswith(CROPPED):
         stem = path.stem.removesuffix(CROPPED)
-        return str(path.with_name(f"{stem}_sn.npy")), str(path.with_name(f"{stem}_mask.png"))
-    return str(path.with_name(SESSION_NORMAL)), str(path.with_name(SESSION_MASK))
+        names = f"{stem}_sn.npy", f"{stem}_mask.png"
+    return str(path.with_name(names[0])), str(path.with_name(names[1]))
 
 
 SplitBy = Literal["subject", "session", "image"]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-KEYS: Mapping[str, Callable[[NormalRecord], str]] = {
-    "subject": lambda record: record.subject,
-    "session": lambda record: record.session,
-    "image": lambda record: record.face,
-}
 
 
 @dataclass(frozen=True)
@@ -173,57 +167,77 @@ class SessionSplit:
         val_fraction: Share of the faces that are not for testing to hold out for every choice.
         test_fraction: Share of all faces to test on, where no list says which.
         seed: Another seed gives another split.
+        test_list: List of the test faces; None draws them.
     """
 
     by: SplitBy = "subject"
     val_fraction: float = 0.1
     test_fraction: float = 0.2
     seed: int = 0
+    test_list: str | None = None
 
-    def rows(self, records: Sequence[NormalRecord], test_list: str | None) -> dict[str, Rows]:
+    def rows(self, records: Sequence[NormalRecord]) -> dict[str, Rows]:
         """Rows of the "train", "val" and "test" faces, each ascending.
-
-        Args:
-            records: All faces.
-            test_list: List of the test faces; None draws them.
 
         Raises:
             UserError: If a fraction leaves one side empty.
         """
-        groups = [f"{self.by} {KEYS[self.by](record)}" for record in records]
-        if test_list is None:
+        groups = [f"{self.by} {self._group(record)}" for record in records]
+        if self.test_list is None:
             rest, test = self._draw("test_fraction", groups, np.arange(len(groups)))
         else:
-            is_test = np.array([record.list_name == test_list for record in records], np.bool_)
+            is_test = np.array([record.list_name == self.test_list for record in records], np.bool_)
             rest, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
         train, val = self._draw("val_fraction", groups, rest)
         return {"train": train, "val": val, "test": test}
 
-    def overlap(self, records: Sequence[NormalRecord], test_list: str | None) -> list[Fault]:
+    def overlap(self, records: Sequence[NormalRecord]) -> list[Fault]:
         """Faults of a test list that names subjects (or sessions) of another list, one for each."""
-        key = KEYS[self.by]
         first: dict[str, NormalRecord] = {}
         for record in records:
-            if record.list_name != test_list:
-                first.setdefault(key(record), record)
-        shared: dict[str, NormalRecord] = {}
+            if record.list_name != self.test_list:
+                first.setdefault(self._group(record), record)
+        faults: dict[str, Fault] = {}
         for record in records:
-            if record.list_name == test_list and key(record) in first:
-                shared.setdefault(key(record), record)
-        return [
-            record.fault(
-                WantedError(
-                    f"no {self.by} of {first[name].list_name} (data.split_by={self.by})",
-                    f"{self.by} {name} of its line {first[name].line}",
-                )
-            )
-            for name, record in shared.items()
-        ]
+            name = self._group(record)
+            if record.list_name == self.test_list and name in first:
+                wanted = f"no {self.by} of {first[name].list_name} (data.split_by={self.by})"
+                got = f"{self.by} {name} of its line {first[name].line}"
+                faults.setdefault(name, record.fault(WantedError(wanted, got)))
+        return list(faults.values())
 
-    def kind(self, test_list: str | None) -> str:
-        """Say in a few words how faces were split; printed with every result."""
-        apart = f", test faces of {test_list}" if test_list else ""
-        return f"split by {self.by}, seed {self.seed}{apart}"
+    def kind(self) -> str:
+        """Say in a few words how faces are split; printed with every result."""
+        listed = f", test faces of {self.test_list}" if self.test_list else ""
+        return f"split by {self.by}, seed {self.seed}{listed}"
+
+    def describe(
+        self,
+        records: Sequence[NormalRecord],
+        digests: Sequence[str],
+        rows: Mapping[str, Rows],
+    ) -> dict[str, Any]:
+        """Say all of a split, for its file: settings, content, validation and test faces by name.
+
+        Args:
+            records: All faces.
+            digests: SHA-256 of each image.
+            rows: Rows of each part.
+        """
+        named = {part: sorted(records[row].face for row in rows[part]) for part in ("val", "test")}
+        return {
+            "split_by": self.by,
+            "seed": self.seed,
+            "val_fraction": self.val_fraction,
+            "test_fraction": self.test_fraction,
+            "images": len(records),
+            "content": content_digest([record.face for record in records], digests),
+            **named,
+        }
+
+    def _group(self, record: NormalRecord) -> str:
+        """Name shared by the images that stay together."""
+        return str(getattr(record, "face" if self.by == "image" else self.by))
 
     def _draw(self, name: str, groups: Sequence[str], rows: Rows) -> tuple[Rows, Rows]:
         if not len(rows):
@@ -232,39 +246,8 @@ class SessionSplit:
         if fraction > 0 and len(set(keys)) < 2:
             raise UserError(
                 f"data.{name}={fraction} with data.split_by={self.by} wanted two {self.by}s or "
-                f"more to choose from, got only {keys[0] if keys else 'none'}; the subject is "
+                f"more to choose from, got only {keys[0]}; the subject is "
                 "the first folder below data.root: set data.root, data.split_by or the fraction"
             )
         rest, chosen = validation_split(keys, fraction, self.seed, name)
         return rows[rest], rows[chosen]
-
-
-def describe_split(
-    split: SessionSplit,
-    records: Sequence[NormalRecord],
-    digests: Sequence[str],
-    rows: Mapping[str, Rows],
-) -> dict[str, Any]:
-    """Say all of a split, for its file: settings, content, validation and test faces by name.
-
-    Args:
-        split: The settings.
-        records: All faces.
-        digests: SHA-256 of each image.
-        rows: Rows of each part.
-    """
-    named = {part: sorted(records[row].face for row in rows[part]) for part in ("val", "test")}
-    return {
-        "split_by": split.by,
-        "seed": split.seed,
-        "val_fraction": split.val_fraction,
-        "test_fraction": split.test_fraction,
-        "images": len(records),
-        "content": content_digest([record.face for record in records], digests),
-        **named,
-    }
-
-
-def split_digest(description: Mapping[str, Any]) -> str:
-    """Sixteen hex digits that change with any face of any part."""
-    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:16]

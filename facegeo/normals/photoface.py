@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from inspect import signature
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
@@ -25,7 +26,6 @@ from facegeo.normals.lists import (
     NormalRecord,
     SessionSplit,
     SplitBy,
-    describe_split,
     read_normal_lists,
 )
 from facegeo.normals.maps import Coding, Frame
@@ -130,64 +130,12 @@ class Sessions:
     Attributes:
         records: Each face's line in the lists, N.
         store: Their pixels.
-        splitting: How they are split.
         rows: Rows of the splits "train", "val" and "test".
     """
 
     records: Sequence[NormalRecord]
     store: NormalStore
-    splitting: SessionSplit
     rows: Mapping[str, Rows]
-
-    def description(self) -> dict[str, Any]:
-        """All of the split, for its file."""
-        return describe_split(self.splitting, self.records, self.store.digest, self.rows)
-
-
-def read_sessions(
-    root: Path,
-    train_list: str | None,
-    test_list: str | None,
-    cache_dir: Path,
-    *,
-    size: int,
-    splitting: SessionSplit,
-    on_error: OnError = "raise",
-) -> Sessions:
-    """Read lists and files; decode them unless the cache holds them.
-
-    Args:
-        root: Folder with the lists and the files that they name.
-        train_list: Name of the training list; None where faces are only measured.
-        test_list: Name of the test list; None draws the test faces from the training list.
-        cache_dir: Where decoded pixels are kept.
-        size: Side that all pictures are brought to, px.
-        splitting: How faces are split.
-        on_error: "raise" or "skip" faulty faces; a list that shares subjects with another can
-            not be skipped.
-
-    Raises:
-        FaultsError: With every fault of all lists.
-        UserError: If the cache cannot be written or a split has no face.
-    """
-    listed, faults = read_normal_lists(root, [n for n in (train_list, test_list) if n is not None])
-    overlap = splitting.overlap(listed, test_list)
-    records: list[NormalRecord] = []
-    store = None
-    if listed:
-        store, records, found = open_store(root, listed, cache_dir, size=size, on_error=on_error)
-        faults += [*overlap, *found]
-    if store is None or not records or overlap or (faults and on_error == "raise"):
-        remedy = f"correct the lists or the files in {root}"
-        if not listed:
-            remedy += "; raw sessions go through facegeo-prepare first"
-        elif not overlap:
-            remedy += ", or set data.on_error=skip to continue without these faces"
-        raise FaultsError(faults, remedy)
-    if faults:
-        text = "".join(f"\n  {fault}" for fault in faults)
-        log.warning("%d faults, %d faces are left:%s", len(faults), len(records), text)
-    return Sessions(records, store, splitting, splitting.rows(records, test_list))
 
 
 def check_frame(root: Path, frame: str) -> None:
@@ -204,30 +152,6 @@ def check_frame(root: Path, frame: str) -> None:
         return  # another's file of that name, or none
     if said != frame:
         raise UserError(f"{path} says that its normals are in {said}: set data.frame={said}")
-
-
-def doubt_frame(sessions: Sessions, frame: str, root: Path) -> None:
-    """Warn if the first normal maps do not bulge as faces do: no other check shows their frame.
-
-    Args:
-        sessions: The faces.
-        frame: Assumed frame of their normals.
-        root: Folder that the warning names.
-    """
-    rows = range(min(DOUBTED, len(sessions.records)))
-    faces = NormalFaces(sessions.store, torch.arange(len(rows)), NormalAugment(), 0)
-    batch = develop(faces.__getitems__(rows), frame)
-    found = [bulge(*face) for face in zip(batch["normal"], batch["mask"], strict=True)]
-    middle = float(torch.tensor(found).median())
-    if middle < LIKE_A_FACE:
-        log.warning(
-            "the normals in %s do not look like those of faces (correlation with a ball %.2f, "
-            "want %g): try data.frame other than %s",
-            root,
-            middle,
-            LIKE_A_FACE,
-            frame,
-        )
 
 
 @checked(prefix="data.")
@@ -291,13 +215,12 @@ class PhotofaceDataModule(NormalDataModule):
         if train_list is None and test_list is None:
             raise UserError("data.train_list and data.test_list are both null: name one")
         self.root, self.cache_dir = Path(root).expanduser(), Path(cache_dir).expanduser()
-        self.train_list, self.test_list = train_list, test_list
+        self.lists = [name for name in (train_list, test_list) if name is not None]
         self.augment, self.batch_size, self.eval_batch_size = augment, batch_size, eval_batch_size
         self.size, self.frame, self.seed = size, frame, seed
-        self.splitting = SessionSplit(split_by, val_fraction, test_fraction, split_seed)
+        self.splitting = SessionSplit(split_by, val_fraction, test_fraction, split_seed, test_list)
         self.on_error, self.num_workers, self.prepare = on_error, num_workers, prepare
         self.title, self.paper, self.coding = title, paper, coding
-        self._sessions: Sessions | None = None
 
     def check_sources(self, key: str = "data") -> None:
         """Check what generating the data needs, and its folder.
@@ -328,40 +251,67 @@ class PhotofaceDataModule(NormalDataModule):
         """
         check_splits(splits)
         check_frame(self.root, self.frame)
-        rows = self.sessions.rows
         for split in splits:
-            if not len(rows[split]):
+            if not len(self.sessions.rows[split]):
                 raise UserError(f"there is no {split} face: {EMPTY[split]}")
 
-    @property
+    @cached_property
     def sessions(self) -> Sessions:
-        """All faces, read and decoded when first asked for.
+        """All faces, read, and decoded unless the cache holds them, when first asked for.
 
         Raises:
-            UserError: Every fault of all lists at once, unless ``on_error`` is "skip".
+            FaultsError: With every fault of all lists, unless ``on_error`` is "skip"; a list that
+                shares subjects with another cannot be skipped.
+            UserError: If the cache cannot be written or a split has no face.
         """
-        if self._sessions is None:
-            self._sessions = read_sessions(
-                self.root,
-                self.train_list,
-                self.test_list,
-                self.cache_dir,
-                size=self.size,
-                splitting=self.splitting,
-                on_error=self.on_error,
+        listed, faults = read_normal_lists(self.root, self.lists)
+        overlap = self.splitting.overlap(listed)
+        records: list[NormalRecord] = []
+        store = None
+        if listed:
+            store, records, found = open_store(
+                self.root, listed, self.cache_dir, size=self.size, on_error=self.on_error
             )
-            doubt_frame(self._sessions, self.frame, self.root)
-        return self._sessions
+            faults += [*overlap, *found]
+        if store is None or not records or overlap or (faults and self.on_error == "raise"):
+            remedy = f"correct the lists or the files in {self.root}"
+            if not listed:
+                remedy += "; raw sessions go through facegeo-prepare first"
+            elif not overlap:
+                remedy += ", or set data.on_error=skip to continue without these faces"
+            raise FaultsError(faults, remedy)
+        if faults:
+            text = "".join(f"\n  {fault}" for fault in faults)
+            log.warning("%d faults, %d faces are left:%s", len(faults), len(records), text)
+        self._doubt_frame(store)
+        return Sessions(records, store, self.splitting.rows(records))
+
+    def _doubt_frame(self, store: NormalStore) -> None:
+        """Warn if the first normal maps do not bulge as faces do: the frame may be another."""
+        rows = range(min(DOUBTED, len(store)))
+        faces = NormalFaces(store, torch.arange(len(rows)), NormalAugment(), 0)
+        batch = develop(faces.__getitems__(rows), self.frame)
+        found = [bulge(*face) for face in zip(batch["normal"], batch["mask"], strict=True)]
+        middle = float(torch.tensor(found).median())
+        if middle < LIKE_A_FACE:
+            log.warning(
+                "the normals in %s do not look like those of faces (correlation with a ball %.2f, "
+                "want %g): try data.frame other than %s",
+                self.root,
+                middle,
+                LIKE_A_FACE,
+                self.frame,
+            )
 
     @property
-    def split_settings(self) -> dict[str, str | float | None]:
+    def split_settings(self) -> dict[str, Any]:
         """Settings that decide which faces were held out."""
         rule = self.splitting
         return {
             "split_by": rule.by,
             "split_seed": rule.seed,
             "val_fraction": rule.val_fraction,
-            "test_fraction": rule.test_fraction if self.test_list is None else None,
+            "test_fraction": rule.test_fraction if rule.test_list is None else None,
             "content": self.description()["content"],
             "digest": self.split_digest,
         }
@@ -374,11 +324,12 @@ class PhotofaceDataModule(NormalDataModule):
     @property
     def split_kind(self) -> str:
         """The kind of split in words, printed with every result."""
-        return self.splitting.kind(self.test_list)
+        return self.splitting.kind()
 
     def description(self) -> dict[str, Any]:
         """All of the split, for its file."""
-        return self.sessions.description()
+        faces = self.sessions
+        return self.splitting.describe(faces.records, faces.store.digest, faces.rows)
 
     @property
     def validates(self) -> bool:

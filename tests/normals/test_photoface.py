@@ -246,7 +246,7 @@ def test_every_config_makes_the_data_module(
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         data = instantiate(compose("train", overrides).data)
     assert isinstance(data, PhotofaceDataModule)
-    assert (data.test_list is None) == (name == "photoface")
+    assert (data.splitting.test_list is None) == (name == "photoface")
     assert data.coding == (None if name == "photoface" else "linear")
     assert data.augment == NormalAugment()  # the paper's: none
     if name == "fixture_sessions":

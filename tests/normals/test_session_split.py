@@ -4,13 +4,7 @@ import numpy as np
 import pytest
 
 from facegeo.errors import UserError
-from facegeo.normals.lists import (
-    NormalRecord,
-    SessionSplit,
-    SplitBy,
-    describe_split,
-    split_digest,
-)
+from facegeo.normals.lists import NormalRecord, SessionSplit, SplitBy
 from facegeo.training.stream import Rows
 
 
@@ -41,7 +35,7 @@ def leaks(rows: dict[str, Rows], records: list[NormalRecord], what: str) -> set[
     ],
 )
 def test_related_sessions_are_in_one_split(by: SplitBy, apart: set[str]) -> None:
-    rows = SessionSplit(by).rows(RECORDS, None)
+    rows = SessionSplit(by).rows(RECORDS)
     assert sorted(np.concatenate(list(rows.values()))) == list(range(240))
     assert len(rows["test"]) == 48  # 20 % of all
     assert len(rows["val"]) == pytest.approx(19.2, abs=5)  # 10 % of the rest
@@ -51,7 +45,7 @@ def test_related_sessions_are_in_one_split(by: SplitBy, apart: set[str]) -> None
 
 def test_a_split_depends_only_on_names_and_seed() -> None:
     def test_faces(split: SessionSplit, records: list[NormalRecord]) -> set[str]:
-        return {records[row].face for row in split.rows(records, None)["test"]}
+        return {records[row].face for row in split.rows(records)["test"]}
 
     backwards = RECORDS[::-1]
     assert test_faces(SessionSplit(), RECORDS) == test_faces(SessionSplit(), backwards)
@@ -62,7 +56,7 @@ def test_a_split_depends_only_on_names_and_seed() -> None:
 
 def test_a_test_list_is_the_test_split() -> None:
     records = [*RECORDS, record("99/0/im0_c.png", "test.csv")]
-    rows = SessionSplit().rows(records, "test.csv")
+    rows = SessionSplit(test_list="test.csv").rows(records)
     assert rows["test"].tolist() == [240]
     assert len(rows["train"]) + len(rows["val"]) == 240
 
@@ -71,45 +65,42 @@ def test_subjects_of_two_lists_are_named_once_each() -> None:
     records = [record("1/a/im0_c.png", line=5), record("2/a/im0_c.png", line=9)]
     for line, face in enumerate(["2/b/im0_c.png", "2/b/im1_c.png", "3/a/im0_c.png"], start=2):
         records.append(record(face, "test.csv", line))
-    (fault,) = SessionSplit("subject").overlap(records, "test.csv")
+    (fault,) = SessionSplit("subject", test_list="test.csv").overlap(records)
     assert str(fault) == (
         "test.csv line 2, 2/b/im0_c.png: wanted no subject of train.csv (data.split_by=subject), "
         "got subject 2 of its line 9"
     )
-    assert SessionSplit("session").overlap(records, "test.csv") == []
+    assert SessionSplit("session", test_list="test.csv").overlap(records) == []
 
 
 def test_a_fraction_that_leaves_a_side_empty_is_named() -> None:
     with pytest.raises(UserError, match=r"data.test_fraction=0.1 of 24 images .* got 24 for"):
-        SessionSplit(test_fraction=0.1).rows(RECORDS[:24], None)
+        SessionSplit(test_fraction=0.1).rows(RECORDS[:24])
     wanted = r"data.test_fraction=0.2 .* wanted two subjects or more .* got only subject 0"
     with pytest.raises(UserError, match=wanted):
-        SessionSplit().rows(RECORDS[:12], None)
+        SessionSplit().rows(RECORDS[:12])
 
 
-def test_the_kind_of_split_is_said() -> None:
-    assert SessionSplit("session", seed=3).kind(None) == "split by session, seed 3"
-    assert SessionSplit().kind("test.csv") == "split by subject, seed 0, test faces of test.csv"
+def test_kind_of_split_in_words() -> None:
+    assert SessionSplit("session", seed=3).kind() == "split by session, seed 3"
+    listed = SessionSplit(test_list="test.csv").kind()
+    assert listed == "split by subject, seed 0, test faces of test.csv"
 
 
 def described(split: SessionSplit, records: list[NormalRecord]) -> dict[str, Any]:
     digests = [f"digest of {record.face}" for record in records]
-    return describe_split(split, records, digests, split.rows(records, None))
+    return split.describe(records, digests, split.rows(records))
 
 
-def test_description_names_the_faces_of_each_part() -> None:
-    described_ = described(SessionSplit(), RECORDS)
-    assert len(described_["test"]) == 48
-    assert set(described_["test"]).isdisjoint(described_["val"])
-    assert described(SessionSplit(), RECORDS[4:])["images"] == 236
-
-
-def test_the_digest_changes_with_any_face_and_setting() -> None:
-    found = [
-        described(SessionSplit(), RECORDS),
+def test_description_names_the_faces_of_each_part_and_changes_with_any() -> None:
+    split = described(SessionSplit(), RECORDS)
+    assert len(split["test"]) == 48
+    assert set(split["test"]).isdisjoint(split["val"])
+    assert split == described(SessionSplit(), RECORDS[::-1])
+    for other in (
         described(SessionSplit(seed=1), RECORDS),
         described(SessionSplit(val_fraction=0.2), RECORDS),
         described(SessionSplit(), [*RECORDS[:-1], record("19/2/other.png")]),
-    ]
-    assert len({split_digest(description) for description in found}) == 4
-    assert split_digest(found[0]) == split_digest(described(SessionSplit(), RECORDS[::-1]))
+        described(SessionSplit(), RECORDS[4:]),
+    ):
+        assert split != other
