@@ -98,18 +98,6 @@ class NormalDataModule(LightningDataModule, WingData, ABC):
             UserError: With the key of the first that is missing.
         """
 
-    @abstractmethod
-    def check(self, splits: Sequence[str]) -> None:
-        """Read everything before a training begins.
-
-        Raises:
-            UserError: With every fault of the data, or if a split is unknown or empty.
-        """
-
-    @abstractmethod
-    def content(self) -> str:
-        """Sixteen hex digits that change with any face, normal or mask, and with the split."""
-
     def tested_content(self) -> str:
         """Hex digits that change with the faces that are measured on."""
         return self.measured.content()
@@ -119,11 +107,7 @@ class NormalDataModule(LightningDataModule, WingData, ABC):
         """All of the split, for its file."""
 
     def keep_split(self, path: Path) -> None:
-        """Save the split, or compare it with the one that was saved.
-
-        Raises:
-            UserError: If the saved split is of other data or settings.
-        """
+        """Save the split, or compare it with the one that was saved."""
         keep_split_file(path, self.description())
 
     @property

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -23,7 +25,6 @@ from facegeo.normals.mixtures import (
     LampTable,
     MixtureLight,
     develop_mixtures,
-    fixed_light,
 )
 from facegeo.normals.people import People, PeopleSplit, light_angles, read_people, read_references
 from facegeo.normals.photo_effects import BANK, PhotoEffects
@@ -102,9 +103,7 @@ class LightMixturesDataModule(NormalDataModule):
         truth = "our prepared normals" if reference is None else "reference normals"
         self.title = f"{title} (truth: {truth})"
         self.paper, self.seed, self.num_workers = paper, seed, num_workers
-        self._people: People | None = None
         self._moved: dict[torch.device, People] = {}
-        self._digest = self._shown = ""
 
     def check_sources(self, key: str = "data") -> None:
         """See that there is a folder of references, if one is asked for."""
@@ -116,26 +115,32 @@ class LightMixturesDataModule(NormalDataModule):
         self.check_sources()
         self.prepare(root=self.root, cache_dir=self.cache_dir)
 
-    @property
+    @cached_property
+    def _prepared(self) -> People:
+        return read_people(self.prepare(root=self.root, cache_dir=self.cache_dir))
+
+    @cached_property
+    def _digest(self) -> str:
+        return self._prepared.digest()
+
+    @cached_property
     def people(self) -> People:
         """All people, read when first asked for; validation and test with their truth.
 
         Raises:
             UserError: With every fault of the files.
         """
-        if self._people is None:
-            people = read_people(self.prepare(root=self.root, cache_dir=self.cache_dir))
-            self._digest = people.digest()
-            rows = self.listed.rows(people.names)
-            held_out = [people.names[row] for part in ("val", "test") for row in rows[part]]
-            if self.reference is not None:
-                place = {name: row for row, name in enumerate(people.names)}
-                truths = read_references(self.reference, held_out)
-                self._check_sizes(truths, people)
-                people = people.with_truth({place[name]: one for name, one in truths.items()})
-            self._shown = people.digest()
-            self._people = people
-        return self._people
+        people = self._prepared
+        rows = self.listed.rows(people.names)
+        if self.reference is None:
+            return people
+        held_out = [*rows["val"], *rows["test"]]
+        names = [people.names[row] for row in held_out]
+        truths = read_references(self.reference, names, people.normals.shape[2:])
+        normals, masks = people.normals.clone(), people.masks.clone()
+        for row, (normal, mask) in zip(held_out, truths, strict=True):
+            normals[row], masks[row] = normal.to(normals.dtype), mask
+        return replace(people, normals=normals, masks=masks)
 
     def check(self, splits: Sequence[str]) -> None:
         """Read everything before a training begins.
@@ -152,22 +157,11 @@ class LightMixturesDataModule(NormalDataModule):
                 self.faces(split)
                 self.views(split)
 
-    def _check_sizes(self, truths: Mapping[str, tuple[Tensor, Tensor]], people: People) -> None:
-        size = people.normals.shape[2:]
-        others = [name for name, (normals, _) in truths.items() if normals.shape[1:] != size]
-        if others:
-            raise UserError(
-                f"data.reference={self.reference}: normals of {', '.join(others)} are not of the "
-                f"photographs' size, {size[1]} x {size[0]}"
-            )
-
     def description(self) -> dict[str, Any]:
         """All of the split, for its file."""
-        people = self.people
-        names = {
-            part: [people.names[r] for r in rows]
-            for part, rows in self.listed.rows(people.names).items()
-        }
+        people = self.people.names
+        rows = self.listed.rows(people)
+        names = {part: [people[row] for row in own] for part, own in rows.items()}
         return {"split_by": "person", "content": self._digest, **names}
 
     @property
@@ -187,7 +181,7 @@ class LightMixturesDataModule(NormalDataModule):
 
     def content(self) -> str:
         """Sixteen hex digits that change with any photograph, normal or mask, and the split."""
-        shown = [self.description(), self._shown, self.mixtures, self.limits, self.size]
+        shown = [self.description(), self.people.digest(), self.mixtures, self.limits, self.size]
         return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
 
     def training_faces(self) -> DrawnMixtures:
@@ -212,17 +206,28 @@ class LightMixturesDataModule(NormalDataModule):
                 f"no photograph of the {split} split is lit from within {self.limits[0]:g} x "
                 f"{self.limits[1]:g} degrees; raise data.max_azimuth_deg or max_elevation_deg"
             )
-        return _fixed(chosen)
+        return FixedMixtures.of(chosen)
 
     def views(self, split: str) -> Mapping[str, FixedMixtures]:
-        """Fixed mixtures of a split's people, all together under the name "mixtures"."""
-        people = self.people
-        chosen = [
-            (row, *fixed_light(weights, people.records[row].lights, int(people.first[row])))
-            for row in self.listed.rows(people.names)[split]
-            for weights in self.mixtures.values()
-        ]
-        return {"mixtures": _fixed(chosen)} if chosen else {}
+        """Fixed mixtures of a split's people, all together under the name "mixtures".
+
+        Lamps without a photograph of the person leave their weight to the others.
+
+        Raises:
+            UserError: If a person has no photograph of any lamp of a mixture.
+        """
+        chosen = []
+        for row in self.listed.rows(self.people.names)[split]:
+            names, first = self.people.records[row].lights, int(self.people.first[row])
+            for weights in self.mixtures.values():
+                there = {name: weight for name, weight in weights.items() if name in names}
+                if not there:
+                    got = f"got {', '.join(weights)}"
+                    raise UserError(f"a mixture must name lights such as {names[0]}, {got}")
+                scale = sum(weights.values()) / sum(there.values())
+                photos = [first + names.index(name) for name in there]
+                chosen.append((row, photos, [scale * weight for weight in there.values()]))
+        return {"mixtures": FixedMixtures.of(chosen)} if chosen else {}
 
     def subjects(self, split: str, view: str | None = None) -> Sequence[str]:
         """Name the person of each picture of a split or view."""
@@ -234,7 +239,7 @@ class LightMixturesDataModule(NormalDataModule):
         rows = self.listed.rows(self.people.names)["train"]
         if not rows:
             return None
-        faces = _fixed([(row, [int(self.people.first[row])], [1.0]) for row in rows])
+        faces = FixedMixtures.of([(row, [int(self.people.first[row])], [1.0]) for row in rows])
         made = self.on_after_batch_transfer(faces.__getitems__(range(len(rows))), 0)
         mean = (made["normal"] * made["mask"]).sum(dim=0)
         ahead = mean.new_tensor([0, 0, 1])[:, None, None]
@@ -247,12 +252,3 @@ class LightMixturesDataModule(NormalDataModule):
         if device not in self._moved:
             self._moved[device] = self.people.to(device)
         return develop_mixtures(batch, self._moved[device], self.size, self.view, self.effects)
-
-
-def _fixed(chosen: Sequence[tuple[int, list[int], list[float]]]) -> FixedMixtures:
-    """Pictures of (person, photographs, weights), filled up to one length."""
-    most = max(len(rows) for _, rows, _ in chosen)
-    photos = [rows + rows[:1] * (most - len(rows)) for _, rows, _ in chosen]
-    weights = [own + [0.0] * (most - len(own)) for _, _, own in chosen]
-    person = torch.tensor([row for row, _, _ in chosen])
-    return FixedMixtures(person, torch.tensor(photos), torch.tensor(weights))

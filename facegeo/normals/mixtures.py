@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NotRequired, TypedDict
 
@@ -149,30 +149,6 @@ def _weights(
     return ways.gather(1, kind[:, None, None].expand(-1, 1, LIGHTS))[:, 0]
 
 
-def fixed_light(
-    weights: Mapping[str, float], names: Sequence[str], first: int
-) -> tuple[list[int], list[float]]:
-    """Rows and weights of a fixed mixture of one person; lamps without photograph are left out.
-
-    Args:
-        weights: By the lights' names, such as ``A+035E+20``.
-        names: Of the person's lights, one a photograph.
-        first: Row of the first photograph.
-
-    Returns:
-        Rows, and weights with the sum that all weights have.
-
-    Raises:
-        UserError: If the person has none of the photographs.
-    """
-    rows = {name: first + place for place, name in enumerate(names)}
-    there = {name: weight for name, weight in weights.items() if name in rows}
-    if not there:
-        raise UserError(f"a mixture must name lights such as {names[0]}, got {', '.join(weights)}")
-    scale = sum(weights.values()) / sum(there.values())
-    return [rows[name] for name in there], [scale * weight for weight in there.values()]
-
-
 VIEW_NUMBERS = 5
 """Random numbers that a view takes."""
 HEAD = (0.66, 1.05, 0.72)
@@ -247,6 +223,15 @@ class FixedMixtures(WholeBatches):
 
     def __init__(self, person: Tensor, photos: Tensor, weights: Tensor) -> None:
         self.person, self.photos, self.weights = person, photos, weights
+
+    @classmethod
+    def of(cls, chosen: Sequence[tuple[int, list[int], list[float]]]) -> FixedMixtures:
+        """Pictures of (person, photographs, weights), at least one."""
+        most = max(len(photos) for _, photos, _ in chosen)
+        photos = [rows + rows[:1] * (most - len(rows)) for _, rows, _ in chosen]
+        weights = [own + [0.0] * (most - len(own)) for _, _, own in chosen]
+        person = torch.tensor([row for row, _, _ in chosen])
+        return cls(person, torch.tensor(photos), torch.tensor(weights))
 
     def __len__(self) -> int:
         return len(self.person)

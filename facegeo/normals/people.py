@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,12 +24,12 @@ from torch import Tensor
 
 from facegeo.errors import UserError
 from facegeo.files.faults import WantedError
-from facegeo.files.images import ImageError, image_size
+from facegeo.files.images import image_size
 from facegeo.files.places import MARGIN, five_point_outline
 from facegeo.normals.maps import read_mask
 from facegeo.normals.photometric_stereo import flash_directions
 from facegeo.normals.prepare import MANIFEST, Record
-from facegeo.normals.sessions import RawSession, SessionFault, load_photos, photo_sizes
+from facegeo.normals.sessions import RawSession, SessionFault, load_photos, noted, photo_size
 
 DATABASE = "CroppedYale"
 PERSON = re.compile(r"yaleB\d\d")
@@ -43,10 +43,7 @@ UNCROPPED = (480, 640)
 
 
 def find_people(root: Path) -> tuple[Path, list[str]]:
-    """Find the folders of people, in ``CroppedYale`` below a folder or in the folder itself.
-
-    Args:
-        root: ``CroppedYale`` or the folder that holds it.
+    """Find the people in ``CroppedYale`` below a folder or in the folder itself.
 
     Returns:
         Folder of the people and their names, sorted.
@@ -65,41 +62,35 @@ def find_people(root: Path) -> tuple[Path, list[str]]:
 
 
 def read_person(root: Path, name: str) -> RawSession | list[SessionFault]:
-    """Read all of a person but the pixels.
-
-    Args:
-        root: Folder of the people.
-        name: Of the person's folder, such as ``yaleB01``.
-
-    Returns:
-        The session, or everything that is wrong with it.
-    """
+    """Read all of a person but the pixels: the session, or everything that is wrong with it."""
     folder = root / name
-    faults: list[SessionFault] = []
     ambient = folder / f"{name}_P00_Ambient.pgm"
-    photos: list[Path] = []
-    for path in sorted(folder.glob("*.pgm")):
-        if path == ambient or path.name.startswith("."):
-            continue
-        if re.fullmatch(rf"{name}_P00{LIGHT.pattern}\.pgm", path.name):
-            photos.append(path)
-        else:
-            wanted = f"a name such as {name}_P00A+035E-20.pgm"
-            faults.append(SessionFault(name, path.name, wanted, "another"))
+    paths = [p for p in sorted(folder.glob("*.pgm")) if p != ambient and p.name[0] != "."]
+    photos = [p for p in paths if re.fullmatch(rf"{name}_P00{LIGHT.pattern}\.pgm", p.name)]
+    wanted = f"a name such as {name}_P00A+035E-20.pgm"
+    others = [path.name for path in paths if path not in photos]
+    faults = [SessionFault(name, other, wanted, "another") for other in others]
     if len(photos) < FEWEST:
         wanted = f"{FEWEST} photographs or more"
         faults.append(SessionFault(name, "*.pgm", wanted, str(len(photos))))
     digest = hashlib.sha256("\n".join(photo.name for photo in photos).encode())
-    sizes = list(photo_sizes(name, photos, faults, digest.update))
-    dark = _ambient(name, ambient, sizes[0] if sizes else None, faults)
-    if faults:
+    size = photo_size(name, photos, faults, digest.update)
+    dark: Path | None = None
+    if ambient.is_file():
+        with noted(faults, name, ambient.name):
+            data = ambient.read_bytes()
+            found = image_size(data)
+            if size is not None and found not in (size, UNCROPPED):
+                wanted = f"{size[1]} x {size[0]} pixels, as the photographs, or 640 x 480"
+                raise WantedError(wanted, f"{found[1]} x {found[0]}")
+            if found == size:
+                dark = ambient
+                digest.update(data)
+    if faults or size is None:
         return faults
-    digest.update(b"" if dark is None else dark.read_bytes())
     angles = torch.tensor([light_angles(photo.name) for photo in photos])
     lights = tuple((x, y, z) for x, y, z in flash_directions(*angles.T).tolist())
-    return RawSession(
-        name, folder, tuple(photos), lights, *sizes[0], None, digest.hexdigest(), dark
-    )
+    return RawSession(name, folder, tuple(photos), lights, *size, None, digest.hexdigest(), dark)
 
 
 def light_angles(name: str) -> tuple[int, int]:
@@ -117,9 +108,6 @@ def light_angles(name: str) -> tuple[int, int]:
 def load_linear(session: RawSession) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
     """Decode the photographs of a person and subtract the ambient one, if there is one.
 
-    Args:
-        session: Of ``read_person``.
-
     Returns:
         Grey values, linear in light, and which of them are not saturated, (N, H, W) each.
 
@@ -132,25 +120,6 @@ def load_linear(session: RawSession) -> tuple[npt.NDArray[np.uint8], npt.NDArray
         return photos, usable
     dark = load_photos([session.ambient])[0, ..., 0]
     return np.asarray(photos - np.minimum(photos, dark), np.uint8), usable
-
-
-def _ambient(
-    name: str, path: Path, size: tuple[int, int] | None, faults: list[SessionFault]
-) -> Path | None:
-    """The ambient frame, if it is there and cropped; note if it is damaged or of an odd size."""
-    if not path.is_file():
-        return None
-    try:
-        found = image_size(path.read_bytes())
-    except (OSError, ImageError) as error:
-        got = getattr(error, "strerror", None) or str(error)
-        faults.append(SessionFault(name, path.name, "a readable image", got))
-        return None
-    if found not in (size, UNCROPPED) and size is not None:
-        wanted = f"{size[1]} x {size[0]} pixels, as the photographs, or 640 x 480"
-        got = f"{found[1]} x {found[0]}"
-        faults.append(SessionFault(name, path.name, wanted, got))
-    return path if found == size else None
 
 
 def light_names(photos: Sequence[Path]) -> list[str]:
@@ -173,13 +142,11 @@ class PeopleSplit:
     test: Sequence[str]
 
     def __post_init__(self) -> None:
-        seen: dict[str, str] = {}
-        faults = []
+        splits: dict[str, list[str]] = {}
         for split, names in self._listed.items():
             for name in names:
-                if name in seen:
-                    faults.append(f"{name} in {seen[name]} and {split}")
-                seen[name] = split
+                splits.setdefault(name, []).append(split)
+        faults = [f"{name} in {' and '.join(own)}" for name, own in splits.items() if own[1:]]
         if faults:
             raise UserError(
                 f"data.train, val and test must not share people, got {'; '.join(faults)}: a "
@@ -191,10 +158,7 @@ class PeopleSplit:
         return {"train": self.train or (), "val": self.val, "test": self.test}
 
     def rows(self, names: Sequence[str]) -> dict[str, list[int]]:
-        """Rows of the people of each split.
-
-        Args:
-            names: Of all people.
+        """Rows of the people of each split among all ``names``.
 
         Raises:
             UserError: If a listed person is not among them.
@@ -208,8 +172,7 @@ class PeopleSplit:
             )
         rows = {split: [place[name] for name in own] for split, own in self._listed.items()}
         if self.train is None:
-            held_out = {*rows["val"], *rows["test"]}
-            rows["train"] = [row for row in range(len(names)) if row not in held_out]
+            rows["train"] = sorted({*place.values()} - {*rows["val"], *rows["test"]})
         return rows
 
 
@@ -281,11 +244,6 @@ class People:
         """Mean side of the squares, px."""
         return float(self.squares[:, 2].mean())
 
-    @property
-    def counts(self) -> Tensor:
-        """Photographs of each person, int64, (P,)."""
-        return torch.tensor([len(record.lights) for record in self.records])
-
     def to(self, device: torch.device) -> People:
         """Move all arrays to a device."""
         return replace(
@@ -297,13 +255,6 @@ class People:
             points=self.points.to(device),
         )
 
-    def with_truth(self, truths: Mapping[int, tuple[Tensor, Tensor]]) -> People:
-        """Replace normals (3, H, W) and masks (1, H, W) of some people, by their rows."""
-        normals, masks = self.normals.clone(), self.masks.clone()
-        for row, (normal, mask) in truths.items():
-            normals[row], masks[row] = normal.to(normals.dtype), mask
-        return replace(self, normals=normals, masks=masks)
-
     def digest(self) -> str:
         """SHA-256 of everything."""
         found = hashlib.sha256("\n".join(map(repr, self.records)).encode())
@@ -313,10 +264,7 @@ class People:
 
 
 def read_people(folder: Path) -> People:
-    """Read all prepared people of a folder.
-
-    Args:
-        folder: Written by ``facegeo-prepare yaleb``.
+    """Read all prepared people of a folder, which ``facegeo-prepare yaleb`` wrote.
 
     Raises:
         UserError: With every fault of all files at once.
@@ -355,22 +303,23 @@ def read_people(folder: Path) -> People:
     )
 
 
-def read_references(folder: Path, names: Sequence[str]) -> dict[str, tuple[Tensor, Tensor]]:
+def read_references(
+    folder: Path, names: Sequence[str], size: torch.Size
+) -> list[tuple[Tensor, Tensor]]:
     """Read reference normals and the mask of where to trust them.
 
     Args:
         folder: Holds ``<name>.npz`` with ``normals`` (H, W, 3) and ``mask_reliable`` (H, W).
         names: Of the people.
+        size: Height and width of their photographs, px.
 
     Returns:
-        Normals (3, H, W), float32, and mask (1, H, W), bool, by name.
+        Of each: normals (3, H, W), float32, and mask (1, H, W), bool.
 
     Raises:
-        UserError: With all files that are missing or something else.
+        UserError: With all files that are missing, of another size or something else.
     """
-    if not folder.is_dir():
-        raise UserError(f"reference={folder}: no such folder")
-    found: dict[str, tuple[Tensor, Tensor]] = {}
+    found: list[tuple[Tensor, Tensor]] = []
     faults = []
     for name in names:
         path = folder / f"{name}.npz"
@@ -378,11 +327,12 @@ def read_references(folder: Path, names: Sequence[str]) -> dict[str, tuple[Tenso
             with np.load(path, allow_pickle=False) as file:
                 normals = torch.from_numpy(file["normals"].astype(np.float32)).permute(2, 0, 1)
                 mask = torch.from_numpy(file["mask_reliable"].astype(bool))[None]
-            if normals.shape[1:] != mask.shape[1:]:
-                raise ValueError(f"normals {tuple(normals.shape)}, mask {tuple(mask.shape)}")
-            found[name] = normals.contiguous(), mask
+            if not normals.shape[1:] == mask.shape[1:] == size:
+                raise ValueError(f"{tuple(normals.shape[1:])} and {tuple(mask.shape[1:])}")
+            found.append((normals.contiguous(), mask))
         except (OSError, ValueError, KeyError, IndexError) as error:
-            faults.append(f"{path.name}: wanted normals (H, W, 3) and mask_reliable, got {error}")
+            wanted = f"normals (H, W, 3) and mask_reliable of {size[0]} x {size[1]} (H x W) pixels"
+            faults.append(f"{path.name}: wanted {wanted}, got {error}")
     if faults:
         lines = "".join(f"\n  {fault}" for fault in faults)
         raise UserError(f"reference={folder} has faults:{lines}\nset another folder, or null")

@@ -296,19 +296,14 @@ class PeoplePreparation(Preparation[Person]):
             rows = tuple((person.name, len(person.lights)) for person in report.records)
             return Table(title=title, columns=COLUMNS[:2], rows=rows, note=done)
         people = read_people(self.out.expanduser())
-        truths = read_references(self.reference, people.names)
+        truths = read_references(self.reference, people.names, people.normals.shape[2:])
         cells: list[tuple[Cell, ...]] = []
-        for row, (name, (truth, reliable)) in enumerate(truths.items()):
-            found, mask = people.normals[row].float(), people.masks[row]
-            if truth.shape != found.shape:
-                raise UserError(
-                    f"{self.reference / name}.npz: wanted normals of the photographs' size, "
-                    f"{tuple(found.shape[1:])}, got {tuple(truth.shape[1:])}"
-                )
-            angles = angle_map(found, truth)[reliable]
-            covered = 100 * float(mask[reliable].float().mean())
-            lights = len(people.records[row].lights)
-            cells.append((name, lights, float(angles.mean()), float(angles.median()), covered))
+        for row, (truth, reliable) in enumerate(truths):
+            angles = angle_map(people.normals[row].float(), truth)[reliable]
+            covered = 100 * float(people.masks[row][reliable].float().mean())
+            person = people.records[row]
+            angle_deg = float(angles.mean()), float(angles.median())
+            cells.append((person.name, len(person.lights), *angle_deg, covered))
         means = (statistics.fmean(float(row[k] or 0) for row in cells) for k in (2, 3, 4))
         return Table(title, COLUMNS, (*cells, ("mean", None, *means)), f"{done} {NOTE}")
 

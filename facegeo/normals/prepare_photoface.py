@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from facegeo.checks import checked
-from facegeo.errors import UserError
 from facegeo.files.faults import WantedError
 from facegeo.files.images import ImageError
 from facegeo.files.places import crop_square, outline_mask
@@ -40,7 +39,6 @@ from facegeo.normals.sessions import (
     RawSession,
     Reading,
     SessionFault,
-    find_root,
     find_sessions,
     load_photos,
     read_session,
@@ -125,16 +123,7 @@ class PhotofacePreparation(Preparation[Prepared]):
 
     def find(self) -> tuple[Path, list[str]]:
         """Find the folder of the subjects and the names of their sessions."""
-        root = find_root(self.root.expanduser())
-        if not root.is_dir():
-            raise UserError(f"root={root}: no such folder")
-        names = find_sessions(root)
-        if not names:
-            raise UserError(
-                f"root={root} must hold folders <subject>/<session> with im0.bmp to im3.bmp and "
-                "LightSource.m, found none"
-            )
-        return root, names
+        return find_sessions(self.root.expanduser())
 
     def read(self, root: Path, name: str) -> RawSession | list[SessionFault]:
         """Read all of a session but its pixels."""

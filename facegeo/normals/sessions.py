@@ -11,6 +11,7 @@ four flashes, ``facegeo.normals.people`` the 64 of the Extended Yale B.
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,6 +22,7 @@ import torch
 from torch import Tensor
 
 from facegeo.checks import checked
+from facegeo.errors import UserError
 from facegeo.files.faults import WantedError
 from facegeo.files.images import ImageError, decode, image_size
 from facegeo.files.places import Points, metadata_outline, read_outline
@@ -120,14 +122,7 @@ DATABASE = "PhotofaceDB"
 
 @dataclass(frozen=True)
 class SessionFault:
-    """Fault of a file of a session.
-
-    Attributes:
-        session: ``<subject>/<session>``.
-        file: Its name.
-        wanted: What it should hold.
-        got: What it holds.
-    """
+    """What is wrong with a file of a session, and what was wanted."""
 
     session: str
     file: str
@@ -138,6 +133,27 @@ class SessionFault:
         """One line: session, file, wanted, got."""
         text = f"{self.session}/{self.file}: wanted {self.wanted}, got {self.got}"
         return text.encode("utf-8", "backslashreplace").decode()
+
+
+@contextmanager
+def noted(
+    faults: list[SessionFault], session: str, file: str, wanted: str = "a readable image"
+) -> Iterator[None]:
+    """Add the error of a block to the faults of a session.
+
+    Args:
+        faults: Gets a fault for an ``OSError``, ``ImageError`` or ``WantedError``.
+        session: Its name.
+        file: Name of the file that is read.
+        wanted: What it should be, if the error does not say so itself.
+    """
+    try:
+        yield
+    except WantedError as error:
+        faults.append(SessionFault(session, file, error.wanted, error.got))
+    except (OSError, ImageError) as error:
+        got = getattr(error, "strerror", None) or str(error)
+        faults.append(SessionFault(session, file, wanted, got))
 
 
 @dataclass(frozen=True)
@@ -185,29 +201,34 @@ class Reading:
     points: str | None = None
 
 
-def find_root(root: Path) -> Path:
-    """Return the folder of subjects: ``PhotofaceDB`` in it, if it has one, or itself."""
-    return root / DATABASE if (root / DATABASE).is_dir() else root
-
-
-def find_sessions(root: Path) -> list[str]:
-    """Name the sessions below a folder, sorted.
-
-    Args:
-        root: Folder of subjects.
+def find_sessions(root: Path) -> tuple[Path, list[str]]:
+    """Find the sessions in ``PhotofaceDB`` below a folder or in the folder itself.
 
     Returns:
-        ``<subject>/<session>`` of each folder that holds a photograph or a file of lights.
+        Folder of the subjects, and ``<subject>/<session>`` of each folder that holds a photograph
+        or a file of lights, sorted.
+
+    Raises:
+        UserError: If there is no session.
     """
-    return [
+    folder = root / DATABASE if (root / DATABASE).is_dir() else root
+    if not folder.is_dir():
+        raise UserError(f"root={folder}: no such folder")
+    names = [
         f"{session.parent.name}/{session.name}"
-        for session in sorted(root.glob("*/*/"))
+        for session in sorted(folder.glob("*/*/"))
         if (session / LIGHTS).exists() or any(session.glob("im[0-9]*.*"))
     ]
+    if not names:
+        raise UserError(
+            f"root={folder} must hold folders <subject>/<session> with im0.bmp to im3.bmp and "
+            "LightSource.m, found none"
+        )
+    return folder, names
 
 
 def read_session(root: Path, name: str, reading: Reading) -> RawSession | list[SessionFault]:
-    """Read all of a session but its pixels.
+    """Read all of a Photoface session but its pixels.
 
     Args:
         root: Folder of subjects.
@@ -219,7 +240,8 @@ def read_session(root: Path, name: str, reading: Reading) -> RawSession | list[S
     """
     folder = root / name
     faults: list[SessionFault] = []
-    photos = _photos(folder)
+    kinds = [[folder / kind.format(k) for k in range(PHOTOS)] for kind in NAMES]
+    photos = max(([path for path in paths if path.is_file()] for paths in kinds), key=len)
     if len(photos) != PHOTOS:
         got = ", ".join(photo.name for photo in photos) or "none"
         wanted = f"{PHOTOS} photographs, im0 to im{PHOTOS - 1} (.bmp, .png, .jpg or _c.png)"
@@ -227,34 +249,21 @@ def read_session(root: Path, name: str, reading: Reading) -> RawSession | list[S
     digest = hashlib.sha256()
     for own in (folder / "mask_c.png", folder / "sn_c.png"):  # they decide the mask, and figures
         digest.update(own.read_bytes() if own.is_file() else b"")
-    sizes = list(photo_sizes(name, photos, faults, digest.update))
+    size = photo_size(name, photos, faults, digest.update)
     lights: Sequence[Sequence[float]] = ()
-    try:
+    with noted(faults, name, LIGHTS, "zenith and azimuth of the lights"):
         text = (folder / LIGHTS).read_text(encoding="utf-8", errors="replace")
         lights = read_lights(text, PHOTOS, reading.lights, reading.lights_frame).tolist()
-    except OSError as error:
-        got = error.strerror or str(error)
-        faults.append(SessionFault(name, LIGHTS, "zenith and azimuth of the lights", got))
-    except WantedError as error:
-        faults.append(SessionFault(name, LIGHTS, error.wanted, error.got))
-    outline = _outline(folder, name, reading, sizes[0] if sizes else None, faults)
-    if faults:
+    outline = _outline(folder, name, reading, size, faults)
+    if faults or size is None:
         return faults
     directions = tuple((float(x), float(y), float(z)) for x, y, z in lights)
     digest.update(repr((directions, None if outline is None else outline.tolist())).encode())
-    return RawSession(
-        name, folder, tuple(photos), directions, *sizes[0], outline, digest.hexdigest()
-    )
+    return RawSession(name, folder, tuple(photos), directions, *size, outline, digest.hexdigest())
 
 
 def load_photos(photos: Sequence[Path]) -> npt.NDArray[np.uint8]:
-    """Decode the photographs of a session.
-
-    Args:
-        photos: Their files, N of one size.
-
-    Returns:
-        RGB, shape (N, H, W, 3).
+    """Decode photographs of one size: RGB, shape (N, H, W, 3).
 
     Raises:
         ImageError: If one is damaged where its header did not show it.
@@ -262,48 +271,34 @@ def load_photos(photos: Sequence[Path]) -> npt.NDArray[np.uint8]:
     return np.stack([decode(photo.read_bytes()) for photo in photos])
 
 
-def _photos(folder: Path) -> list[Path]:
-    """Photographs im0 .. of the kind of name that most have."""
-    kinds = [[folder / name.format(k) for k in range(PHOTOS)] for name in NAMES]
-    found = [[path for path in paths if path.is_file()] for paths in kinds]
-    return max(found, key=len)
-
-
-def photo_sizes(
+def photo_size(
     name: str,
     photos: Sequence[Path],
     faults: list[SessionFault],
     digest: Callable[[bytes], object],
-) -> Iterator[tuple[int, int]]:
+) -> tuple[int, int] | None:
     """Check that photographs are whole and of one size.
 
     Args:
         name: The session's.
         photos: Their files.
-        faults: Gets a fault for each photograph that is unreadable, torn or of another size.
+        faults: Gets a fault for each photograph that is unreadable, damaged or of another size.
         digest: Called with the bytes of each file.
 
-    Yields:
-        Height and width of each readable photograph, px.
+    Returns:
+        Height and width of the first readable photograph, px.
     """
     first: tuple[int, int] | None = None
     for photo in photos:
-        try:
+        with noted(faults, name, photo.name):
             data = photo.read_bytes()
             digest(data)
             size = image_size(data)
-        except OSError as error:
-            got = error.strerror or str(error)
-            faults.append(SessionFault(name, photo.name, "a readable image", got))
-            continue
-        except ImageError as error:
-            faults.append(SessionFault(name, photo.name, "a readable image", str(error)))
-            continue
-        first = first or size
-        if size != first:
-            wanted = f"{first[1]} x {first[0]} pixels, as {photos[0].name}"
-            faults.append(SessionFault(name, photo.name, wanted, f"{size[1]} x {size[0]}"))
-        yield size
+            first = first or size
+            if size != first:
+                wanted = f"{first[1]} x {first[0]} pixels, as {photos[0].name}"
+                raise WantedError(wanted, f"{size[1]} x {size[0]}")
+    return first
 
 
 def _outline(
@@ -315,18 +310,16 @@ def _outline(
 ) -> Points | None:
     """Find the face; note the faults of its points."""
     path = folder / METADATA
-    try:
+    if reading.points is not None:
+        path = folder / reading.points
+        if "{session}" in reading.points:
+            path = Path(reading.points.replace("{session}", name)).expanduser()
+    with noted(faults, name, path.name):
         if reading.points is not None:
-            path = folder / reading.points.replace("{session}", name)
-            if "{session}" in reading.points:
-                path = Path(reading.points.replace("{session}", name)).expanduser()
             return read_outline(path)
         if path.is_file():
             return metadata_outline(path.read_text(encoding="utf-8", errors="replace"))
-    except WantedError as error:
-        faults.append(SessionFault(name, path.name, error.wanted, error.got))
-        return None
-    if size is not None and size[0] != size[1]:
-        wanted = f"{METADATA}, or points=FILE with 68 points, or photographs cut to squares"
-        faults.append(SessionFault(name, path.name, wanted, f"{size[1]} x {size[0]} pixels"))
+        if size is not None and size[0] != size[1]:
+            wanted = f"{METADATA}, or points=FILE with 68 points, or photographs cut to squares"
+            raise WantedError(wanted, f"{size[1]} x {size[0]} pixels")
     return None

@@ -11,7 +11,6 @@ from facegeo.normals.sessions import (
     RawSession,
     Reading,
     SessionFault,
-    find_root,
     find_sessions,
     load_photos,
     read_session,
@@ -70,13 +69,11 @@ def test_sessions_are_found_by_photographs_or_lights(folder: Path, tmp_path: Pat
     (tmp_path / "1002/b/LightSource.m").touch()
     (tmp_path / "1002/notes").mkdir()
     (tmp_path / "readme.txt").touch()
-    assert find_sessions(tmp_path) == [NAME, "1002/a", "1002/b"]
-
-
-def test_the_root_may_be_the_folder_above(tmp_path: Path) -> None:
-    assert find_root(tmp_path) == tmp_path
+    assert find_sessions(tmp_path) == (tmp_path, [NAME, "1002/a", "1002/b"])
+    (tmp_path / "1001").rename(tmp_path / "faces")
     (tmp_path / "PhotofaceDB").mkdir()
-    assert find_root(tmp_path) == tmp_path / "PhotofaceDB"
+    (tmp_path / "faces").rename(tmp_path / "PhotofaceDB/1001")
+    assert find_sessions(tmp_path) == (tmp_path / "PhotofaceDB", [NAME])
 
 
 @pytest.mark.parametrize(("name", "kind"), [("im{}_c.png", ".png"), ("im{}.jpg", ".jpg")])
