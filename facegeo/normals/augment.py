@@ -1,7 +1,7 @@
-"""Random views of a face with its normals, and changes of its colours.
+"""Random views of a face with its normals, and random changes of its colours.
 
-Draws are a function of (seed, epoch, row) only, so they are the same for any batch size and
-any number of workers. A flip mirrors pixels and negates x of the normals; a rotation turns
+Draws are a function of (seed, epoch, row) only: they are the same for any batch size and any
+number of workers. A flip mirrors pixels and negates x of the normals; a rotation turns
 pixels and the (x, y) of the normals; a scale moves pixels only.
 """
 
@@ -28,18 +28,17 @@ from facegeo.geometry.normals import flip as flip_normals
 from facegeo.geometry.normals import rotate_vectors
 from facegeo.training.stream import seeded
 
-NO_QUESTIONS = "NO_ALBUMENTATIONS_UPDATE"
+NO_UPDATE = "NO_ALBUMENTATIONS_UPDATE"
 
 
 class Photometric:
     """Transforms of albumentations in their order, drawn anew for each sample and epoch.
 
-    Draws are a function of (seed, epoch, row) only: albumentations' own numbers repeat
-    themselves across workers and epochs.
+    albumentations' own random numbers repeat themselves across workers and epochs.
 
     Args:
         transforms: Options by name of the transform, such as
-            ``{"RandomBrightnessContrast": {"p": 0.5}}``; those that move pixels are refused.
+            ``{"RandomBrightnessContrast": {"p": 0.5}}``.
 
     Raises:
         UserError: If albumentations is not installed, or a transform is unknown, moves pixels or
@@ -81,9 +80,9 @@ def _transform(library: ModuleType, name: str, options: Mapping[str, Any]) -> ob
 
 
 def _albumentations() -> ModuleType:
-    """Import albumentations without its question to the network about newer versions."""
-    before = os.environ.get(NO_QUESTIONS)
-    os.environ[NO_QUESTIONS] = "1"
+    """Import albumentations without its check for newer versions on the network."""
+    before = os.environ.get(NO_UPDATE)
+    os.environ[NO_UPDATE] = "1"
     try:
         import albumentations
     except ImportError as error:
@@ -93,9 +92,9 @@ def _albumentations() -> ModuleType:
         ) from error
     finally:
         if before is None:
-            del os.environ[NO_QUESTIONS]
+            del os.environ[NO_UPDATE]
         else:
-            os.environ[NO_QUESTIONS] = before
+            os.environ[NO_UPDATE] = before
     return cast(ModuleType, albumentations)
 
 
@@ -113,7 +112,7 @@ class View:
         flip: Whether the face is mirrored, bool, (B,).
         angle: Rotation, radians, counter-clockwise as seen, (B,).
         scale: How much larger the face is seen, (B,).
-        shift: By which the face is moved right and down, half sides of the picture, (B, 2).
+        shift: Movement of the face right and down, half sides of the picture, (B, 2).
     """
 
     flip: Tensor
@@ -189,7 +188,7 @@ class NormalAugment:
     """Random changes of a training face; new in every epoch.
 
     Attributes:
-        flip: Share of flipped faces.
+        flip: Share of mirrored faces.
         rotation_deg: Largest rotation about the image's centre, either way.
         scale_spread: Scale is exp(uniform(-s, s)).
         photometric: Changes colours; None leaves them.
@@ -209,7 +208,7 @@ class NormalAugment:
         """Draw the views of a batch, without shift.
 
         Args:
-            seed: Seed of the run.
+            seed: Of the run.
             epochs: Epoch of each sample, int64, (B,).
             rows: Row of each sample, int64, (B,).
             count: Rows of the data set.
@@ -256,9 +255,6 @@ def turn_faces(
         angle: Radians, counter-clockwise as seen, (B,).
         scale: How much larger the face is seen, (B,).
 
-    Returns:
-        Image, normals and mask as seen, same shapes.
-
     Raises:
         ValueError: If the shapes do not belong together.
     """
@@ -281,7 +277,7 @@ def sample_faces(
     size: int,
     over: int = 1,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Cut moved and turned faces out of pictures, bilinearly; see ``turn_faces``.
+    """Cut moved and turned faces out of pictures; see ``turn_faces``.
 
     Args:
         image: (B, C, H, W); pixels outside repeat the border.

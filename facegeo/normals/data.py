@@ -40,7 +40,7 @@ SPLITS = ("train", "val", "test")
 
 
 class WholeBatches(Dataset[Any], ABC):
-    """A data set that hands out whole batches, not samples to be collated."""
+    """A data set that returns complete batches, not samples to be collated."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -54,9 +54,9 @@ class WholeBatches(Dataset[Any], ABC):
 class NormalDataModule(LightningDataModule, WingData, ABC):
     """Faces with normals in the splits "train", "val" and "test".
 
-    Loaders hand out whole batches as they are stored or drawn; ``on_after_batch_transfer`` turns
-    one, on the device that it is on, into a ``NormalBatch``. It needs no trainer, so that batches
-    of several modules can be joined.
+    Loaders yield complete batches as they are stored or drawn; ``on_after_batch_transfer`` turns
+    one, on its device, into a ``NormalBatch``. It needs no trainer, so that batches of several
+    modules can be joined.
 
     Attributes:
         size: Side of all pictures, px.
@@ -158,7 +158,7 @@ class NormalDataModule(LightningDataModule, WingData, ABC):
         return report_normals(model, self, folder, splits, **how)
 
     def check_model(self, model: nn.Module, options: Mapping[str, Any] | None = None) -> None:
-        """See that the generator can take pictures of this side."""
+        """Check that the generator takes pictures of this size."""
         from facegeo.normals.task import check_size
 
         check_size(model, self)
@@ -172,14 +172,14 @@ class NormalDataModule(LightningDataModule, WingData, ABC):
         warn_of_faces(notes, self.size, self.coding)
 
     def costs(self, model: nn.Module) -> Costs:
-        """Count also what a generator costs that does not say so itself."""
+        """Count also generators that do not say what they cost."""
         from facegeo.normals.cost import other_costs
 
         return model_costs(model) or other_costs(model)
 
     @staticmethod
     def weight_parts(config: Mapping[str, Any], settings: Settings) -> dict[str, Settings]:
-        """The whole generator; a file of first weights counts by its content, not by its name."""
+        """One part, the generator; a file of first weights counts by its content, not its name."""
         weights = Path(str(settings.get("procedure.weights")))
         weights = find_model(weights) if is_model(weights) else weights
         by_content = {"procedure.weights": sha256(weights)} if weights.is_file() else {}
@@ -239,11 +239,7 @@ class NormalDataModule(LightningDataModule, WingData, ABC):
 
 
 def check_splits(splits: Sequence[str]) -> None:
-    """See that all names are of splits.
-
-    Raises:
-        UserError: If one is not.
-    """
+    """Raise ``UserError`` unless all names are of splits."""
     unknown = sorted(set(splits) - set(SPLITS))
     if unknown:
         raise UserError(f"splits must be among {', '.join(SPLITS)}; got {', '.join(unknown)}")
@@ -264,9 +260,6 @@ class JoinedFacesDataModule(NormalDataModule):
         root: For configurations of parts to point to (``${data.root}``); not used here.
         reference: The same.
         size: The same.
-
-    Raises:
-        UserError: If names, sizes or shares do not fit together.
     """
 
     def __init__(
@@ -289,13 +282,14 @@ class JoinedFacesDataModule(NormalDataModule):
             )
         if abs(sum(shares.values()) - 1) > 1e-6:
             raise UserError(f"data.shares must have the sum 1, got {dict(shares)}")
-        self.main = next(iter(parts.values()))
+        first, self.main = next(iter(parts.items()))
         self.counts = _counts(shares, batch_size)
         self.parts = {name: part for name, part in parts.items() if self.counts[name]}
+        self._used = {first: self.main} | self.parts
         sizes = {name: part.size for name, part in parts.items()}
         if len(set(sizes.values())) > 1:
             raise UserError(f"all parts of data must have one picture size, got {sizes}")
-        self.shares, self._first = dict(shares), next(iter(parts))
+        self.shares = dict(shares)
         self.size, self.coding, self.paper = self.main.size, self.main.coding, self.main.paper
         self.title = self.main.title if title is None else title
         self.batch_size, self.eval_batch_size = batch_size, self.main.eval_batch_size
@@ -306,11 +300,6 @@ class JoinedFacesDataModule(NormalDataModule):
     def measured(self) -> NormalDataModule:
         """The first part."""
         return self.main
-
-    @property
-    def _used(self) -> dict[str, NormalDataModule]:
-        """Parts that are read: those trained on, and the one that is measured on."""
-        return {self._first: self.main} | self.parts
 
     def check_sources(self, key: str = "data") -> None:
         """Look for files that any part lacks, before any part is rendered."""
@@ -324,11 +313,7 @@ class JoinedFacesDataModule(NormalDataModule):
             part.prepare_data()
 
     def check(self, splits: Sequence[str]) -> None:
-        """Read everything before a training begins.
-
-        Raises:
-            UserError: With every fault of a part, or if a split is unknown or empty.
-        """
+        """Read all parts before a training begins."""
         self.main.check(splits)
         for part in self.parts.values():
             part.check(["train"])
@@ -368,12 +353,8 @@ class JoinedFacesDataModule(NormalDataModule):
     def training_stream(self, rank: int, world: int) -> JoinedStream:
         """Order of the training: a stream of each part, side by side."""
         faces = self.training_faces().parts
-        streams = {
-            name: BatchStream(
-                len(faces[name]), self.counts[name], self.steps, self.seed, rank, world
-            )
-            for name in self.parts
-        }
+        how = self.steps, self.seed, rank, world
+        streams = {n: BatchStream(len(own), self.counts[n], *how) for n, own in faces.items()}
         return JoinedStream(streams, self.steps)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> NormalBatch:  # noqa: ANN401
@@ -393,11 +374,7 @@ class JoinedFacesDataModule(NormalDataModule):
 
 
 class JoinedFaces(WholeBatches):
-    """Batches of several data sets: takes draws (name, draw).
-
-    Args:
-        parts: Data sets by name.
-    """
+    """Batches of several data sets, ``parts`` by name; takes draws (name, draw)."""
 
     def __init__(self, parts: Mapping[str, WholeBatches]) -> None:
         self.parts = parts
@@ -412,10 +389,10 @@ class JoinedFaces(WholeBatches):
 
 
 class JoinedStream(Sampler[list[tuple[str, Draw]]]):
-    """Several streams side by side, each with its own part of every batch; resumable as they are.
+    """Streams by name, side by side, each with its own part of every batch; resumable as they are.
 
     Args:
-        streams: Streams by name.
+        streams: Of ``batches`` batches each.
         batches: Length of the stream.
     """
 

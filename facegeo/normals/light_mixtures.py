@@ -35,8 +35,8 @@ class LightMixturesDataModule(NormalDataModule):
     """People photographed under one lamp at a time; light adds up, so any sum is a true picture.
 
     Training pictures are random sums of one person's photographs, made in batches on the device
-    that trains. Validation and test pictures are single photographs, sRGB-coded, and as further
-    views fixed mixtures. People are read once and kept in memory.
+    that trains. Validation and test pictures are single photographs, sRGB-coded, and, as another
+    view, fixed mixtures. People are read once and kept in memory.
 
     Args:
         root: ``CroppedYale``, the folder that holds it, or what ``facegeo-prepare yaleb`` wrote.
@@ -106,12 +106,12 @@ class LightMixturesDataModule(NormalDataModule):
         self._moved: dict[torch.device, People] = {}
 
     def check_sources(self, key: str = "data") -> None:
-        """See that there is a folder of references, if one is asked for."""
+        """Check that the folder of references exists, if one is set."""
         if self.reference is not None and not self.reference.is_dir():
             raise UserError(f"data.reference={self.reference}: no such folder")
 
     def prepare_data(self) -> None:
-        """Prepare people into the cache if need be."""
+        """Prepare people into the cache if they are not prepared."""
         self.check_sources()
         self.prepare(root=self.root, cache_dir=self.cache_dir)
 
@@ -146,7 +146,7 @@ class LightMixturesDataModule(NormalDataModule):
         """Read everything before a training begins.
 
         Raises:
-            UserError: With every fault of the files, or if a split is unknown or has nobody.
+            UserError: With every fault of the files, or if a split is unknown or empty.
         """
         check_splits(splits)
         rows = self.listed.rows(self.people.names)

@@ -1,4 +1,4 @@
-"""Normal maps, masks and photos in files: reading, coding."""
+"""Read normal maps, masks and photos from files; check, resize and code them."""
 
 from __future__ import annotations
 
@@ -27,22 +27,18 @@ GENERATED: Final = "generated sessions"
 
 
 def trained_coding(notes: Mapping[str, Any]) -> str | None:
-    """Coding of the pixels that a model was trained on; None: unknown.
-
-    Args:
-        notes: The model's. Where they hold no coding, that of generated sessions is known.
-    """
+    """Coding of the pixels that the model with these notes was trained on; None: unknown."""
     older = "linear" if GENERATED in str(notes.get("data")) else None
     coding: str | None = notes.get("coding", older)
     return coding
 
 
 def warn_of_faces(notes: Mapping[str, Any], size: int, coding: str | None = None) -> None:
-    """Warn if a generator was trained on faces of another side or coding than these.
+    """Warn if a generator with these notes was trained on faces of another size or coding.
 
     Args:
         notes: The generator's.
-        size: Side of these faces, px.
+        size: Side of the faces it is given now, px.
         coding: Their coding; None: unknown.
     """
     trained = notes.get("size", size)
@@ -58,14 +54,11 @@ def warn_of_faces(notes: Mapping[str, Any], size: int, coding: str | None = None
 
 
 def as_trained(photos: Tensor, coding: str | None) -> Tensor:
-    """Code photos as a model knows them.
+    """Code photos (sRGB values in [0, 1], any shape) as those that a model was trained on.
 
     Args:
-        photos: sRGB values in [0, 1], any shape.
-        coding: Of the photos it was trained on; None, as "srgb", leaves photos as they are.
-
-    Returns:
-        Same shape.
+        photos: Any shape.
+        coding: Of the training photos; None, as "srgb", leaves photos as they are.
     """
     return to_linear(photos) if coding == "linear" else photos
 
@@ -85,16 +78,10 @@ LEAST, MOST = 0.1, 1.5
 
 
 def read_face(data: bytes) -> Bytes:
-    """Decode a face image.
-
-    Args:
-        data: Bytes of the file.
-
-    Returns:
-        RGB, shape (H, W, 3).
+    """Decode the bytes of a face image: RGB, shape (H, W, 3).
 
     Raises:
-        WantedError: If it is no whole image.
+        WantedError: If it is not a complete image.
     """
     try:
         return decode(data)
@@ -103,16 +90,12 @@ def read_face(data: bytes) -> Bytes:
 
 
 def read_mask(data: bytes) -> Mask:
-    """Decode a mask; a pixel belongs to the face above 127.
+    """Decode the bytes of a mask, an 8-bit image: face pixels, bool, shape (H, W).
 
-    Args:
-        data: Bytes of an 8-bit image; of colours the largest channel counts.
-
-    Returns:
-        Face pixels, shape (H, W).
+    A pixel belongs to the face above 127; of colours the largest channel counts.
 
     Raises:
-        WantedError: If it is no whole image, or no pixel belongs to the face.
+        WantedError: If it is not a complete image, or no pixel belongs to the face.
     """
     levels = _unchanged(data, "a readable mask")
     if levels.dtype != np.uint8:
@@ -128,14 +111,11 @@ def read_mask(data: bytes) -> Mask:
 def read_normals(data: bytes) -> Floats:
     """Read a normal map: 8-bit colours 255 (n + 1) / 2, or a NumPy file with the vectors.
 
-    Args:
-        data: Bytes of the file.
-
     Returns:
         Vectors in the file's frame, not normalised, shape (H, W, 3); off the face anything.
 
     Raises:
-        WantedError: If it holds something else.
+        WantedError: If the bytes hold something else.
     """
     if data.startswith(NPY):
         return _vectors(data)
@@ -146,11 +126,7 @@ def read_normals(data: bytes) -> Floats:
 
 
 def check_normals(normals: Floats, mask: Mask) -> None:
-    """See that normals and mask belong together and the normals have unit length.
-
-    Args:
-        normals: Shape (H, W, 3).
-        mask: Face pixels, shape (H, W).
+    """Check that normals (H, W, 3) fit the mask (H, W) and have unit length in it.
 
     Raises:
         WantedError: If sizes differ, the map is not square, or normals are not finite or too often
@@ -215,8 +191,7 @@ def resize_normals(normals: Floats, mask: Mask, size: int) -> tuple[Floats, Mask
 def _resize(pixels: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
     if pixels.shape[:2] == (size, size):
         return pixels
-    shrinks = pixels.shape[0] > size
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    how = cv2.INTER_AREA if pixels.shape[0] > size else cv2.INTER_LINEAR
     return cv2.resize(pixels, (size, size), interpolation=how)
 
 
@@ -231,7 +206,7 @@ def _unchanged(data: bytes, wanted: str) -> npt.NDArray[Any]:
     except cv2.error as error:
         raise WantedError(wanted, f"one that OpenCV refuses ({error.err})") from error
     if pixels is None:
-        raise WantedError(wanted, f"{len(data)} bytes that are no image")
+        raise WantedError(wanted, f"{len(data)} bytes that are not an image")
     return cast(npt.NDArray[Any], pixels)
 
 

@@ -64,7 +64,7 @@ class MixtureLight:
 
 @dataclass(frozen=True, eq=False)
 class LampTable:
-    """Where the photographs of P people are, those lit from the camera's side first.
+    """Rows of the photographs of P people, those lit from the camera's side first.
 
     Attributes:
         rows: Rows of the photographs, filled up with the first, int64, (P, N).
@@ -86,18 +86,19 @@ class LampTable:
             first: Row of each person's first photograph, P.
             directions: Towards the lights of each person's photographs, P x N x 3.
         """
-        longest = max(map(len, directions))
-        rows = torch.empty(len(first), longest, dtype=torch.int64)
-        sorted_directions = torch.zeros(len(first), longest, 3)
-        front = torch.empty(len(first), dtype=torch.int64)
-        for person, (start, own) in enumerate(zip(first, directions, strict=True)):
+        counts = [len(own) for own in directions]
+        rows, ordered, front = [], [], []
+        for start, own in zip(first, directions, strict=True):
             vectors = torch.tensor(own)
             ahead = vectors[:, 2] > 0
-            order = torch.cat([ahead.nonzero()[:, 0], (~ahead).nonzero()[:, 0]])
-            order = torch.cat([order, order[:1].expand(longest - len(own))])
-            rows[person], sorted_directions[person] = order + start, vectors[order]
-            front[person] = ahead.sum()
-        return cls(rows, sorted_directions, front, torch.tensor([len(own) for own in directions]))
+            order = torch.argsort(ahead.int(), descending=True, stable=True)
+            order = torch.cat([order, order[:1].expand(max(counts) - len(own))])
+            rows.append(order + start)
+            ordered.append(vectors[order])
+            front.append(int(ahead.sum()))
+        return cls(
+            torch.stack(rows), torch.stack(ordered), torch.tensor(front), torch.tensor(counts)
+        )
 
 
 def draw_light(
@@ -156,7 +157,7 @@ HEAD = (0.66, 1.05, 0.72)
 
 
 class DrawnBatch(TypedDict):
-    """Which photographs to add and how to show them: only numbers, no pixels."""
+    """The photographs to add and random numbers for effects and views: no pixels."""
 
     sample: Tensor
     """Row in the data set, int64, (B,)."""
@@ -167,9 +168,9 @@ class DrawnBatch(TypedDict):
     weights: Tensor
     """Of each photograph for red, green and blue, (B, K, 3)."""
     view: NotRequired[Tensor]
-    """Random numbers of the view, (B, ...); faces are shown as they are without."""
+    """Random numbers of the view, (B, ...); without, faces are shown as they are."""
     effects: NotRequired[Tensor]
-    """Random numbers of the photographic effects, (B, ...); only sRGB without."""
+    """Random numbers of the photographic effects, (B, ...); without, only sRGB."""
 
 
 class DrawnMixtures(WholeBatches):
@@ -202,14 +203,9 @@ class DrawnMixtures(WholeBatches):
         sample = torch.tensor([row for _, row in draws])
         person = self.people[sample % len(self.people)]
         photos, weights = draw_light(self.light, self.table, person, light)
-        return {
-            "sample": sample,
-            "person": person,
-            "photos": photos,
-            "weights": weights,
-            "view": view,
-            "effects": effects,
-        }
+        return DrawnBatch(
+            sample=sample, person=person, photos=photos, weights=weights, view=view, effects=effects
+        )
 
 
 class FixedMixtures(WholeBatches):
@@ -239,13 +235,12 @@ class FixedMixtures(WholeBatches):
     def __getitems__(self, rows: Sequence[int]) -> DrawnBatch:
         """A batch of pictures by their rows."""
         sample = torch.tensor(rows)
-        weights = self.weights[sample][..., None].expand(-1, -1, 3)
-        return {
-            "sample": sample,
-            "person": self.person[sample],
-            "photos": self.photos[sample],
-            "weights": weights.contiguous(),
-        }
+        return DrawnBatch(
+            sample=sample,
+            person=self.person[sample],
+            photos=self.photos[sample],
+            weights=self.weights[sample][..., None].expand(-1, -1, 3).contiguous(),
+        )
 
 
 def develop_mixtures(
@@ -260,7 +255,7 @@ def develop_mixtures(
         batch: The draws.
         people: On the batch's device.
         size: Side S of the pictures, px.
-        view: How far faces may be moved.
+        view: Limits of the faces' movement.
         effects: Effects on pictures.
     """
     person = batch["person"]

@@ -1,4 +1,4 @@
-"""Effects of cameras and files on pictures, in batches on any device: linear light to sRGB.
+"""Effects of cameras and image files on pictures, in batches on any device: linear light to sRGB.
 
 Every effect takes its random numbers as an argument, so a picture depends on nothing else.
 """

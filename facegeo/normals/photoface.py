@@ -1,4 +1,4 @@
-"""Data module of faces with normals in Photoface's prepared layout, its sessions and batches."""
+"""Data module of faces with normals in Photoface's prepared layout."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ EMPTY = {
 
 
 class StoredBatch(TypedDict):
-    """Pixels as stored and how they shall be seen: bytes, so that little is moved about."""
+    """Pixels as stored, and the views of the faces: bytes, so that little is moved about."""
 
     sample: Tensor
     """Row in the data set, int64, (B,)."""
@@ -53,21 +53,21 @@ class StoredBatch(TypedDict):
     mask: Tensor
     """1 for face pixels, uint8, (B, S, S)."""
     flip: NotRequired[Tensor]
-    """Whether the face is mirrored, bool, (B,); not there if none may be, and so below."""
+    """Whether the face is mirrored, bool, (B,); missing if none may be, and so below."""
     angle: NotRequired[Tensor]
     """Rotation after that, radians, counter-clockwise as seen, (B,)."""
     scale: NotRequired[Tensor]
-    """How much larger it is seen, (B,)."""
+    """Enlargement, (B,)."""
 
 
 class NormalFaces(WholeBatches):
-    """Whole batches of stored faces.
+    """Batches of stored faces, with random changes.
 
     Args:
         store: All faces.
-        rows: Which of them take part.
-        augment: Random changes of them.
-        seed: Seed of the augmentation.
+        rows: Those that take part.
+        augment: The changes.
+        seed: Of the changes.
     """
 
     def __init__(self, store: NormalStore, rows: Tensor, augment: NormalAugment, seed: int) -> None:
@@ -87,12 +87,7 @@ class NormalFaces(WholeBatches):
                 changed = change(image[place].numpy(), self.seed, epoch, row)
                 image[place] = torch.from_numpy(changed)
         view = self.augment.draw(self.seed, epochs, rows, len(self))
-        batch: StoredBatch = {
-            "sample": self.rows[rows],
-            "image": image,
-            "normal": normal,
-            "mask": mask,
-        }
+        batch = StoredBatch(sample=self.rows[rows], image=image, normal=normal, mask=mask)
         if self.augment.flip > 0:
             batch["flip"] = view.flip
         if self.augment.turns:
@@ -101,7 +96,7 @@ class NormalFaces(WholeBatches):
 
 
 def develop(batch: StoredBatch, frame: str) -> NormalBatch:
-    """Decode a batch, bring its normals to our frame and unit length, and move the faces.
+    """Decode a batch, bring its normals to x right, y up, z to camera and unit length; move faces.
 
     Args:
         batch: As stored, on the device that trains.
@@ -139,11 +134,7 @@ class Sessions:
 
 
 def check_frame(root: Path, frame: str) -> None:
-    """Check ``frame`` against the folder's manifest, if the folder has our manifest.
-
-    Raises:
-        UserError: If it says another.
-    """
+    """Raise ``UserError`` if the manifest of facegeo in a folder says another frame."""
     path = root / "manifest.json"
     try:
         manifest = json.loads(path.read_text())

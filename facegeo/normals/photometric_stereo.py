@@ -24,8 +24,8 @@ def light_directions(zenith_deg: Tensor, azimuth_deg: Tensor) -> Tensor:
     """Directions towards lights given by zenith and azimuth.
 
     Args:
-        zenith_deg: Angle from the axis to the camera, degrees, shape (N,).
-        azimuth_deg: From image right towards up, degrees, shape (N,).
+        zenith_deg: From the axis to the camera, shape (N,).
+        azimuth_deg: From image right towards up, shape (N,).
 
     Returns:
         (sin z cos a, sin z sin a, cos z): x right, y up, z to the camera, float64, (N, 3).
@@ -39,8 +39,8 @@ def flash_directions(azimuth_deg: Tensor, elevation_deg: Tensor) -> Tensor:
     """Directions towards lights as the Extended Yale Face Database B names them.
 
     Args:
-        azimuth_deg: From the axis to the camera towards the left of the image, degrees, shape (N,).
-        elevation_deg: Upwards from the horizontal plane, degrees, shape (N,).
+        azimuth_deg: From the axis to the camera towards the left of the image, shape (N,).
+        elevation_deg: Upwards from the horizontal plane, shape (N,).
 
     Returns:
         (-sin a cos e, sin e, cos a cos e): x right, y up, z to the camera, float64, (N, 3).
@@ -51,10 +51,7 @@ def flash_directions(azimuth_deg: Tensor, elevation_deg: Tensor) -> Tensor:
 
 
 def check_lights(lights: Tensor) -> None:
-    """Refuse lights that leave a normal open.
-
-    Args:
-        lights: Towards the lights, shape (N, 3).
+    """Check that lights, directions (N, 3), determine a normal.
 
     Raises:
         ValueError: If there are fewer than three, all lie near one plane, or one is not finite.
@@ -62,7 +59,7 @@ def check_lights(lights: Tensor) -> None:
     check_shape("lights", lights, "N", 3)
     if len(lights) < 3:
         raise ValueError(f"photometric stereo needs at least 3 lights, got {len(lights)}")
-    spread = condition(lights.double())
+    spread = _condition(lights.double())
     if not spread <= COPLANAR:
         raise ValueError(
             "light directions must not lie in one plane (condition number at most "
@@ -70,7 +67,7 @@ def check_lights(lights: Tensor) -> None:
         )
 
 
-def condition(lights: Tensor) -> float:
+def _condition(lights: Tensor) -> float:
     """Condition number of light directions (N, 3); infinite if one is not finite."""
     if not lights.isfinite().all():
         return math.inf
@@ -79,7 +76,7 @@ def condition(lights: Tensor) -> float:
 
 
 UNSTEADY = 8.0
-"""The same for three of four lights, whose fit is not asked for then."""
+"""The same for three of four lights, which are then not fitted on their own."""
 NOISE = (0.055, 0.004)
 """How far a lit pixel is off its prediction: share of the albedo, and of the full scale."""
 ATTACHED = (0.014, 6.0)
@@ -124,14 +121,11 @@ class Surface:
 
 
 def least_squares(images: Tensor, lights: Tensor) -> Surface:
-    """Fit every photograph at every pixel, shadows and highlights too.
+    """Fit every photograph at every pixel, shadows and highlights too; the confidence is 1.
 
     Args:
         images: Linear in light, in [0, 1], N >= 3, shape (N, H, W).
         lights: Towards the lights, unit vectors (longer ones are brighter), shape (N, 3).
-
-    Returns:
-        The surface; its confidence is 1.
 
     Raises:
         ValueError: If shapes do not belong together, or as ``check_lights``.
@@ -149,8 +143,8 @@ def robust(images: Tensor, lights: Tensor, usable: Tensor | None = None) -> Surf
     usable. Three: least squares.
 
     Args:
-        images: Linear in light, in [0, 1], N >= 3, shape (N, H, W).
-        lights: Towards the lights, unit vectors (longer ones are brighter), shape (N, 3).
+        images: As for ``least_squares``.
+        lights: The same.
         usable: With five lights and more, pixels to fit, bool, shape (N, H, W): false where a
             photograph is saturated. None fits all.
 
@@ -172,13 +166,10 @@ def colour_albedo(images: Tensor, lights: Tensor, surface: Surface) -> Tensor:
     Args:
         images: Linear in light, shape (N, C, H, W).
         lights: Towards the lights, shape (N, 3).
-        surface: What ``robust`` made of the mean over the channels.
+        surface: Result of ``robust`` for the mean over the channels.
 
     Returns:
         Least-squares albedo, float32, shape (C, H, W); from all photographs where none is lit.
-
-    Raises:
-        ValueError: If the shapes do not belong together.
     """
     sizes: dict[str, int] = {}
     check_shape("images", images, "N", "C", "H", "W", sizes=sizes)
@@ -213,7 +204,7 @@ def _weigh_triples(lights: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     costs = [(off**2).sum(0) / (2 * _noise(albedo) ** 2) + _unseen(fit)]
     for odd in range(len(lights)):
         rest = [k for k in range(len(lights)) if k != odd]
-        if condition(lights[rest]) > UNSTEADY:
+        if _condition(lights[rest]) > UNSTEADY:
             continue
         fit = _solve(lights[rest], values[rest])
         answers.append(fit)

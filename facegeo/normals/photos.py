@@ -1,4 +1,4 @@
-"""Plain photos of faces without ground truth, cut out as the networks are used to."""
+"""Plain photos of faces without ground truth, cut out as training faces are."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from facegeo.errors import UserError
 from facegeo.files.faults import WantedError
 from facegeo.files.images import ImageError, decode, image_size
 from facegeo.files.places import Places, Points, crop_square, points_beside, read_boxes, read_points
-from facegeo.normals.maps import Bytes, resize_face, trained_coding, warn_of_faces
+from facegeo.normals.maps import resize_face, trained_coding, warn_of_faces
 from facegeo.training.wing import WingData
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -99,7 +99,7 @@ class PhotoFolder(Dataset[Photo], WingData):
         notes: Mapping[str, Any] | None = None,
         **how: Any,
     ) -> dict[str, float]:
-        """Draw what a generator finds: see ``show_photos``."""
+        """Draw the normals that a generator finds: see ``show_photos``."""
         from facegeo.normals.evaluate import show_photos
 
         return show_photos(model, self, folder, coding=trained_coding(notes or {}), **how)
@@ -128,19 +128,14 @@ class PhotoFolder(Dataset[Photo], WingData):
             raise UserError(
                 f"{self.root / name}: wanted a readable image, got {error}; remove it"
             ) from error
-        face = resize_face(_cut(image, self._outlines.get(name)), self.size)
+        height, width = image.shape[:2]
+        outline, side = self._outlines.get(name), min(height, width)
+        left, top = (width - side) // 2, (height - side) // 2
+        if outline is not None:
+            left, top, side = crop_square(outline, height, width)
+        face = resize_face(image[top : top + side, left : left + side], self.size)
         pixels = torch.from_numpy(np.ascontiguousarray(face.transpose(2, 0, 1)))
         return {"sample": torch.tensor(row), "image": pixels.float() / 255}
-
-
-def _cut(image: Bytes, outline: Points | None) -> Bytes:
-    height, width = image.shape[:2]
-    if outline is None:
-        side = min(height, width)
-        left, top = (width - side) // 2, (height - side) // 2
-    else:
-        left, top, side = crop_square(outline, height, width)
-    return image[top : top + side, left : left + side]
 
 
 def _photos(root: Path) -> list[str]:
@@ -148,8 +143,8 @@ def _photos(root: Path) -> list[str]:
     found = (path for path in root.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
     names = sorted(path.relative_to(root).as_posix() for path in found)
     if not names:
-        what = "none in it" if root.is_dir() else "no such folder"
-        raise UserError(f"{root}: wanted a folder with photos ({', '.join(ENDINGS)}), got {what}")
+        got = "none in it" if root.is_dir() else "no such folder"
+        raise UserError(f"{root}: wanted a folder with photos ({', '.join(ENDINGS)}), got {got}")
     return names
 
 
@@ -161,30 +156,25 @@ def _places(
         raise UserError(f"wanted points or boxes, got both: {points} and {boxes}; give one")
     if points is not None:
         return read_points(Path(points))
-    return read_boxes(Path(boxes)) if boxes is not None else _beside(root, names)
-
-
-def _beside(root: Path, names: Sequence[str]) -> Places:
+    if boxes is not None:
+        return read_boxes(Path(boxes))
     places: Places = {}
     for name in names:
         try:
-            outline = points_beside(root / name)
+            if (outline := points_beside(root / name)) is not None:
+                places[name] = outline
         except WantedError as error:
             places[name] = f"points beside {name}: wanted {error.wanted}, got {error.got}"
-        else:
-            places |= {} if outline is None else {name: outline}
     return places
 
 
 def _check(path: Path, outline: Points | None) -> None:
-    """Check that the photo is whole, as far as its header shows, and holds the face."""
+    """Check that the photo is complete and holds the face."""
     try:
-        data = path.read_bytes()
-        height, width = image_size(data)
+        height, width = image_size(path.read_bytes())
     except (OSError, ImageError) as error:
-        raise WantedError(
-            "a readable image", getattr(error, "strerror", "") or str(error)
-        ) from error
+        got = getattr(error, "strerror", "") or str(error)
+        raise WantedError("a readable image", got) from error
     if outline is None:
         return
     (left, top), (right, bottom) = outline.min(axis=0), outline.max(axis=0)

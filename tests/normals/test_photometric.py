@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from facegeo.errors import UserError
-from facegeo.normals.augment import NO_QUESTIONS, Photometric
+from facegeo.normals.augment import NO_UPDATE, Photometric
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)
 LIGHT = {"RandomBrightnessContrast": {"p": 1.0}, "RandomGamma": {"p": 0.5}}
@@ -48,9 +48,9 @@ def test_albumentations_asks_the_network_nothing(
     for before in (None, "0"):
         monkeypatch.delitem(sys.modules, "albumentations")
         if before is not None:
-            monkeypatch.setenv(NO_QUESTIONS, before)
+            monkeypatch.setenv(NO_UPDATE, before)
         Photometric(LIGHT)
-        assert os.environ.get(NO_QUESTIONS) == before
+        assert os.environ.get(NO_UPDATE) == before
 
 
 def test_a_missing_albumentations_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
