@@ -117,9 +117,9 @@ class NormalDataModule(LightningDataModule, WingData, ABC):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
-    @abstractmethod
     def split_settings(self) -> dict[str, Any]:
         """Settings and names that decide which faces were held out."""
+        return self.description() | {"digest": self.split_digest}
 
     @property
     @abstractmethod

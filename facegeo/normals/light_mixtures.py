@@ -165,11 +165,6 @@ class LightMixturesDataModule(NormalDataModule):
         return {"split_by": "person", "content": self._digest, **names}
 
     @property
-    def split_settings(self) -> dict[str, Any]:
-        """Settings and names that decide which people were held out."""
-        return self.description() | {"digest": self.split_digest}
-
-    @property
     def split_kind(self) -> str:
         """The kind of split in a few words."""
         return "split by person, as listed"

@@ -103,6 +103,7 @@ class Preparation(ABC, Generic[Kept]):
 
     Attributes:
         things: Name of the sessions, in the plural.
+        kind: Class of their records.
         root: Folder of the raw data, or the folder that holds it.
         out: Folder to write to: new, empty, or written by the same preparation.
         on_error: "raise" or "skip" faulty sessions.
@@ -110,6 +111,7 @@ class Preparation(ABC, Generic[Kept]):
     """
 
     things: ClassVar[str]
+    kind: ClassVar[type[Any]]
     root: Path
     out: Path
     on_error: OnError = "raise"
@@ -134,10 +136,6 @@ class Preparation(ABC, Generic[Kept]):
     def sources(self, sessions: Sequence[RawSession]) -> dict[str, str]:
         """Digest of the data that each session is made from, by its name."""
         return {session.name: session.digest for session in sessions}
-
-    @abstractmethod
-    def read_record(self, folder: Path) -> Kept:
-        """Read the record of a session's folder; errors as ``Record.read``."""
 
     @abstractmethod
     def work(self, out: Path, sessions: Sequence[RawSession]) -> Work:
@@ -191,7 +189,7 @@ def prepare(preparation: Preparation[Kept]) -> Report[Kept]:
     lost = {fault.session for fault in late}
     for session in todo:
         if session.name not in lost:
-            records[session.name] = preparation.read_record(out / session.name)
+            records[session.name] = preparation.kind.read(out / session.name)
     complete = [record for record in records.values() if record is not None]
     preparation.finish(out, complete)
     _write_manifest(out, preparation, complete, complete=True)
@@ -265,7 +263,7 @@ def _claim(root: Path, out: Path, options: Mapping[str, Any]) -> None:
 def _finished(preparation: Preparation[Kept], folder: Path, source: str) -> Kept | None:
     """Record of a session made from the raw data as they are now, if it has all its files."""
     try:
-        record = preparation.read_record(folder)
+        record: Kept = preparation.kind.read(folder)
     except UserError:
         return None
     there = all((folder / file).is_file() for file in record.files())

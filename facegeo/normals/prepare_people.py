@@ -210,6 +210,7 @@ class PeoplePreparation(Preparation[Person]):
     """
 
     things: ClassVar[str] = "people"
+    kind = Person
     find_face: FindFace
     max_azimuth_deg: LimitDeg = 85.0
     max_elevation_deg: LimitDeg = 75.0
@@ -258,10 +259,6 @@ class PeoplePreparation(Preparation[Person]):
         text = "\n".join(f"{session.name} {session.digest}" for session in sessions)
         digest = hashlib.sha256(text.encode()).hexdigest()
         return dict.fromkeys((session.name for session in sessions), digest)
-
-    def read_record(self, folder: Path) -> Person:
-        """Read the record of a person's folder."""
-        return Person.read(folder)
 
     def work(self, out: Path, sessions: Sequence[RawSession]) -> Work:
         """Estimate the strengths of the lamps; return the work on one person."""

@@ -56,26 +56,9 @@ TRUTH_ROWS = {
     "plain_median": "median",
     "kept_mean": "mean angle at the pixels that are kept, deg",
 }
+"""Angles to the normal map that a session already has: over the pixels of its own mask, and
+``kept_mean`` over those that the new mask keeps."""
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Truth:
-    """Angles to the normal map that a session already had, in degrees.
-
-    Attributes:
-        mean: Robust fit, mean over the pixels of the session's own mask.
-        median: The same, median.
-        plain_mean: Plain least squares, mean.
-        plain_median: The same, median.
-        kept_mean: Robust fit, mean over the pixels that the new mask keeps.
-    """
-
-    mean: float
-    median: float
-    plain_mean: float
-    plain_median: float
-    kept_mean: float
 
 
 @dataclass(frozen=True)
@@ -87,14 +70,14 @@ class Prepared(Record):
         shadow: Share of the face's pixels that at least one light does not reach.
         unsure: Share of the face's pixels that fewer than three lights reach.
         bulge: How similar the normals are to those of a convex face, -1 to 1, see ``bulge``.
-        truth: Comparison with the session's own normal map, if it has one.
+        truth: Angles to the session's own normal map, if it has one, by ``TRUTH_ROWS``.
     """
 
     square: tuple[int, int, int]
     shadow: float
     unsure: float
     bulge: float
-    truth: Truth | None
+    truth: dict[str, float] | None
 
     def files(self) -> list[str]:
         """Names of the session's images."""
@@ -113,6 +96,7 @@ class PhotofacePreparation(Preparation[Prepared]):
     """
 
     things: ClassVar[str] = "sessions"
+    kind = Prepared
     reading: Reading = field(default_factory=Reading)
     frame: Frame = "down_right_camera"
     source_frame: Frame = "down_right_camera"
@@ -128,10 +112,6 @@ class PhotofacePreparation(Preparation[Prepared]):
     def read(self, root: Path, name: str) -> RawSession | list[SessionFault]:
         """Read all of a session but its pixels."""
         return read_session(root, name, self.reading)
-
-    def read_record(self, folder: Path) -> Prepared:
-        """Read the record of a session's folder."""
-        return Prepared.read(folder)
 
     def work(self, out: Path, sessions: Sequence[RawSession]) -> Work:
         """Return the work on one session."""
@@ -177,7 +157,7 @@ class PhotofacePreparation(Preparation[Prepared]):
             ]
         if truths := [record.truth for record in records if record.truth is not None]:
             for key, text in TRUTH_ROWS.items():
-                rows.append((text, statistics.fmean(getattr(truth, key) for truth in truths)))
+                rows.append((text, statistics.fmean(truth[key] for truth in truths)))
             note += (
                 f" Angles to the sessions' own normal maps are means over {len(truths)} sessions."
             )
@@ -276,14 +256,18 @@ def _own_maps(session: RawSession, frame: str) -> tuple[Tensor | None, Tensor | 
 
 def _compare(
     target: Tensor, inside: Tensor, mask: Tensor, surface: Surface, plain: Surface
-) -> Truth | None:
-    angles = [angle_map(fit.normals, target) for fit in (surface, plain)]
-    known = inside & angles[0].isfinite() & angles[1].isfinite()
+) -> dict[str, float] | None:
+    robust_deg, plain_deg = (angle_map(fit.normals, target) for fit in (surface, plain))
+    known = inside & robust_deg.isfinite() & plain_deg.isfinite()
     if not (known & mask).any():
         return None
-    means = [float(v) for a in angles for v in (a[known].mean(), a[known].median())]
-    values = [*means, float(angles[0][known & mask].mean())]
-    return Truth(*values)
+    return {
+        "mean": float(robust_deg[known].mean()),
+        "median": float(robust_deg[known].median()),
+        "plain_mean": float(plain_deg[known].mean()),
+        "plain_median": float(plain_deg[known].median()),
+        "kept_mean": float(robust_deg[known & mask].mean()),
+    }
 
 
 def _shares(grey: Tensor, lights: Tensor, surface: Surface, face: Tensor) -> tuple[float, float]:

@@ -170,8 +170,8 @@ def test_a_session_with_normals_of_its_own_is_compared(order: Preparation, raw: 
     report = prepare(replace(order, source_frame="right_down_camera"))
     for record in report.records:
         assert record.truth is not None
-        assert record.truth.mean < record.truth.plain_mean
-        assert record.truth.median < 1
+        assert record.truth["mean"] < record.truth["plain_mean"]
+        assert record.truth["median"] < 1
         assert record.bulge > 0.9
     mask = written(order.out, SESSIONS[0], "down_right_camera")[1]
     assert mask.sum() == round((1 - report.records[0].unsure) * int(inside.sum()))
