@@ -148,12 +148,3 @@ def test_cache_is_keyed_by_content(face_folder: Writer, tmp_path: Path) -> None:
     (root / "list.txt").write_text(f"a.png {FACE}\nc.png {FACE.replace('8', '7', 1)}\n")
     opened(read_list(root, "list.txt"), tmp_path)
     assert folders() == 4
-
-
-def test_build_is_not_repeated(face_folder: Writer, tmp_path: Path) -> None:
-    faces = read_list(face_folder(["a.png"]), "list.txt")
-    opened(faces, tmp_path)
-    (file,) = (tmp_path / "cache").glob("pixels-*/pixels.i32")
-    before = file.stat()
-    opened(faces, tmp_path)
-    assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)

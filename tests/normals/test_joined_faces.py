@@ -1,7 +1,6 @@
 """Batches of several data modules in fixed shares, and the first of them to measure on."""
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -56,31 +55,6 @@ def test_each_batch_holds_the_shares_of_its_parts(prepared: Path, tmp_path: Path
         assert batch["mask"].shape == (4, 1, SIZE, SIZE)
         lengths = batch["normal"].norm(dim=1, keepdim=True)
         torch.testing.assert_close(lengths, batch["mask"].float(), atol=1e-5, rtol=0)
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_resumed_training_sees_what_an_unbroken_one_sees(
-    prepared: Path, tmp_path: Path, workers: int
-) -> None:
-    whole = batches(joined(prepared, tmp_path), 6)
-    data = joined(prepared, tmp_path, num_workers=workers)
-    data.for_training(6)
-    loader = data.train_dataloader()
-    loader.load_state_dict({"batches": 4})  # type: ignore[attr-defined]
-    rest = [data.on_after_batch_transfer(raw, 0) for raw in loader]
-    assert len(rest) == 2
-    for one, other in zip(rest, whole[4:], strict=True):
-        assert all(torch.equal(one[key], other[key]) for key in other)  # type: ignore[literal-required]
-
-
-def test_processes_share_a_joint_batch(prepared: Path, tmp_path: Path) -> None:
-    seen = []
-    for rank in range(2):
-        data = joined(prepared, tmp_path)
-        data.trainer = SimpleNamespace(global_rank=rank, world_size=2)  # type: ignore[assignment]
-        seen += [raw["joined"]["people"]["sample"].tolist() for raw in _drawn(data, 3)]
-    draws = [row for batch in seen for row in batch]
-    assert sorted(draws) == sorted([*range(9)] * 2)  # two epochs of three people, three views each
 
 
 def _drawn(data: JoinedFacesDataModule, steps: int) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -41,11 +40,6 @@ def trained_on(data: LightMixturesDataModule, steps: int) -> list[dict[str, Tens
     return [dict(data.on_after_batch_transfer(raw, 0)) for raw in data.train_dataloader()]
 
 
-def same(a: list[dict[str, Tensor]], b: list[dict[str, Tensor]]) -> bool:
-    pairs = zip(a, b, strict=True)
-    return all(torch.equal(x[key], y[key]) for x, y in pairs for key in x)
-
-
 def test_batches_hold_photos_unit_normals_and_masks(prepared: Path) -> None:
     (batch,) = trained_on(module(prepared, batch_size=12), 1)
     assert batch["image"].shape == batch["normal"].shape == (12, 3, 32, 32)
@@ -72,39 +66,6 @@ def test_training_shows_only_training_people(prepared: Path) -> None:
     counts = torch.tensor([len(record.lights) for record in data.people.records])
     counts = counts[drawn["person"]][:, None]
     assert bool(((drawn["photos"] >= first) & (drawn["photos"] < first + counts)).all())
-
-
-@pytest.mark.filterwarnings("ignore:.*does not have many workers")
-def test_batches_are_the_same_for_any_number_of_workers(prepared: Path) -> None:
-    alone = trained_on(module(prepared), 5)
-    assert same(trained_on(module(prepared), 5), alone)
-    assert same(trained_on(module(prepared, num_workers=2), 5), alone)
-    assert not same(trained_on(module(prepared, seed=1), 5), alone)
-    assert not torch.equal(alone[0]["image"], alone[3]["image"])  # the next epoch is new
-
-
-def test_training_resumes_with_the_batch_it_was_stopped_before(prepared: Path) -> None:
-    whole = trained_on(module(prepared), 6)
-    data = module(prepared)
-    data.for_training(6)
-    loader = data.train_dataloader()
-    loader.load_state_dict({"batches": 4})  # type: ignore[attr-defined]
-    assert same([dict(data.on_after_batch_transfer(raw, 0)) for raw in loader], whole[4:])
-
-
-def test_processes_share_a_joint_batch(prepared: Path) -> None:
-    joint = trained_on(module(prepared, batch_size=6), 3)
-    parts = []
-    for rank in range(2):
-        data = module(prepared, batch_size=3)
-        data.trainer = SimpleNamespace(global_rank=rank, world_size=2)  # type: ignore[assignment]
-        parts.append(trained_on(data, 3))
-    for one, other, both in zip(*parts, joint, strict=True):
-        for key in both:
-            # Sums over eight photographs are taken in another order in batches of another size.
-            torch.testing.assert_close(
-                torch.cat([one[key], other[key]]), both[key], atol=1.01 / 255, rtol=0
-            )
 
 
 @pytest.mark.gpu

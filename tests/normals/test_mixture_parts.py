@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from facegeo.geometry.light import to_srgb
-from facegeo.normals.augment import FaceView, View, flip_faces, sample_faces, turn_faces
+from facegeo.normals.augment import FaceView, View, sample_faces, turn_faces
 from facegeo.normals.mixtures import LIGHT_NUMBERS as LIGHT_NUMBERS
 from facegeo.normals.mixtures import LIGHTS, LampTable, MixtureLight, draw_light
 from facegeo.normals.photo_effects import NUMBERS, PhotoEffects, photograph
@@ -121,18 +121,6 @@ def test_a_shift_moves_the_face_right_and_down() -> None:
     source = view.source(torch.tensor([[7.5, 7.5, 16.0]]), 16, 16)
     seen, _, _ = sample_faces(image, normal, mask, source, view.angle, 16)
     assert seen.flatten().argmax() == (4 + 4) * 16 + 6 + 2  # 0.5 and 0.25 of half of 16 px
-
-
-def test_a_flip_done_twice_gives_the_input() -> None:
-    torch.manual_seed(0)
-    image, normal = torch.rand(2, 3, 8, 8), torch.randn(2, 3, 8, 8)
-    mask = torch.rand(2, 1, 8, 8) > 0.5
-    flip = torch.tensor([True, False])
-    once = flip_faces(image, normal, mask, flip)
-    twice = flip_faces(*once, flip)
-    for one, other in zip(twice, (image, normal, mask), strict=True):
-        assert torch.equal(one, other)
-    assert not torch.equal(once[1][0], normal[0])
 
 
 def test_views_stay_within_their_limits() -> None:

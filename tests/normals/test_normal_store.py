@@ -94,15 +94,6 @@ def test_other_content_or_size_has_a_cache_of_its_own(root: Path) -> None:
     assert torch.equal(after.images[1:], before.images[1:])
 
 
-def test_a_damaged_cache_is_built_anew(root: Path) -> None:
-    before = store_of(root).images.clone()
-    (folder,) = (root.parent / "cache").glob("normals-*")
-    (folder / "images.u8").write_bytes(b"short")
-    assert torch.equal(store_of(root).images, before)
-    (folder / "index.json").write_text("{")
-    assert torch.equal(store_of(root).images, before)
-
-
 def test_vectors_of_numpy_files_are_kept_as_halves(root: Path) -> None:
     session = root / "100001/session1"
     colours = pixels(session / "sn_c.png")

@@ -2,7 +2,6 @@
 
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from facegeo.errors import UserError
 from facegeo.files.shipped import conf_dir
-from facegeo.normals.augment import NormalAugment, Photometric
+from facegeo.normals.augment import NormalAugment
 from facegeo.normals.photoface import PhotofaceDataModule
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "sessions"
@@ -33,11 +32,6 @@ def module(
 def trained_on(data: PhotofaceDataModule, steps: int) -> list[dict[str, Tensor]]:
     data.for_training(steps)
     return [dict(data.on_after_batch_transfer(raw, 0)) for raw in data.train_dataloader()]
-
-
-def same(a: list[dict[str, Tensor]], b: list[dict[str, Tensor]]) -> bool:
-    pairs = zip(a, b, strict=True)
-    return all(torch.equal(x[key], y[key]) for x, y in pairs for key in x)
 
 
 @pytest.fixture
@@ -151,43 +145,6 @@ def test_training_batches_are_augmented_together(tmp_path: Path) -> None:
     for before, after in zip(plain, trained_on(module(tmp_path, augment=flips), 4), strict=True):
         assert torch.equal(after["image"], before["image"].flip(-1))
         assert torch.equal(after["normal"][:, 0], -before["normal"][:, 0].flip(-1))
-
-
-def test_every_number_of_workers_gives_the_same_batches_and_epochs_differ(tmp_path: Path) -> None:
-    pytest.importorskip("albumentations")
-    light = Photometric({"RandomBrightnessContrast": {"p": 1.0}})
-    change = NormalAugment(photometric=light)
-    found = [
-        trained_on(module(tmp_path, augment=change, num_workers=workers, batch_size=8), 5)
-        for workers in (0, 2)
-    ]
-    assert same(*found)
-    brightness: dict[int, list[float]] = {}
-    for batch in found[0]:
-        for sample, image in zip(batch["sample"].tolist(), batch["image"], strict=True):
-            brightness.setdefault(sample, []).append(float(image.mean()))
-    assert max(len(levels) for levels in brightness.values()) == 3  # 40 draws of 16 faces
-    assert all(len(set(levels)) == len(levels) for levels in brightness.values())
-
-
-def test_a_loader_resumes_mid_epoch_from_its_state(tmp_path: Path) -> None:
-    whole = trained_on(module(tmp_path, augment=RICH), 7)
-    data = module(tmp_path, augment=RICH)
-    data.for_training(7)
-    loader = data.train_dataloader()
-    loader.load_state_dict({"batches": 3})
-    assert same([dict(data.on_after_batch_transfer(raw, 0)) for raw in loader], whole[3:])
-
-
-def test_processes_share_a_joint_batch(tmp_path: Path) -> None:
-    joint = trained_on(module(tmp_path, augment=RICH, batch_size=6), 3)
-    parts = []
-    for rank in range(2):
-        data = module(tmp_path, augment=RICH, batch_size=3)
-        data.trainer = SimpleNamespace(global_rank=rank, world_size=2)  # type: ignore[assignment]
-        parts.append(trained_on(data, 3))
-    pairs = zip(*parts, strict=True)
-    assert same([{key: torch.cat([a[key], b[key]]) for key in a} for a, b in pairs], joint)
 
 
 def test_a_split_is_kept_and_hashed(tmp_path: Path, root: Path) -> None:

@@ -11,6 +11,7 @@ from facegeo.normals.photometric_stereo import (
     Surface,
     check_lights,
     colour_albedo,
+    flash_directions,
     least_squares,
     light_directions,
     robust,
@@ -46,6 +47,10 @@ def test_directions_of_lights_worked_out_by_hand() -> None:
     half = 0.5**0.5
     wanted = torch.tensor([[0, 0, 1], [1, 0, 0], [0, 1, 0], [-half, 0, half]], dtype=torch.float64)
     torch.testing.assert_close(got, wanted, atol=1e-7, rtol=0)
+    azimuth, elevation = torch.tensor([0, 90, -90, 0, 45]), torch.tensor([0, 0, 0, 90, 0])
+    wanted = [[0, 0, 1], [-1, 0, 0], [1, 0, 0], [0, 1, 0], [-half, 0, half]]
+    got = flash_directions(azimuth, elevation)
+    torch.testing.assert_close(got, torch.tensor(wanted, dtype=torch.float64))
 
 
 def test_a_ball_lit_from_the_left_is_bright_on_its_left_and_faces_left_there() -> None:

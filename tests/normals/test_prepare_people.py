@@ -15,7 +15,7 @@ import torch
 
 from facegeo.errors import UserError
 from facegeo.geometry.normals import angle_map
-from facegeo.normals.people import ALBEDO, Person, read_people
+from facegeo.normals.people import Person, read_people
 from facegeo.normals.prepare import RECORD, Report, prepare
 from facegeo.normals.prepare_people import LAMPS, PeoplePreparation
 
@@ -58,27 +58,6 @@ def test_normals_strengths_and_albedo_are_recovered(
             np.array(record.strengths)[in_front], np.array(wanted)[in_front], atol=0.02
         )
         assert record.bulge > 0.5
-
-
-def test_the_same_command_again_writes_nothing(sculptures: SimpleNamespace, root: Path) -> None:
-    first = run(sculptures, root)
-    before = contents(root.parent / f"{root.name}-out")
-    second = run(sculptures, root)
-    assert (first.done, first.kept, second.done, second.kept) == (3, 0, 0, 3)
-    assert contents(root.parent / f"{root.name}-out") == before
-
-
-def test_files_missing_after_a_killed_run_are_written(
-    sculptures: SimpleNamespace, root: Path
-) -> None:
-    run(sculptures, root)
-    out = root.parent / f"{root.name}-out"
-    before = contents(out)
-    (out / "yaleB01" / RECORD).unlink()
-    (out / "yaleB03" / ALBEDO).unlink()
-    again = run(sculptures, root)
-    assert (again.done, again.kept) == (2, 1)
-    assert contents(out) == before
 
 
 def test_a_changed_photograph_changes_everybody(sculptures: SimpleNamespace, root: Path) -> None:
