@@ -37,6 +37,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(folder.glob("*.whl"))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("folder", ["conf", "experiments"])
 def test_the_wheel_holds_every_file_of(wheel: Path, folder: str) -> None:
     files = (file for file in (ROOT / folder).rglob("*") if file.is_file())
@@ -46,6 +48,8 @@ def test_the_wheel_holds_every_file_of(wheel: Path, folder: str) -> None:
     assert wanted - set(ZipFile(wheel).namelist()) == set()
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_the_wheel_holds_every_file_that_is_no_code(wheel: Path) -> None:
     files = (file for file in (ROOT / "facegeo").rglob("*") if file.is_file())
     wanted = {file.relative_to(ROOT).as_posix() for file in files if ".py" not in file.suffix}
@@ -53,6 +57,8 @@ def test_the_wheel_holds_every_file_that_is_no_code(wheel: Path) -> None:
     assert wanted - set(ZipFile(wheel).namelist()) == set()
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_the_installed_wheel_runs_from_any_folder(
     wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,6 +46,8 @@ def metrics(study: Path) -> dict[str, dict[str, float]]:
     return {f.parent.name: json.loads(f.read_text()) for f in study.glob("*/metrics.json")}
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_sweep_is_planned_trained_once_reported_and_not_repeated(
     sweep: Sweep, tmp_path: Path
 ) -> None:
@@ -121,6 +123,8 @@ def test_a_lock_keeps_other_processes_out_until_its_own_dies(tmp_path: Path) -> 
         pass
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_two_sweeps_at_once_share_the_jobs(
     sweep: Sweep, command: list[str], tmp_path: Path
 ) -> None:
