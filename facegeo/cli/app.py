@@ -6,8 +6,7 @@ import os
 import platform
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -63,34 +62,36 @@ def launch(
         print(f"facegeo {__version__} (python {platform.python_version()})")
         return
     if {"-h", "--help"} & {*words}:
-        failure, cfg = _show_help(program, about, examples, config)
-    else:
-        sys.argv[1:] = overrides(words, bare)
-        _set_up_logging()
-        failure, cfg = _run_hydra(function, config)
+        try:
+            print(help_text(program, about, examples, config, words))
+        except Exception as error:
+            _end(error, program, config, None)
+        return
+    sys.argv[1:] = overrides(words, bare)
+    _set_up_logging()
+    failure, cfg = _run_hydra(function, config)
     if isinstance(failure, KeyboardInterrupt) and not _debugging():
         print(f"{program}: {str(failure) or interrupted}", file=sys.stderr)
         sys.exit(INTERRUPTED)
+    if failure is not None:
+        _end(failure, program, config, cfg)
+
+
+def _end(failure: BaseException, program: str, config: Path, cfg: "DictConfig | None") -> NoReturn:
+    """End the process after SIGTERM or a mistake of the user; raise anything else again."""
     if isinstance(failure, SystemExit):
         print(f"{program}: stopped by SIGTERM; the same command resumes", file=sys.stderr)
         sys.exit(STOPPED)
     if isinstance(failure, BrokenPipeError):  # `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(BROKEN_PIPE)
-    if failure is not None:
-        _end(failure, program, config, cfg)
+    from facegeo.cli.mistakes import explain
 
-
-Outcome = tuple[BaseException | None, "DictConfig | None"]
-"""What was raised, if anything, and the config that it was raised with."""
-
-
-def _show_help(program: str, about: str, examples: Sequence[str], config: Path) -> Outcome:
-    try:
-        print(help_text(program, about, examples, config, sys.argv[1:]))
-    except Exception as error:
-        return error, None
-    return None, None
+    message = None if _debugging() else explain(failure, config, sys.argv[1:], cfg)
+    if message is None:
+        raise failure
+    print(f"{program}: error: {message}", file=sys.stderr)
+    sys.exit(USER_ERROR)
 
 
 def _set_up_logging() -> None:
@@ -105,8 +106,8 @@ def _set_up_logging() -> None:
     warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
 
 
-def _run_hydra(function: "Job", config: Path) -> Outcome:
-    """Compose the config and run the job or the sweep."""
+def _run_hydra(function: "Job", config: Path) -> "tuple[BaseException | None, DictConfig | None]":
+    """Compose the config and run the job or the sweep; return what was raised, and its config."""
     import hydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
@@ -128,9 +129,10 @@ def _run_hydra(function: "Job", config: Path) -> Outcome:
             return None
 
     main = hydra.main(version_base="1.3", config_path=str(config.parent), config_name=config.stem)
+    before = {name: os.environ[name] for name in ("HYDRA_FULL_ERROR",) if name in os.environ}
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints errors, exits with 1
     try:
-        with _environment("HYDRA_FULL_ERROR", "1"):  # else Hydra prints errors, exits with 1
-            main(job)()
+        main(job)()
     except (Exception, KeyboardInterrupt) as error:
         failures.append(error)
     except SystemExit as end:
@@ -140,32 +142,10 @@ def _run_hydra(function: "Job", config: Path) -> Outcome:
             failures.append(end.__context__)  # Lightning's trainer turns Ctrl-C into exit code 1
         else:
             raise
-    return (failures[0] if failures else None), (configs[0] if configs else None)
-
-
-@contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    """Set one environment variable for a while."""
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
     finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
-
-
-def _end(failure: BaseException, program: str, config: Path, cfg: "DictConfig | None") -> NoReturn:
-    """End the process after a mistake of the user; raise anything else again."""
-    from facegeo.cli.mistakes import explain
-
-    message = None if _debugging() else explain(failure, config, sys.argv[1:], cfg)
-    if message is None:
-        raise failure
-    print(f"{program}: error: {message}", file=sys.stderr)
-    sys.exit(USER_ERROR)
+        del os.environ["HYDRA_FULL_ERROR"]
+        os.environ.update(before)
+    return (failures[0] if failures else None), (configs[0] if configs else None)
 
 
 def _debugging() -> bool:

@@ -38,16 +38,10 @@ NOISE = re.compile(
 )
 FULL_KEY = re.compile(r"^full_key: (\S+)$", re.M)
 # A folder that the user may not write to, or a full disk.
-NO_WRITING = (
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EFBIG,
-    errno.ENOTDIR,
-    errno.EEXIST,
-)
+NO_WRITING = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+    *(errno.ENOTDIR, errno.EEXIST),
+}
 # Raised by joblib and submitit when one of their processes was killed.
 KILLED = ("TerminatedWorkerError", "BrokenProcessPool", "UncompletedJobError")
 # Raised by libraries whose objects get a value that they cannot use.
@@ -90,7 +84,8 @@ def _plain_message(
         part = FULL_KEY.search(str(error))
         return mistaken_values(cause.errors(include_url=False), part[1] if part else "")
     if isinstance(cause, MISSING):
-        keys = _missing_keys(cfg) or [str(cause.full_key)]
+        plain = {} if cfg is None else OmegaConf.to_container(cfg, resolve=False)
+        keys = [key for key, value in _dotted(plain) if value == "???"] or [str(cause.full_key)]
         are = "is" if len(keys) == 1 else "are"
         add = " ".join(f"{key}=..." for key in keys)
         return f"{' and '.join(keys)} {are} missing: add {add}"
@@ -108,12 +103,6 @@ def _plain_message(
             f"pip install 'facegeo[{EXTRAS.get(plugin['name'], plugin['name'])}]'"
         )
     return None
-
-
-def _missing_keys(cfg: DictConfig | None) -> list[str]:
-    """Dotted names of all keys that have no value yet."""
-    values = {} if cfg is None else OmegaConf.to_container(cfg, resolve=False)
-    return [key for key, value in _dotted(values) if value == "???"]
 
 
 def _explain_instantiation(error: InstantiationException) -> str | None:
@@ -171,8 +160,13 @@ def _explain_override(
             return f"{key} must be one of {', '.join(options[key])}"
         if owners := _owners(config, key, options.get(key.partition(".")[0], [])):
             return f"{key} is a key of {' and '.join(owners)}; choose it too, as {owners[0]}"
-        nearest = _nearest(key, [*options, *_all_keys(config, choices)])
-        return f"there is no key {key!r}; nearest: {nearest} (--cfg job prints every key)"
+        with initialize_config_dir(str(config.parent), version_base="1.3"):
+            composed = compose(config.stem, list(choices))
+        known = [*options, *(name for name, _ in _dotted(OmegaConf.to_container(composed)))]
+        nearest = [name for name in known if name.split(".")[-1] == key.split(".")[-1]]
+        nearest += difflib.get_close_matches(key, known, n=3, cutoff=0.6)
+        names = ", ".join(list(dict.fromkeys(nearest))[:3]) or "none"
+        return f"there is no key {key!r}; nearest: {names} (--cfg job prints every key)"
     if unknown := UNKNOWN_OPTION.search(str(error)):
         for group in options:
             if unknown["path"].startswith(f"{group}/"):
@@ -190,25 +184,11 @@ def _owners(config: Path, key: str, options: Sequence[str]) -> list[str]:
     return [f"{group}={option}" for option, node in plain.items() if inner in dict(_dotted(node))]
 
 
-def _all_keys(config: Path, choices: Sequence[str]) -> list[str]:
-    """Return the dotted keys of the config with these options."""
-    with initialize_config_dir(str(config.parent), version_base="1.3"):
-        return list(dict(_dotted(OmegaConf.to_container(compose(config.stem, list(choices))))))
-
-
 def _dotted(node: object, prefix: str = "") -> Iterator[tuple[str, object]]:
     """Yield the dotted name and the value of every key of nested dicts."""
     for key, value in node.items() if isinstance(node, dict) else ():
         yield f"{prefix}{key}", value
         yield from _dotted(value, f"{prefix}{key}.")
-
-
-def _nearest(key: str, choices: Sequence[str]) -> str:
-    """Return up to three choices: those that end in the same word, then those spelt alike."""
-    last = key.rpartition(".")[2]
-    same_word = [choice for choice in choices if choice.rpartition(".")[2] == last]
-    alike = difflib.get_close_matches(key, choices, n=3, cutoff=0.6)
-    return ", ".join(list(dict.fromkeys(same_word + alike))[:3]) or "none"
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -220,7 +200,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _raised_in_hydra(error: BaseException) -> bool:
-    """Say whether a call failed at Hydra's own line: the arguments did not fit the target."""
+    """Whether a call failed at Hydra's own line: the arguments did not fit the target."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

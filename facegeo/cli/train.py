@@ -1,8 +1,6 @@
 """``facegeo-train``."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from facegeo.cli.app import INTERRUPTED, STOPPED, launch
@@ -18,23 +16,16 @@ def _train(cfg: "DictConfig") -> object:
 
 
 def main() -> None:
-    """Train a model from the command line."""
-    with _reporting_a_broken_off_sweep():
-        _launch()
-    if study := sys.modules.get("facegeo.studies.callback"):
-        sys.exit(1 if study.FAILED else 0)  # W&B takes no bool
-
-
-@contextmanager
-def _reporting_a_broken_off_sweep() -> Iterator[None]:
-    """Report a sweep's jobs also if its launcher dies, as when a process of it is killed."""
+    """Train a model from the command line; the exit code is 1 if a job of a sweep failed."""
     try:
-        yield
-    except BaseException as end:
+        _launch()
+    except BaseException as end:  # a launcher dies if one of its processes is killed
         study = sys.modules.get("facegeo.studies.callback")
         if study and not (isinstance(end, SystemExit) and end.code in (INTERRUPTED, STOPPED)):
             study.show_broken_off()
         raise
+    if study := sys.modules.get("facegeo.studies.callback"):
+        sys.exit(1 if study.FAILED else 0)  # W&B takes no bool
 
 
 def _launch() -> None:

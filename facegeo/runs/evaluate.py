@@ -25,6 +25,8 @@ from facegeo.training.wing import WingData
 FITTING = {"points": "lfpw or generated", "normals": "sessions, photoface or photos"}
 """Choices of ``data`` for a model, by what it finds."""
 
+log = logging.getLogger(__name__)
+
 
 def check_fit(name: str, model: nn.Module, data: WingData, options: Mapping[str, Any]) -> None:
     """See that a model finds what the data have and knows the options, before any face is read.
@@ -84,9 +86,6 @@ def device_of(accelerator: str) -> str:
     return "cuda" if accelerator in ("gpu", "cuda") else "cpu"
 
 
-log = logging.getLogger(__name__)
-
-
 def evaluate(cfg: DictConfig) -> dict[str, float]:
     """Measure a trained model as ``cfg``, composed from ``conf/eval.yaml``, says.
 
@@ -120,30 +119,26 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     return results
 
 
-def _check_names(cfg: DictConfig, now: Mapping[str, Any], trained: set[str]) -> None:
-    """Raise if a person of the training is measured on, where splits list people by name."""
-    for split in {*cfg.splits} - {"train"} if now.get("split_by") == "person" else ():
-        if seen := sorted(trained & {*now[split]}):
-            raise UserError(
-                f"{cfg.checkpoint} was trained on {', '.join(seen)} of the {split} split: leave "
-                f"them out of data.{split}, or measure another model"
-            )
-
-
 def _check_held_out(cfg: DictConfig, data: WingData, notes: Mapping[str, Any]) -> None:
     """Read the data; raise if faces to measure on were not held out of the training."""
     data.prepare_data()
     data.check(cfg.splits)
     now = data.split_settings
     trained = {"content": now.get("content")} | notes.get("split", now)  # older notes lack it
-    _check_names(cfg, now, {*trained.get("train", ()), *notes.get("earlier_people", ())})
+    of_people = now.get("split_by") == "person"  # whose splits list people by name
+    people = {*trained.get("train", ()), *notes.get("earlier_people", ())}
+    for split in {*cfg.splits} - {"train"} if of_people else ():
+        if seen := sorted(people & {*now[split]}):
+            raise UserError(
+                f"{cfg.checkpoint} was trained on {', '.join(seen)} of the {split} split: leave "
+                f"them out of data.{split}, or measure another model"
+            )
     same_data = trained["content"] == now.get("content")
-    by_name = now.get("split_by") == "person" and bool(trained.get("train"))
-    if not (same_data or by_name) and "val" in cfg.splits:
+    known = same_data or (of_people and trained.get("train"))
+    if not known and "val" in cfg.splits:
         log.warning("trained on other data: it is not known which of these faces it has seen")
     # With a test list, only the faces to validate on are drawn; listed people are chosen.
-    chosen = now.get("test_fraction") is not None or now.get("split_by") == "person"
-    drawn = {"val", "test"} if chosen else {"val"}
+    drawn = {"val", "test"} if of_people or now.get("test_fraction") is not None else {"val"}
     if same_data and trained != now and drawn & set(cfg.splits):
         differs = "; ".join(
             f"{key}: {trained.get(key)} there, {now.get(key)} here"

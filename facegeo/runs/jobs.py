@@ -1,4 +1,4 @@
-"""Jobs: checks of their configuration before anything is begun, and what became of each."""
+"""Checks of a job's configuration before anything is begun, and how each job ended."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ from pydantic.errors import PydanticUserError
 from pydantic_core import SchemaError
 
 from facegeo.errors import WORDS, UserError, wanted_values
-from facegeo.runs.about import about_faults
 
 JOBS = "jobs"
-"""In a sweep's folder: the outcomes of its jobs."""
+"""In a sweep's folder: how its jobs ended."""
 
 
 @dataclass
 class Outcome:
-    """The outcome of a job.
+    """How a job ended.
 
     Attributes:
         folder: The job's.
-        overrides: What the command and the sweep chose.
+        overrides: Of the command and the sweep.
         status: "done", "done before", "elsewhere" (in another process), "stopped", "failed", or the
             state that a dry run found.
         error: Why it failed.
@@ -38,6 +37,56 @@ class Outcome:
     overrides: list[str]
     status: str
     error: str | None = None
+
+
+Name = str | int | float
+
+
+@dataclass
+class Label:
+    """The name of the variants that have all values of ``when``."""
+
+    name: Name
+    when: dict[str, Any] | None = None
+
+
+ABOUT: dict[str, tuple[Any, str]] = {
+    "question": (str, "a text"),
+    "source": (str, "a text, such as 'CCNN, Fig. 4'"),
+    "paper": (str, "a section of experiments/paper_values.yaml, such as ccnn.fig6_shake"),
+    "split": (str, "val, test or the name of other data"),
+    "rows": (list[Name], "a list such as [stage1,stage2]"),
+    "measure": (str, "a measure such as error_pct"),
+    "baseline": (Name, "the name of a row"),
+    "labels": (list[Label], "a list such as [{name: large, when: {model.size: 64}}]"),
+    "plots": (list[Name], "a list such as [points,ced]"),
+}
+"""Keys of the ``about`` section of a study: their types, and these in words. Any may be null."""
+
+
+def sound(about: object) -> tuple[dict[str, Any], list[str]]:
+    """Return an ``about`` without its mistakes, and a sentence on each of these."""
+    if not isinstance(about, Mapping):
+        faults = [f"about must hold keys such as question and rows, got {about!r}"]
+        return {}, [] if about is None else faults
+    kept, faults = dict[str, Any](), list[str]()
+    for key, value in about.items():
+        kind, wanted = ABOUT.get(str(key), (None, ""))
+        if kind is None:
+            faults.append(f"about has no key {key}; it has {', '.join(ABOUT)}")
+        elif value is None or _fits(value, kind):
+            kept[key] = value
+        else:
+            faults.append(f"about.{key} must be {wanted}, got {value!r}")
+    return kept, faults
+
+
+def _fits(value: object, kind: Any) -> bool:  # noqa: ANN401
+    try:
+        TypeAdapter(kind).validate_json(json.dumps(value, default=str), strict=True)
+    except ValidationError:
+        return False
+    return True
 
 
 def check_job(cfg: DictConfig) -> None:
@@ -53,8 +102,8 @@ def check_job(cfg: DictConfig) -> None:
         raise UserError(f"seed must be a whole number from 0 to 2^32 - 1, got {cfg.seed!r}")
     about = cfg.about
     plain = OmegaConf.to_container(about, resolve=True) if OmegaConf.is_config(about) else about
-    for fault in about_faults(plain).values():
-        raise UserError(fault)
+    if faults := sound(plain)[1]:
+        raise UserError("; ".join(faults))
     check_measured(cfg)
     objective = cfg.objective
     if objective is None:
@@ -95,7 +144,7 @@ OWN_OBJECTS = ConfigDict(arbitrary_types_allowed=True)
 def check_values(config: Mapping[str, Any]) -> None:
     """Check the arguments of every object to build against their annotated types.
 
-    Hydra passes on whatever was typed: ``data.batch_size=abc`` would fail deep in some code, and an
+    Hydra passes on any value: ``data.batch_size=abc`` would fail deep in some code, and an
     optimizer's mistake in the middle of a training. Arguments without an annotation, and objects
     to build, are left to the object.
 
@@ -105,8 +154,7 @@ def check_values(config: Mapping[str, Any]) -> None:
     Raises:
         UserError: With all mistakes, key and value.
     """
-    mistakes = list(_mistakes(config, ""))
-    if mistakes:
+    if mistakes := list(_mistakes(config, "")):
         raise UserError("; ".join(mistakes))
 
 

@@ -38,13 +38,19 @@ def job(cfg: DictConfig) -> float | None:
         UserError: For every mistake in configuration or data; in a sweep without an objective
             it is reported at the sweep's end instead.
     """
-    _check(cfg)
+    if (study := chosen("ablation")) and not in_sweep():
+        raise UserError(f"ablation={study} is a study of several runs; add -m to run them all")
+    check_job(cfg)
+    folder = run_folder(cfg)
     if cfg.dry_run:
-        _report(Outcome(str(run_folder(cfg)), overrides(), _state(cfg, run_folder(cfg))))
+        _report(Outcome(str(folder), overrides(), _state(cfg, folder)))
         return None
     if not in_sweep():
         return _objective(cfg, run(cfg))
-    folder = run_folder(cfg)
+    return _job_of_a_sweep(cfg, folder)
+
+
+def _job_of_a_sweep(cfg: DictConfig, folder: Path) -> float | None:
     outcome = Outcome(str(folder), overrides(), "stopped")
     try:
         with locked(folder / LOCK):
@@ -70,38 +76,27 @@ def job(cfg: DictConfig) -> float | None:
     return None
 
 
-def _check(cfg: DictConfig) -> None:
-    """Check for mistakes before hours of training."""
-    study = chosen("ablation")
-    if study is not None and not in_sweep():
-        raise UserError(f"ablation={study} is a study of several runs; add -m to run them all")
-    check_job(cfg)
-
-
 def _finished(cfg: DictConfig, folder: Path) -> dict[str, float] | None:
-    """Metrics of a run that an earlier sweep finished."""
-    if read_record(folder).get("status") != "done" or not (folder / METRICS).is_file():
+    """Metrics of a run that an earlier sweep finished and measured as this one would."""
+    record = read_record(folder)
+    if record.get("status") != "done" or not (folder / METRICS).is_file():
         return None
-    before = json.loads((folder / CONFIG).read_text())
+    before, now = json.loads((folder / CONFIG).read_text()), plain(cfg)
     found: dict[str, float] = json.loads((folder / METRICS).read_text())
-    missing = [split for split in cfg.splits if not any(n.startswith(f"{split}/") for n in found)]
-    others = read_record(folder).get("also_on", {})
-    changed = [
-        name
-        for name, node in (plain(cfg)["also_on"] or {}).items()
-        if others.get(name, {}).get("config") != node
-    ]
-    coded = [(config.get("data") or {}).get("coding") for config in (before, plain(cfg))]
-    return None if missing or changed or coded[0] != coded[1] else found
+    others = {name: one.get("config") for name, one in record.get("also_on", {}).items()}
+    measured = all(any(name.startswith(f"{split}/") for name in found) for split in cfg.splits)
+    measured &= all(others.get(name) == node for name, node in (now["also_on"] or {}).items())
+    coding, coded = ((config.get("data") or {}).get("coding") for config in (now, before))
+    return found if measured and coding == coded else None
 
 
 def _state(cfg: DictConfig, folder: Path) -> str:
     """The state in which a sweep would find a run's folder."""
     if _finished(cfg, folder) is not None:
         return "done before"
-    status = read_record(folder).get("status", "to do")
-    begun = {"running": "begun", "stopped": "begun", "failed": "failed before"}
-    return begun.get(status, "to measure" if status == "done" else status)
+    status = str(read_record(folder).get("status", "to do"))
+    states = {"running": "begun", "stopped": "begun", "failed": "failed before"}
+    return (states | {"done": "to measure"}).get(status, status)
 
 
 def _objective(cfg: DictConfig, results: dict[str, float]) -> float | None:

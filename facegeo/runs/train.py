@@ -17,6 +17,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 from rich.console import Console
+from torch import nn
 
 from facegeo.errors import UserError
 from facegeo.files.shipped import SHARED
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
-    """Train and measure what ``cfg`` describes, or resume it where it was killed.
+    """Train and measure the model that ``cfg`` describes, or resume it where it was killed.
 
     Args:
         cfg: Composed from ``conf/train.yaml``.
@@ -60,7 +61,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
 
 
 def run_in(folder: Path, cfg: DictConfig, gpu: int | None = None) -> dict[str, float]:
-    """Train and measure in a folder whose lock the caller holds; see ``run``.
+    """Train and measure as ``run`` does, in a folder whose lock the caller holds.
 
     Args:
         folder: The run's.
@@ -87,39 +88,22 @@ def _train_and_measure(
     cfg: DictConfig, folder: Path, record: RunRecord, logs: JobLogs, gpu: int | None
 ) -> dict[str, float]:
     seed_everything(cfg.seed, workers=True, verbose=False)
-    data: WingData = instantiate(cfg.data)
-    model: torch.nn.Module = instantiate(cfg.model)
-    if not data.has_truth:
-        raise UserError(
-            f"data={data_choice()} has no ground truth to train on; it is for facegeo-eval"
-        )
-    check_fit("model", model, data, {})
     kind = accelerator(cfg.trainer.accelerator)
-    if in_sweep() or getattr(rank_zero_only, "rank", 0) != 0:
-        data.prepare_data()
-    else:
-        data.prepare_for(model, plain(cfg)["procedure"], folder, device_of(kind))
-    data.check(cfg.splits)
-    data.keep_split(folder / "split.json")
-    others = _others(cfg, data)
+    device = device_of(kind)
+    data: WingData = instantiate(cfg.data)
+    model: nn.Module = instantiate(cfg.model)
+    _prepare(cfg, data, model, folder, device)
+    others, paper = _others(cfg, data), paper_values(data.paper)
     record.data = {"title": data.title, "kind": type(data).__name__, "hash": data.content()}
     record.cost = data.costs(model)
-    record.device = torch.cuda.get_device_name() if device_of(kind) == "cuda" else "cpu"
-    make_task, make_trainer = _named_errors(instantiate(cfg.task)), instantiate(cfg.trainer)
-    paper = paper_values(data.paper)
+    record.device = torch.cuda.get_device_name() if device == "cuda" else "cpu"
+    make_task = _named_errors(instantiate(cfg.task))
     where = {"default_root_dir": folder, "accelerator": kind} | _in_a_sweep(cfg, gpu)
-
-    def trainer(part: str = "fit", **options: Any) -> Trainer:
-        _check_trainer(cfg, options)
-        try:
-            built: Trainer = make_trainer(logger=logs.of_trainer(part), **where, **options)
-        except (MisconfigurationException, TypeError, ValueError) as error:
-            raise UserError(f"trainer: {error}; change trainer=... or its keys") from error
-        return built
-
+    make_trainer = _trainers(cfg, logs, where)
     shared = _shared(cfg, data)
+    fit = instantiate(cfg.procedure)
     try:
-        notes = instantiate(cfg.procedure)(model, data, make_task, trainer, folder, shared=shared)
+        notes = fit(model, data, make_task, make_trainer, folder, shared=shared)
     except MisconfigurationException as error:
         raise UserError(
             f"the trainer refused: {error}; gradients are clipped by task.clip_norm, and "
@@ -129,38 +113,60 @@ def _train_and_measure(
         return {}
     record.shared |= shared.taken if shared else {}
     console = Console(quiet=in_sweep())  # a sweep ends in one table of all its runs
-    results = data.report(
-        model, folder, cfg.splits, paper=paper, device=device_of(kind), console=console
-    )
-    results |= report_others(model, others, folder, device_of(kind), console)
+    results = data.report(model, folder, cfg.splits, paper=paper, device=device, console=console)
+    results |= report_others(model, others, folder, device, console)
     _record_tested(record, cfg, data, others)
     about = {"seed": cfg.seed, "data": data.title, "split": data.split_settings} | data.notes()
     save_model(folder / MODEL, model, plain(cfg)["model"], {"results": results} | about | notes)
     return results
 
 
+def _prepare(cfg: DictConfig, data: WingData, model: nn.Module, folder: Path, device: str) -> None:
+    """Make and check the data, and keep which faces are held out."""
+    if not data.has_truth:
+        raise UserError(
+            f"data={data_choice()} has no ground truth to train on; it is for facegeo-eval"
+        )
+    check_fit("model", model, data, {})
+    if in_sweep() or getattr(rank_zero_only, "rank", 0) != 0:
+        data.prepare_data()
+    else:
+        data.prepare_for(model, plain(cfg)["procedure"], folder, device)
+    data.check(cfg.splits)
+    data.keep_split(folder / "split.json")
+
+
+def _trainers(cfg: DictConfig, logs: JobLogs, where: Mapping[str, Any]) -> Callable[..., Trainer]:
+    """The maker of trainers, from the part that each trains and its options."""
+    make = instantiate(cfg.trainer)
+
+    def trainer(part: str = "fit", **options: Any) -> Trainer:
+        if taken := {*options, "default_root_dir", "logger"} & {*cfg.trainer}:
+            raise UserError(
+                f"trainer.{min(taken)} is set by the training itself: lengths are procedure.steps, "
+                "max_steps, validate_every and checkpoint_every, loggers logger="
+            )
+        try:
+            built: Trainer = make(logger=logs.of_trainer(part), **where, **options)
+        except (MisconfigurationException, TypeError, ValueError) as error:
+            raise UserError(f"trainer: {error}; change trainer=... or its keys") from error
+        return built
+
+    return trainer
+
+
 def _named_errors(make_task: Any) -> Any:  # noqa: ANN401
     """The task's maker; errors of its own makers, such as the optimizer's, name their key."""
+
+    def named(key: str, make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        try:
+            return make(*args, **kwargs)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"task.{key}: {error}; change its keys") from error
+
     makers = getattr(make_task, "keywords", {}).items()
-    own = {key: partial(_made, key, make) for key, make in makers if isinstance(make, partial)}
+    own = {key: partial(named, key, make) for key, make in makers if isinstance(make, partial)}
     return partial(make_task, **own) if own else make_task
-
-
-def _made(key: str, make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-    try:
-        return make(*args, **kwargs)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"task.{key}: {error}; change its keys") from error
-
-
-def _check_trainer(cfg: DictConfig, options: Mapping[str, Any]) -> None:
-    """Raise if the user sets an option of the trainer that the training itself sets."""
-    ours = {*options, "default_root_dir", "logger"} & {*cfg.trainer}
-    if ours:
-        raise UserError(
-            f"trainer.{min(ours)} is set by the training itself: lengths are procedure.steps, "
-            "max_steps, validate_every and checkpoint_every, loggers logger="
-        )
 
 
 def _record_tested(
@@ -235,8 +241,9 @@ def _shared(cfg: DictConfig, data: WingData) -> SharedWeights | None:
 
 def _is_first_process() -> bool:
     """End a training by several processes; return whether this one measures and writes."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+    parallel = torch.distributed
+    if not (parallel.is_available() and parallel.is_initialized()):
         return True
-    rank = torch.distributed.get_rank()
-    torch.distributed.destroy_process_group()  # metrics would wait for the others
+    rank = parallel.get_rank()
+    parallel.destroy_process_group()  # metrics would wait for the others
     return rank == 0

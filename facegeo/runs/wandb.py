@@ -28,6 +28,7 @@ VARIANT = "variant"
 """Key of the settings that a run's study varies, without the seed, as text: to group runs by."""
 VARIED = "varied"
 """Key of the same settings one by one, for the axes of plots."""
+LONGEST_TAG, LONGEST_NAME = 64, 128  # of W&B's server
 
 
 def to_config(values: Mapping[str, Any], differs: Sequence[str] = ()) -> dict[str, Any]:
@@ -61,11 +62,6 @@ def to_summary(metrics: Mapping[str, float]) -> dict[str, float | str]:
     }
 
 
-def in_one_word(key: str) -> str:
-    """A dotted key in a form that W&B does not split."""
-    return key.lstrip("+").replace(".", "/")
-
-
 def from_summary(summary: Mapping[str, Any]) -> dict[str, float]:
     """Metrics from a W&B summary, without pictures and W&B's own entries."""
     names = ("NaN", "Infinity", "-Infinity")
@@ -76,14 +72,16 @@ def from_summary(summary: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
+def in_one_word(key: str) -> str:
+    """A dotted key in a form that W&B does not split."""
+    return key.lstrip("+").replace(".", "/")
+
+
 def _number_or_text(value: str) -> float | str:
     try:
         return float(value)
     except ValueError:
         return value
-
-
-LONGEST_TAG, LONGEST_NAME = 64, 128  # what W&B's server takes
 
 
 def what_differs(job: Sequence[str], jobs: Sequence[Sequence[str]]) -> list[str]:
@@ -101,16 +99,10 @@ def distinguishing(folder: Path) -> list[str]:
     return what_differs(own.overrides, jobs)
 
 
-def title(folder: Path) -> str:
-    """The overrides that distinguish the job, else its folder's name."""
-    return (" ".join(distinguishing(folder)) or folder.name)[:LONGEST_NAME]
-
-
 def tags(config: Mapping[str, Any]) -> list[str]:
     """Paper and table, from ``about.source``: "CCNN, Fig. 6" gives two."""
     source = (config.get("about") or {}).get("source") or ""
-    words = [word.strip()[:LONGEST_TAG] for word in str(source).split(",")]
-    return [word for word in words if word]
+    return [word.strip()[:LONGEST_TAG] for word in str(source).split(",") if word.strip()]
 
 
 log = logging.getLogger(__name__)
@@ -124,7 +116,7 @@ FINISH_TIMEOUT_S = 120.0
 class WandbRun(Logger):
     """Curves, pictures, settings and results of one job, however many trainers it builds.
 
-    The first thing that is logged opens the run. Its group is the study, its job type the
+    The first value that is logged opens the run. Its group is the study, its job type the
     experiment, its tags come from ``about.source``, its name from the overrides that distinguish
     it. A job that is resumed after it was killed resumes the same run, whose id is in
     ``wandb/id``. Its summary holds the final metrics only, no curves.
@@ -167,7 +159,7 @@ class WandbRun(Logger):
         self._parts: set[str] = set()
 
     def __getstate__(self) -> dict[str, Any]:
-        """State for a process that Lightning spawns, which opens the run for itself."""
+        """Return the state for a process that Lightning spawns, which opens the run for itself."""
         return self.__dict__ | {"_run": None, "_parts": set(), "_copied": True}
 
     @property
@@ -210,7 +202,7 @@ class WandbRun(Logger):
                 run.define_metric(f"{self.part}/*", step_metric=axis, summary="none")
                 self._parts.add(self.part)
             curves = {k: v for k, v in metrics.items() if k != "epoch"}  # a training is one epoch
-            # W&B takes names apart at dots: the rule above would not hold for "lt11.25_pct".
+            # W&B splits names at dots: the rule above would not hold for "lt11.25_pct".
             point = {f"{self.part}/{k.replace('.', '_')}": v for k, v in curves.items()}
             run.log(point if step is None else point | {axis: step})
 
@@ -226,13 +218,7 @@ class WandbRun(Logger):
 
     @rank_zero_only
     def close(self, metrics: Mapping[str, float], record: Mapping[str, Any], status: str) -> None:
-        """Write the job's results and end the run.
-
-        Args:
-            metrics: Final metrics by name; empty if the job failed.
-            record: The job's record.
-            status: "done" or another, which marks the run as failed.
-        """
+        """Write final metrics and the job's record, and end the run; all but "done" has failed."""
         if not self._silent:
             with self._harmless():
                 run = self._open()
@@ -297,7 +283,8 @@ class WandbRun(Logger):
     def _start(self, mode: Mode) -> Run:
         import wandb
 
-        record = self._config.get("record") or {}
+        if self.version is None:  # not made of the folder: W&B refuses the id of a deleted run
+            write_whole(self._folder / "wandb" / "id", secrets.token_hex(4))
         settings = wandb.Settings(
             init_timeout=INIT_TIMEOUT_S,
             finish_timeout=FINISH_TIMEOUT_S,
@@ -306,37 +293,25 @@ class WandbRun(Logger):
             console="off",
             disable_git=True,  # the record has it
             disable_code=True,
-            silent=True,  # what matters is logged here
+            silent=True,  # the warnings that matter are logged here
         )
         return wandb.init(
             project=self._project,
             entity=self._entity,
             mode=mode,
             dir=str(self._folder),
-            id=self._id(),
+            id=self.version,
             resume="allow",
             group=self._config.get("study"),
-            job_type=record.get("experiment"),
+            job_type=(self._config.get("record") or {}).get("experiment"),
             tags=tags(self._config),
-            name=title(self._folder),
+            name=(" ".join(distinguishing(self._folder)) or self._folder.name)[:LONGEST_NAME],
             settings=settings,
         )
 
-    def _id(self) -> str:
-        """Drawn once for a folder: W&B refuses the id of a run that was deleted there."""
-        if self.version is None:
-            write_whole(self._folder / "wandb" / "id", secrets.token_hex(4))
-        return str(self.version)
-
 
 class JobLogs:
-    """Builds a job's loggers, and ends them with the job's results.
-
-    Args:
-        makers: Each builds a logger from ``save_dir``.
-        folder: The job's folder.
-        config: Its configuration, plain values.
-    """
+    """Builds a job's loggers, each from ``save_dir``, and ends them with the job's results."""
 
     def __init__(
         self, makers: Mapping[str, Callable[..., Logger]], folder: Path, config: Mapping[str, Any]

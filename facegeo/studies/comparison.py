@@ -11,7 +11,7 @@ from typing import Any
 
 from facegeo.errors import UserError
 from facegeo.papers import Printed, paper_title, paper_values, printed
-from facegeo.runs.about import sound
+from facegeo.runs.jobs import sound
 from facegeo.studies.runs import Study, StudyRun
 from facegeo.studies.variants import Variant, find_variants
 
@@ -27,13 +27,7 @@ LAST = "last"
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean and spread over seeds.
-
-    Attributes:
-        n: Number of seeds.
-        mean: None without a seed.
-        std: Sample standard deviation, over n - 1; None with fewer than two seeds.
-    """
+    """Number of seeds, their mean and sample standard deviation (over n - 1), if defined."""
 
     n: int
     mean: float | None
@@ -42,13 +36,10 @@ class Spread:
 
 @dataclass(frozen=True)
 class Difference:
-    """One variant minus another, over the seeds that both have.
+    """One variant minus another, over the ``n`` seeds that both have.
 
-    Attributes:
-        n: Number of common seeds.
-        mean: Mean of the differences.
-        p: Of a two-sided paired t-test; None with fewer than two seeds, or if the differences are
-            all equal or not all finite.
+    ``p`` is of a two-sided paired t-test; None with fewer than two seeds, or if the differences are
+    all equal or not all finite.
     """
 
     n: int
@@ -87,7 +78,7 @@ class Comparison:
         study: Its runs.
         split: First part of the metrics' names.
         measure: Last part of the metrics' names.
-        variants: In the order of the plan.
+        variants: In the order in which they were planned.
         rows: For each variant, one an entry.
         baseline: Name of the row that the others are compared with.
         cells: The paper's numbers, by row.
@@ -105,18 +96,16 @@ class Comparison:
     paper: str
     notes: tuple[str, ...]
 
-    def metric(self, run: StudyRun, entry: str, measure: str | None = None) -> float | None:
-        """A run's final metric of an entry; None if it was not measured."""
-        return run.metrics.get(f"{self.split}/{entry}/{measure or self.measure}")
-
     def entries(self, variant: Variant) -> list[str]:
         """Entries that a variant's runs measured: ``stage1``, ``stage2`` or ``t0``, ``t1``."""
-        return _entries(variant.done, self.split, self.measure)
+        parts = (name.split("/") for run in variant.done for name in run.metrics)
+        found = {p[1] for p in parts if len(p) == 3 and (p[0], p[2]) == (self.split, self.measure)}
+        return sorted(found - {"mean_shape"}, key=_order)
 
     def by_seed(self, variant: Variant, entry: str, measure: str | None = None) -> dict[int, float]:
         """A measure of the finished runs of a variant, by seed."""
-        found = {run.seed or 0: self.metric(run, entry, measure) for run in variant.done}
-        return {seed: value for seed, value in found.items() if value is not None}
+        name = f"{self.split}/{entry}/{measure or self.measure}"
+        return {run.seed or 0: run.metrics[name] for run in variant.done if name in run.metrics}
 
 
 def compare(study: Study) -> Comparison:
@@ -141,7 +130,7 @@ def compare(study: Study) -> Comparison:
         paper=paper_title(section) if cells else "",
         notes=(*study.notes, *doubts, *warnings(done, split)),
     )
-    rows = _bare_rows(bare)
+    rows = _rows(bare)
     if study.searches:  # the best first
         rows.sort(key=lambda row: math.inf if row.spread.mean is None else row.spread.mean)
     base = _find(rows, about.get("baseline", FIRST))
@@ -149,7 +138,7 @@ def compare(study: Study) -> Comparison:
         replace(
             row,
             difference=difference(row.values, base.values) if base and row is not base else None,
-            paper=_printed(bare.cells, row, measure),
+            paper=next(filter(None, (printed(cells, n, measure) for n in _names(row))), None),
         )
         for row in rows
     ]
@@ -201,34 +190,26 @@ def warnings(done: Sequence[StudyRun], split: str) -> list[str]:
         done: Finished runs.
         split: The compared one: "val", "test", or the name of other data.
     """
+    trained = [run.record.get("data") or {} for run in done]
+    measured = [(run.record.get("also_on") or {}).get(split) for run in done]
+    if split == "test":
+        own = [{"hash": one.get("test_hash"), "title": one.get("title")} for one in trained]
+        measured = [other or test for other, test in zip(measured, own, strict=True)]
     notes = []
-    for place in ("trained", "measured"):
-        kinds = [_used_data(run.record, split).get(place) or {} for run in done]
-        data = {str(d["hash"]): str(d.get("title", "")) for d in kinds if d.get("hash")}
+    for place, used in (("trained", trained), ("measured", measured)):
+        data = {str(d["hash"]): str(d.get("title", "")) for d in used if d and d.get("hash")}
         if len(data) > 1:
             named = ", ".join(f"{title} {key[:12]}" for key, title in data.items())
             notes.append(
                 f"The runs were {place} on different data ({named}): their numbers are not "
                 "comparable."
             )
-    commits = sorted({commit[:10] for run in done for commit in _commits(run.record)})
+    last = ((run.record.get("git") or {}).get("commit") for run in done)
+    found = (run.record.get("commits") or [one] for run, one in zip(done, last, strict=True))
+    commits = sorted({str(commit)[:10] for sessions in found for commit in sessions if commit})
     if len(commits) > 1:
         notes.append(f"The runs are of different commits: {', '.join(commits)}.")
     return notes
-
-
-def _used_data(record: Mapping[str, Any], split: str) -> dict[str, Mapping[str, Any]]:
-    """The data a run was ``trained`` and, if known, ``measured`` on: title, hash, kind."""
-    trained = record.get("data") or {}
-    other = (record.get("also_on") or {}).get(split)
-    if other is None and split == "test" and trained.get("test_hash"):
-        other = {"hash": trained["test_hash"], "title": trained.get("title")}
-    return {"trained": trained} | ({"measured": other} if other else {})
-
-
-def _commits(record: Mapping[str, Any]) -> list[str]:
-    last = (record.get("git") or {}).get("commit")
-    return [str(commit) for commit in record.get("commits") or ([last] if last else [])]
 
 
 def _missing(bare: Comparison, rows: Sequence[Row], base: Row | None) -> list[str]:
@@ -273,28 +254,20 @@ def _measured(
     return str(split), str(about.get("measure") or suggested)
 
 
-def _bare_rows(comparison: Comparison) -> list[Row]:
+def _rows(comparison: Comparison) -> list[Row]:
+    """Rows without difference and paper."""
     variants = comparison.variants
-    entries = comparison.study.about.get("rows") or _suggested(comparison)
+    asked = list(map(str, comparison.study.about.get("rows") or _suggested(comparison)))
     rows = []
     for variant in variants:
-        for asked in map(str, entries):
-            entry = _last(comparison, variant) if asked == LAST else asked
+        last = next(reversed(comparison.entries(variant)), LAST)
+        for entry in (last if one == LAST else one for one in asked):
             values = comparison.by_seed(variant, entry)
             if values or not variant.done:
-                name = _row_name(variant, entry, len(variants), len(entries))
+                name = variant.name if len(asked) == 1 else f"{variant.name} {entry}"
+                name = entry if len(variants) == 1 else name
                 rows.append(Row(name, variant, entry, values, spread(list(values.values()))))
     return rows
-
-
-def _last(comparison: Comparison, variant: Variant) -> str:
-    return next(reversed(comparison.entries(variant)), LAST)
-
-
-def _row_name(variant: Variant, entry: str, variants: int, entries: int) -> str:
-    if variants == 1:
-        return entry
-    return variant.name if entries == 1 else f"{variant.name} {entry}"
 
 
 def _find(rows: Sequence[Row], wanted: object) -> Row | None:
@@ -314,11 +287,6 @@ def _names(row: Row) -> list[str]:
     return [row.name, value] if equals and "," not in value else [row.name]
 
 
-def _printed(cells: Mapping[str, object], row: Row, measure: str) -> Printed | None:
-    found = (printed(cells, name, measure) for name in _names(row))
-    return next((cell for cell in found if cell), None)
-
-
 def _suggested(comparison: Comparison) -> list[str]:
     """All entries of a single variant; of several, the last that all of them measured."""
     variants = comparison.variants
@@ -329,12 +297,6 @@ def _suggested(comparison: Comparison) -> list[str]:
         return found[0]
     common = [entry for entry in found[0] if all(entry in other for other in found)]
     return common[-1:] or sorted({entry for one in found for entry in one}, key=_order)
-
-
-def _entries(runs: Sequence[StudyRun], split: str, measure: str) -> list[str]:
-    parts = (name.split("/") for run in runs for name in run.metrics)
-    found = {p[1] for p in parts if len(p) == 3 and (p[0], p[2]) == (split, measure)}
-    return sorted(found - {"mean_shape"}, key=_order)
 
 
 def _order(entry: str) -> tuple[str, int]:

@@ -78,9 +78,8 @@ def _left(comparison: Comparison, variant: Variant, run: StudyRun) -> str | None
     if run.status != "done":
         return run.status
     entries = [row.entry for row in comparison.rows if row.variant == variant and row.values]
-    if not entries or any(comparison.metric(run, entry) is not None for entry in entries):
-        return None
-    return f"{UNMEASURED} on {comparison.split}"
+    names = {f"{comparison.split}/{entry}/{comparison.measure}" for entry in entries}
+    return f"{UNMEASURED} on {comparison.split}" if names and not names & {*run.metrics} else None
 
 
 def commands(jobs: Iterable[Unfinished]) -> list[str]:
@@ -105,11 +104,11 @@ def facts(comparison: Comparison) -> dict[str, str]:
     found = {
         "Runs": ", ".join(f"{count} {status}" for status, count in states.items()),
         "Data": _distinct(_data(record.get("data") or {}) for record in records),
-        "Measured on": _distinct(_data(one) for one in others),
-        "Commit": _distinct(_commit(record) for record in records),
+        "Measured on": _distinct(map(_data, others)),
+        "Commit": _distinct(_commit(record.get("git") or {}) for record in records),
         "Device": _distinct(str(record.get("device") or "") for record in records),
         "Wall time": duration(sum(float(run.record.get("wall_s") or 0) for run in runs)),
-        "Software": _distinct(_packages(record) for record in records),
+        "Software": _distinct(_software(record.get("packages") or {}) for record in records),
     }
     return {name: text for name, text in found.items() if text}
 
@@ -129,23 +128,19 @@ def duration(seconds: float) -> str:
 
 
 def _data(data: Mapping[str, Any]) -> str:
-    about = [str(data[key])[:12] for key in ("hash",) if data.get(key)]
-    about = [str(data["kind"]), *about] if data.get("kind") else about
     title = str(data.get("title") or "")
-    return f"{title} ({', '.join(about)})" if title and about else title
+    about = ", ".join(filter(None, [data.get("kind") or "", (data.get("hash") or "")[:12]]))
+    return f"{title} ({about})" if title and about else title
 
 
-def _commit(record: Mapping[str, Any]) -> str:
-    git = record.get("git") or {}
-    if not git.get("commit"):
-        return ""
-    return f"{str(git['commit'])[:10]}{' with changes' if git.get('dirty') else ''}"
+def _commit(git: Mapping[str, Any]) -> str:
+    commit = str(git.get("commit") or "")[:10]
+    return f"{commit} with changes" if commit and git.get("dirty") else commit
 
 
-def _packages(record: Mapping[str, Any]) -> str:
-    packages = record.get("packages") or {}
+def _software(versions: Mapping[str, Any]) -> str:
     names = ("facegeo", "python", "torch", "lightning")
-    return ", ".join(f"{name} {packages[name]}" for name in names if name in packages)
+    return ", ".join(f"{name} {versions[name]}" for name in names if name in versions)
 
 
 def _distinct(texts: Iterable[str]) -> str:

@@ -55,13 +55,7 @@ MAX_WIDTH_PX, JPEG_QUALITY = 1200, 82
 
 @dataclass(frozen=True)
 class Plot:
-    """One figure.
-
-    Attributes:
-        title: A line above it.
-        caption: How to read it.
-        figure: Of plotly.
-    """
+    """One figure, a line above it, and how to read it."""
 
     title: str
     caption: str
@@ -70,15 +64,7 @@ class Plot:
 
 @dataclass(frozen=True)
 class Picture:
-    """Panels of one run.
-
-    Attributes:
-        name: Of the variant.
-        seed: Of the run.
-        uri: JPEG as a data URI.
-        width: px.
-        height: px.
-    """
+    """Panels of a run of the variant ``name``, as the data URI of a JPEG; sizes in px."""
 
     name: str
     seed: int | None
@@ -168,10 +154,12 @@ def ced_plot(comparison: Comparison) -> Plot | None:
     """Cumulative error distributions, mean over the seeds."""
     data: list[go.Scatter] = []
     for row in comparison.rows[:MOST]:
-        shares = _ced(row.variant.done, comparison.split, row.entry)
-        if shares is not None:
+        kept = (_errors(run, comparison.split, row.entry) for run in row.variant.done)
+        shares = [(errors[:, None] <= THRESHOLDS).mean(axis=0) for errors in kept if len(errors)]
+        if shares:
             style = _series(len(data), row.name) | {"mode": "lines"}
-            data.append(go.Scatter(x=THRESHOLDS.round(3).tolist(), y=shares, **style))
+            y = (100 * np.mean(shares, axis=0)).round(3).tolist()
+            data.append(go.Scatter(x=THRESHOLDS.round(3).tolist(), y=y, **style))
     if not data:
         return None
     return Plot(
@@ -186,28 +174,15 @@ def ced_plot(comparison: Comparison) -> Plot | None:
     )
 
 
-def _ced(runs: Sequence[StudyRun], split: str, entry: str) -> list[float] | None:
-    """Share of images, in %, at or below each threshold, mean over the runs that kept errors."""
-    kept = (_errors(run, split, entry) for run in runs)
-    shares = [
-        (errors[:, None] <= THRESHOLDS).mean(axis=0)
-        for errors in kept
-        if errors is not None and len(errors)
-    ]
-    return [round(float(y), 3) for y in 100 * np.mean(shares, axis=0)] if shares else None
-
-
-def _errors(run: StudyRun, split: str, entry: str) -> np.ndarray | None:
-    """Mean error of the five points of each image, % of the box width, (N,)."""
+def _errors(run: StudyRun, split: str, entry: str) -> np.ndarray:
+    """Mean error of the five points of each image, % of the box width, (N,); N = 0 if not kept."""
     file = run.file(split, "errors.npz")
-    if file is None:
-        return None
     try:
-        content = file.read_bytes()
+        content = b"" if file is None else file.read_bytes()
         with np.load(io.BytesIO(content)) as kept:  # given a path, it leaves a torn file open
             return np.asarray(kept[entry], dtype=np.float64)
-    except (OSError, KeyError, ValueError, BadZipFile):
-        return None
+    except (OSError, KeyError, ValueError, EOFError, BadZipFile):
+        return np.empty(0)
 
 
 def depth_plot(comparison: Comparison) -> Plot | None:
@@ -223,11 +198,10 @@ def depth_plot(comparison: Comparison) -> Plot | None:
         bars = {"array": [one.std or 0.0 for one in found], "thickness": 1.5}
         style = _series(len(data), variant.name) | {"error_y": bars, "mode": "lines+markers"}
         data.append(go.Scatter(x=entries, y=[one.mean for one in found], **style))
-    cells = {step: printed(comparison.cells, step, comparison.measure) for step in steps}
-    paper = {step: cell.value for step, cell in cells.items() if cell}
     if len(steps) < 2:
         return None
-    if paper:
+    cells = {step: printed(comparison.cells, step, comparison.measure) for step in steps}
+    if paper := {step: cell.value for step, cell in cells.items() if cell}:
         style = _series(MOST - 1, "paper") | {"mode": "lines+markers"}
         data.append(go.Scatter(x=list(paper), y=list(paper.values()), **style))
     order = sorted(steps, key=lambda step: (len(step), step))
@@ -312,14 +286,11 @@ def _axis(name: str, values: Sequence[object]) -> dict[str, Any]:
         ticks = sorted(set(values))  # type: ignore[type-var]
         texts = [f"{tick:.4g}" for tick in ticks]
         return {"label": name, "values": values, "tickvals": ticks, "ticktext": texts}
-    names = list(dict.fromkeys(map(show, values)))
-    places = [names.index(show(value)) for value in values]
-    return {
-        "label": name,
-        "values": places,
-        "tickvals": list(range(len(names))),
-        "ticktext": names,
-    }
+    shown = list(map(show, values))
+    names = list(dict.fromkeys(shown))
+    places = list(map(names.index, shown))
+    ticks = list(range(len(names)))
+    return {"label": name, "values": places, "tickvals": ticks, "ticktext": names}
 
 
 KINDS: Mapping[str, tuple[Callable[[Comparison], Plot | None], str]] = {

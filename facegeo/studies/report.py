@@ -18,7 +18,7 @@ from rich.text import Text
 
 from facegeo import __version__
 from facegeo.files.writing import write_whole
-from facegeo.runs.about import sound
+from facegeo.runs.jobs import sound
 from facegeo.studies.comparison import Comparison, compare
 from facegeo.studies.facts import Unfinished, commands, done, facts, unfinished
 from facegeo.studies.plots import pictures, study_plots
@@ -107,11 +107,17 @@ def page(comparisons: Sequence[Comparison], folder: Path) -> str:
     return environment.get_template("page.html").render(
         title=sections[0]["name"] if len(sections) == 1 else f"{len(sections)} studies",
         sections=sections,
-        href=lambda link: _address(link, folder),
+        href=lambda link: link if link.startswith(WEB) else f"{quote(relative(link, folder))}/",
         draw=_draw,
         plotlyjs=Markup(get_plotlyjs()) if plots else "",
         version=__version__,
     )
+
+
+def _draw(figure: go.Figure, slug: str) -> Markup:
+    config = {"displaylogo": False, "displayModeBar": False}
+    html = figure.to_html(config, include_plotlyjs=False, full_html=False, div_id=slug)
+    return Markup(html)  # plotly escapes what could end its script
 
 
 def _section(comparison: Comparison) -> dict[str, Any]:
@@ -143,20 +149,9 @@ def _section(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _draw(figure: go.Figure, slug: str) -> Markup:
-    config = {"displaylogo": False, "displayModeBar": False}
-    html = figure.to_html(config, include_plotlyjs=False, full_html=False, div_id=slug)
-    return Markup(html)  # plotly escapes what could end its script
-
-
-def _address(link: str, folder: Path) -> str:
-    address = relative(link, folder)
-    return address if address.startswith(WEB) else f"{quote(address)}/"
-
-
 def _source(comparison: Comparison) -> str:
-    source = str(comparison.study.about.get("source") or "")
-    return ". ".join(filter(None, [source, comparison.paper]))
+    """The study's source and the paper; empty without both."""
+    return ". ".join(filter(None, [comparison.study.about.get("source"), comparison.paper]))
 
 
 def _print(comparison: Comparison, console: Console) -> None:
@@ -178,8 +173,11 @@ def _markdown(comparison: Comparison, folder: Path) -> str:
     """A section of the Markdown file."""
     about, left = comparison.study.about, unfinished(comparison)
     table = main_table(comparison)
-    runs = [_links(comparison, number, folder) for number in range(len(comparison.rows))]
-    rows = tuple((*row, links) for row, links in zip(table.rows, runs, strict=True))
+    links = [
+        ", ".join(f"[{r.seed}]({quote(relative(r.link, folder), ':/')})" for r in row.variant.done)
+        for row in comparison.rows
+    ]
+    rows = tuple((*row, runs) for row, runs in zip(table.rows, links, strict=True))
     table = replace(table, columns=(*table.columns, "runs"), rows=rows)
     details = detail_table(comparison)
     lines = [f"## {comparison.study.name}", ""]
@@ -199,8 +197,3 @@ def _markdown(comparison: Comparison, folder: Path) -> str:
 def _seeds(jobs: Sequence[Unfinished]) -> str:
     seeds = [str(job.seed) for job in jobs if job.seed is not None]
     return f", seed {', '.join(seeds)}" if seeds else f" ({sum(job.count for job in jobs)})"
-
-
-def _links(comparison: Comparison, number: int, folder: Path) -> str:
-    runs = comparison.rows[number].variant.done
-    return ", ".join(f"[{run.seed}]({quote(relative(run.link, folder), ':/')})" for run in runs)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from facegeo.errors import UserError
 from facegeo.studies.runs import Study, StudyRun, make_study, read_folder, read_run, study_run
@@ -25,7 +25,16 @@ def find_studies(
         UserError: If nothing is named, or something named does not exist.
     """
     if wandb is not None:
-        return _from_wandb(wandb, studies)
+        if Path(wandb).is_dir():
+            raise UserError(
+                f"wandb={wandb} is a folder, wanted ENTITY/PROJECT of W&B's server; the folders of "
+                "runs hold the same numbers: facegeo-report FOLDER"
+            )
+        if not studies:
+            raise UserError(
+                f"name the studies to read from {wandb}: facegeo-report NAME wandb={wandb}"
+            )
+        return [make_study(name, read_api(wandb, name)) for name in studies]
     found = [read_folder(Path(folder)) for folder in studies]
     if runs:
         found.append(loose_study([Path(folder) for folder in runs]))
@@ -55,30 +64,7 @@ def loose_study(folders: Sequence[Path]) -> Study:
     return make_study(name or "runs", [replace(run, planned=()) for run in runs], about={})
 
 
-class ApiRun(Protocol):
-    """The part of a run of ``wandb.Api`` that is read."""
-
-    @property
-    def config(self) -> Mapping[str, Any]:
-        """Its config."""
-
-    @property
-    def summary_metrics(self) -> Mapping[str, Any]:
-        """Its summary."""
-
-    @property
-    def url(self) -> str:
-        """Its page."""
-
-
-class Api(Protocol):
-    """The part of ``wandb.Api`` that is used."""
-
-    def runs(self, path: str, filters: dict[str, Any], *, lazy: bool) -> Any:  # noqa: ANN401
-        """Runs, as an iterable of ``ApiRun``."""
-
-
-def read_api(path: str, study: str, api: Api | None = None) -> list[StudyRun]:
+def read_api(path: str, study: str, api: Any = None) -> list[StudyRun]:  # noqa: ANN401
     """Read a study's runs from W&B's server.
 
     Args:
@@ -89,37 +75,23 @@ def read_api(path: str, study: str, api: Api | None = None) -> list[StudyRun]:
     Raises:
         UserError: If the server cannot be reached, or has no such run.
     """
+    from facegeo.runs.wandb import from_config, from_summary  # slow to import: Lightning
+
+    found = []
     try:
         if api is None:
             import wandb
 
             api = wandb.Api()
-        runs = [_logged_run(run) for run in api.runs(path, {"group": study}, lazy=False)]
+        for run in api.runs(path, {"group": study}, lazy=False):
+            if config := from_config(run.config):
+                record = config.pop("record", None) or {}
+                found.append(study_run(config, record, from_summary(run.summary_metrics), run.url))
     except Exception as error:  # of the network, the account, the project
         raise UserError(
             f"W&B does not give the runs of {study} in {path} ({error}); see `wandb login`, and "
             "name ENTITY/PROJECT"
         ) from error
-    ours = [run for run in runs if run.config]
-    if not ours:
+    if not found:
         raise UserError(f"{path} has no run of facegeo in a group {study}; were they synced?")
-    return ours
-
-
-def _logged_run(run: ApiRun) -> StudyRun:
-    from facegeo.runs.wandb import from_config, from_summary  # slow to import: Lightning
-
-    config = from_config(run.config)
-    record = config.pop("record", None) or {}
-    return study_run(config, record, from_summary(run.summary_metrics), run.url)
-
-
-def _from_wandb(path: str, names: Sequence[str]) -> list[Study]:
-    if Path(path).is_dir():
-        raise UserError(
-            f"wandb={path} is a folder, wanted ENTITY/PROJECT of W&B's server; the folders of "
-            "runs hold the same numbers: facegeo-report FOLDER"
-        )
-    if not names:
-        raise UserError(f"name the studies to read from {path}: facegeo-report NAME wandb={path}")
-    return [make_study(name, read_api(path, name)) for name in names]
+    return found

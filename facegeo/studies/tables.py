@@ -42,13 +42,7 @@ def label(comparison: Comparison) -> str:
     return MEASURES.get(comparison.measure, (comparison.measure, ""))[0]
 
 
-def definition(comparison: Comparison) -> str:
-    """Definition of the measure, of mean and spread, and of the test."""
-    named = f"{comparison.measure}: as the runs' metrics name it."
-    return f"{MEASURES.get(comparison.measure, ('', named))[1]} {STATISTICS}"
-
-
-def decimals(comparison: Comparison) -> int:
+def _decimals(comparison: Comparison) -> int:
     """Decimals that suit the values: two, none from 1000 on, four below one."""
     values = [abs(value) for row in comparison.rows for value in row.values.values()]
     largest = max((value for value in values if math.isfinite(value)), default=1.0)
@@ -62,7 +56,7 @@ def show_p(apart: Difference) -> str:
     return f"{'<0.001' if apart.p < 0.001 else f'{apart.p:.3f}'} ({apart.n})"
 
 
-def show_paper(row: Row, places: int) -> str | None:
+def _paper(row: Row, places: int) -> str | None:
     """The paper's number, marked if it is in doubt."""
     if row.paper is None:
         return None
@@ -71,7 +65,7 @@ def show_paper(row: Row, places: int) -> str | None:
 
 def main_table(comparison: Comparison) -> Table:
     """Tabulate a study: a row a variant, or a row an entry of one variant."""
-    places = decimals(comparison)
+    places = _decimals(comparison)
     mean = f"mean {comparison.measure}"
     rows: list[tuple[Cell, ...]] = []
     for row in comparison.rows:
@@ -79,31 +73,34 @@ def main_table(comparison: Comparison) -> Table:
         rows.append(
             (
                 f"{row.name} *" if row.name == comparison.baseline else row.name,
-                seeds(row),
+                f"{len(row.values)} of {row.variant.planned}",  # seeds
                 row.spread.mean,
                 row.spread.std,
                 f"{apart.mean:+.{places + 1}f}" if apart else None,
                 show_p(apart) if apart else None,
-                show_paper(row, places),
+                _paper(row, places),
             )
         )
-    base = f" * = baseline. {DOUBT}" if comparison.baseline else f" {DOUBT}"
+    named = f"{comparison.measure}: as the runs' metrics name it."
+    defined = MEASURES.get(comparison.measure, ("", named))[1]
+    base = "* = baseline. " if comparison.baseline else ""
     return Table(
         title=f"{comparison.study.name}: {comparison.split} split",
         columns=("", "seeds", mean, "+-", "difference", "p (n)", "paper"),
         rows=tuple(rows),
-        note=definition(comparison) + base,
+        note=f"{defined} {STATISTICS} {base}{DOUBT}",
         digits={mean: places, "+-": places + 1},
     )
 
 
 def detail_table(comparison: Comparison) -> Table | None:
     """Tabulate all usual measures, means over the seeds; None for a measure of another kind."""
-    known = ((STAGE_COLUMNS, STAGE_NOTE), (NORMAL_COLUMNS, NORMAL_NOTE))
-    fitting = [(c, note) for c, note in known if comparison.measure in c.values()]
-    if not fitting:
+    if comparison.measure in STAGE_COLUMNS.values():
+        columns, note = STAGE_COLUMNS, STAGE_NOTE
+    elif comparison.measure in NORMAL_COLUMNS.values():
+        columns, note = NORMAL_COLUMNS, NORMAL_NOTE
+    else:
         return None
-    columns, note = fitting[0]
     rows: list[tuple[Cell, ...]] = []
     for row in (row for row in comparison.rows if row.values):
         cells: list[Cell] = [row.name]
@@ -119,38 +116,47 @@ def detail_table(comparison: Comparison) -> Table | None:
     return Table(title, ("", *columns), tuple(rows), note, {"AUC": 3}) if rows else None
 
 
-def seeds(row: Row) -> str:
-    """Finished and planned seeds, such as ``2 of 3``."""
-    return f"{len(row.values)} of {row.variant.planned}"
-
-
 def cells_csv(comparisons: Sequence[Comparison], folder: Path) -> str:
     """All rows of all studies as one CSV: numbers to six digits, runs' folders from ``folder``."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     names = ["study", "split", "measure", "row", "seeds_done", "seeds_planned", "mean", "std"]
     names += ["baseline", "difference", "p", "common_seeds", "paper", "paper_certain", "runs"]
-    writer.writerow(names)
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
     for comparison in comparisons:
         for row in comparison.rows:
-            apart, paper, shown = row.difference, row.paper, row.spread
-            cells = [comparison.study.name, comparison.split, comparison.measure, row.name]
-            counts = [shown.n, row.variant.planned, _six(shown.mean), _six(shown.std)]
-            test = [comparison.baseline, *([_six(apart.mean), _six(apart.p), apart.n] if apart
-                    else [None, None, None])]  # fmt: skip
-            beside = [paper.value, paper.certain] if paper else [None, None]
-            runs = " ".join(relative(run.link, folder) for run in row.variant.done)
-            writer.writerow([*cells, *counts, *test, *beside, runs])
+            cells: dict[str, object] = {
+                "study": comparison.study.name,
+                "split": comparison.split,
+                "measure": comparison.measure,
+                "row": row.name,
+                "seeds_done": row.spread.n,
+                "seeds_planned": row.variant.planned,
+                "mean": _six(row.spread.mean),
+                "std": _six(row.spread.std),
+                "baseline": comparison.baseline,
+                "runs": " ".join(relative(run.link, folder) for run in row.variant.done),
+            }
+            if (apart := row.difference) is not None:
+                test = {"difference": _six(apart.mean), "p": _six(apart.p)}
+                cells |= test | {"common_seeds": apart.n}
+            if row.paper:
+                cells |= {"paper": row.paper.value, "paper_certain": row.paper.certain}
+            writer.writerow(cells)
     return text.getvalue()
 
 
 def latex(comparison: Comparison) -> str:
     """The table for a LaTeX document that loads ``booktabs``."""
-    places = decimals(comparison)
+    places, about = _decimals(comparison), comparison.study.about
+    caption = [str(about.get("question") or f"{comparison.study.name}.")]
+    caption += [f"{about['source']}."] if about.get("source") else []
+    caption += [f"{label(comparison).capitalize()}; mean and standard deviation over seeds."]
+    caption += [f"Difference to {comparison.baseline}."] if comparison.baseline else []
     lines = [
         r"\begin{table}",
         r"  \centering",
-        f"  \\caption{{{_tex(_caption(comparison))}}}",
+        f"  \\caption{{{_tex(' '.join(caption))}}}",
         f"  \\label{{tab:{re.sub(r'[^a-z0-9]+', '-', comparison.study.name.lower())}}}",
         r"  \begin{tabular}{lrrrrr}",
         r"    \toprule",
@@ -163,8 +169,9 @@ def latex(comparison: Comparison) -> str:
         if shown.std is not None:
             mean = f"${mean} \\pm {shown.std:.{places + 1}f}$"
         cells = [_tex(row.name), f"{shown.n}/{row.variant.planned}", mean]
+        p = "--" if apart is None or apart.p is None else show_p(apart).split()[0]
         cells += [f"${apart.mean:+.{places + 1}f}$" if apart else "--"]
-        cells += [_tex_p(apart), _tex(show_paper(row, places) or "--")]
+        cells += [p.replace("<0.001", "$<0.001$"), _tex(_paper(row, places) or "--")]
         lines.append("    " + " & ".join(cells) + r" \\")
     lines += [r"    \bottomrule", r"  \end{tabular}", r"\end{table}"]
     return "\n".join(lines) + "\n"
@@ -175,21 +182,6 @@ def relative(link: str, folder: Path) -> str:
     if link.startswith(WEB):
         return link
     return Path(os.path.relpath(link, folder.resolve())).as_posix()
-
-
-def _caption(comparison: Comparison) -> str:
-    about = comparison.study.about
-    parts = [str(about.get("question") or f"{comparison.study.name}.")]
-    parts += [f"{about['source']}."] if about.get("source") else []
-    parts += [f"{label(comparison).capitalize()}; mean and standard deviation over seeds."]
-    parts += [f"Difference to {comparison.baseline}." if comparison.baseline else ""]
-    return " ".join(filter(None, parts))
-
-
-def _tex_p(apart: Difference | None) -> str:
-    if apart is None or apart.p is None:
-        return "--"
-    return "$<0.001$" if apart.p < 0.001 else f"{apart.p:.3f}"
 
 
 def _tex(text: str) -> str:

@@ -54,11 +54,10 @@ class Compared:
 
 def compared(whole: Study) -> Compared:
     """Return the rows, metrics and settings that a study's report compares."""
-    study = divide([whole])[0]  # of the last command's settings
-    jobs = [run.overrides for run in study.runs]
+    found = compare(divide([whole])[0])  # of the last command's settings
+    jobs = [run.overrides for run in found.study.runs]
     words = (word for job in jobs for word in what_differs(job, jobs))
     keys = dict.fromkeys(word.partition("=")[0].lstrip("+") for word in words)
-    found = compare(study)
     about = found.study.about
     measured = dict.fromkeys(row.entry for row in found.rows if row.values)
     rows = tuple(measured or about.get("rows") or [LAST])
@@ -133,46 +132,46 @@ def push(studies: Sequence[Study], project: str, entity: str | None) -> list[str
 
 
 def _sections(study: Compared) -> list[Section]:
+    import wandb_workspaces.reports.v2.interface as wr
     import wandb_workspaces.workspaces as ws
 
-    sections = {"Final metrics": _bars(study), "Training curves": _curves(study)}
-    if len(study.keys) > 1:
-        sections["Settings and error"] = _parallel(study)
-    if study.panels:
-        import wandb_workspaces.reports.v2.interface as wr
-
-        sections["Pictures"] = [wr.MediaBrowser(media_keys=["panels/faces", "panels/photos"])]
-    return [ws.Section(name=name, panels=panels, is_open=True) for name, panels in sections.items()]
-
-
-def _bars(study: Compared) -> list[PanelTypes]:
-    import wandb_workspaces.reports.v2.interface as wr
-
-    shown = [(metric, wr.SummaryMetric(metric)) for metric in study.metrics]
+    shown = {metric: wr.SummaryMetric(metric) for metric in study.metrics}
+    name, last = next(reversed(shown.items()))
     bars: list[PanelTypes] = [
         wr.BarPlot(
-            title=name,
+            title=title,
             metrics=[metric],
             groupby=wr.Config(VARIANT),
             groupby_aggfunc="mean",
             groupby_rangefunc="stddev",
         )
-        for name, metric in shown
+        for title, metric in shown.items()
     ]
-    name, metric = shown[-1]
-    least = wr.ScalarChart(title=f"{name}, least", metric=metric, groupby_aggfunc="min")
-    return [*bars, least]
+    bars += [wr.ScalarChart(title=f"{name}, least", metric=last, groupby_aggfunc="min")]
+    sections: dict[str, list[PanelTypes]] = {"Final metrics": bars}
+    sections["Training curves"] = [_curve(part, curve) for part, curve in _curves(study)]
+    if len(study.keys) > 1:
+        column = wr.ParallelCoordinatesPlotColumn
+        axes = [
+            column(metric=wr.Config(f"{VARIED}.{in_one_word(key)}"), display_name=key)
+            for key in study.keys
+        ]
+        parallel = wr.ParallelCoordinatesPlot(columns=[*axes, column(metric=last)])
+        sections["Settings and error"] = [parallel]
+    if study.panels:
+        sections["Pictures"] = [wr.MediaBrowser(media_keys=["panels/faces", "panels/photos"])]
+    return [ws.Section(name=name, panels=panels, is_open=True) for name, panels in sections.items()]
 
 
-def _curves(study: Compared) -> list[PanelTypes]:
+def _curves(study: Compared) -> list[tuple[str, str]]:
+    """Parts of the training and the metrics that are logged in them."""
     if not study.of_points:
         names = [f"val/{row}/{study.measure}" for row in study.rows]
-        return [_curve("fit", name) for name in [*names, "train/loss"]]
-    shown = [row.removeprefix("stage") for row in study.rows]  # others, as mean_shape, learn not
+        return [("fit", name) for name in [*names, "train/loss"]]
+    shown = [row.removeprefix("stage") for row in study.rows]  # mean_shape does not train
     last = max((int(number) for number in shown if number.isdigit()), default=len(STAGES))
-    stages = [f"stage{number}" for number in range(1, last + 1)]
     names = [f"val/{study.measure}", "train/loss"]
-    return [_curve(stage, name) for name in names for stage in stages]
+    return [(f"stage{number}", name) for name in names for number in range(1, last + 1)]
 
 
 def _curve(part: str, name: str) -> LinePlot:
@@ -187,16 +186,3 @@ def _curve(part: str, name: str) -> LinePlot:
         groupby_aggfunc="mean",
         groupby_rangefunc="minmax",
     )
-
-
-def _parallel(study: Compared) -> list[PanelTypes]:
-    import wandb_workspaces.reports.v2.interface as wr
-
-    columns = [
-        wr.ParallelCoordinatesPlotColumn(
-            metric=wr.Config(f"{VARIED}.{in_one_word(key)}"), display_name=key
-        )
-        for key in study.keys
-    ]
-    end = wr.ParallelCoordinatesPlotColumn(metric=wr.SummaryMetric(study.metrics[-1]))
-    return [wr.ParallelCoordinatesPlot(columns=[*columns, end])]

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from scipy import stats
 
 from facegeo.files.shipped import conf_dir
-from facegeo.runs.about import about_faults, sound
+from facegeo.runs.jobs import sound
 from facegeo.studies.comparison import Difference, Spread, compare, difference, spread
 from facegeo.studies.runs import read_folder
 
@@ -184,7 +184,7 @@ FILES = sorted((conf_dir() / "ablation").rglob("*.yaml"))
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_shipped_studies_say_nothing_wrong(file: Path) -> None:
-    assert about_faults(OmegaConf.to_container(OmegaConf.load(file).about)) == {}
+    assert sound(OmegaConf.to_container(OmegaConf.load(file).about))[1] == []
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_shipped_studies_say_nothing_wrong(file: Path) -> None:
 def test_an_error_becomes_a_note_and_stops_no_report(
     key: str, value: object, wanted: str, keep_run: Callable[..., Path], tmp_path: Path
 ) -> None:
-    assert wanted in about_faults({key: value})[key]
+    assert wanted in sound({key: value})[1][0]
     keep_run("a", 0, {}, about={"measure": "error_pct", key: value}, errors={"stage1": 1.0})
     comparison = compare(read_folder(tmp_path / "study"))
     assert any(wanted in note for note in comparison.notes)
