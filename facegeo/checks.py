@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, validate_c
 from pydantic.errors import PydanticUserError
 from torch import Tensor
 
-from facegeo.errors import UserError, mistaken_values, wanted_values
+from facegeo.errors import UserError, wanted_values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 checked_call = validate_call(config=ConfigDict(arbitrary_types_allowed=True))
 """Decorator of functions with configured arguments: raises ``pydantic.ValidationError``, a
 ``ValueError`` that names all arguments that are not as annotated. Commands check the same
-annotations for all objects of a configuration before they build any (``facegeo.runs.values``)."""
+annotations for all objects of a configuration before they build any (``facegeo.runs.jobs``)."""
 
 
 def check_shape(
@@ -41,7 +41,7 @@ def check_shape(
 
     Args:
         name: The argument as the caller knows it.
-        value: The tensor or array to look at, any shape and type.
+        value: Tensor or array of any shape and type.
         wanted: One entry a dimension: a number, or a letter such as ``"B"``.
         sizes: Sizes of the letters met so far. Hand the same dict to every check of a function
             to tie its arguments together; sizes of new letters are added. Without it, letters
@@ -67,12 +67,6 @@ def check_shape(
 def check_range(name: str, value: float, low: float, high: float = math.inf) -> None:
     """Raise unless ``low <= value <= high``; NaN is never in range.
 
-    Args:
-        name: The argument as the caller knows it.
-        value: The number to look at.
-        low: Least allowed value.
-        high: Greatest allowed value.
-
     Raises:
         ValueError: If ``value`` lies outside.
     """
@@ -93,7 +87,7 @@ def checked(*, prefix: str, strict: bool = False) -> Callable[[Class], Class]:
     """Check the arguments of a configured class against their annotations, by pydantic.
 
     Values pass through as they are; configurations are checked in the same way before anything
-    is built (``facegeo.runs.values``).
+    is built (``facegeo.runs.jobs``).
 
     >>> @checked(prefix="data.view.")
     ... class View:
@@ -129,27 +123,17 @@ data.view.size must be greater than or equal to 1, got 0
     return decorate
 
 
-def _given(
-    init: Callable[..., None],
-    prefix: str,
-    *args: Any,
-    **kwargs: Any,
-) -> dict[str, Any]:
+def _given(init: Callable[..., None], prefix: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
     """Arguments by name; raise ``UserError`` if one is missing or unknown."""
     signature = inspect.signature(init)
     try:
         return signature.bind(*args, **kwargs).arguments
     except TypeError as error:
-        known = list(signature.parameters)
-        unknown = [name for name in kwargs if name not in known]
-        given = {*known[: len(args)], *kwargs}
-        missing = [
-            name
-            for name, one in signature.parameters.items()
-            if one.default is one.empty and name not in given
-        ]
-        mistakes = [f"there is no key {prefix}{name}" for name in unknown]
-        mistakes += [f"{prefix}{name} is missing" for name in missing]
+        parameters = signature.parameters
+        given = {*[*parameters][: len(args)], *kwargs}
+        needed = [name for name, one in parameters.items() if one.default is one.empty]
+        mistakes = [f"there is no key {prefix}{name}" for name in kwargs if name not in parameters]
+        mistakes += [f"{prefix}{name} is missing" for name in needed if name not in given]
         raise UserError("; ".join(mistakes) or str(error)) from error
 
 
@@ -172,17 +156,3 @@ def _wanted(hint: TypeAdapter[Any], value: object) -> str:
     except ValidationError as error:
         return wanted_values(error.errors())
     return ""
-
-
-def check_value(key: str, value: object, hint: Any) -> None:  # noqa: ANN401
-    """Raise ``UserError`` unless a value is of a type, such as ``Annotated[int, Field(ge=1)]``.
-
-    Args:
-        key: Of the configuration, for the message.
-        value: As it was typed.
-        hint: The type, bounds included.
-    """
-    try:
-        TypeAdapter(hint, config=STRICT).validate_python(value)
-    except ValidationError as error:
-        raise UserError(mistaken_values(error.errors(), key)) from error

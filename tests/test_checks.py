@@ -6,7 +6,7 @@ import pytest
 import torch
 from pydantic import Field, PositiveInt
 
-from facegeo.checks import check_range, check_shape, check_value, checked
+from facegeo.checks import check_range, check_shape, checked
 from facegeo.errors import UserError
 
 
@@ -95,9 +95,3 @@ def test_wrong_configured_values_are_named_all_at_once(
 ) -> None:
     with pytest.raises(UserError, match=f"^{message}$"):
         Thing(*args, **kwargs)  # type: ignore[arg-type]
-
-
-def test_a_single_value_is_checked_by_its_key() -> None:
-    check_value("seconds", 2, PositiveInt)
-    with pytest.raises(UserError, match=r"^seconds must be greater than 0, got 0$"):
-        check_value("seconds", 0, PositiveInt)

@@ -14,12 +14,13 @@ def _predict(cfg: "DictConfig") -> None:
     from hydra.utils import instantiate
     from rich.console import Console
 
-    from facegeo.checks import check_value
+    from facegeo.errors import UserError
     from facegeo.predict.job import Settings, predict_files
     from facegeo.predict.predictor import load
     from facegeo.predict.results import Looks
 
-    check_value("smooth", cfg.smooth, bool)  # Hydra takes "no" for a word, and words for true
+    if not isinstance(cfg.smooth, bool):  # Hydra takes "no" for a word, and words for true
+        raise UserError(f"smooth must be true or false, got {cfg.smooth!r}")
     detect = instantiate(cfg.detector)
     predictor = load(
         cfg.checkpoint, normals=cfg.normals, detect=detect, device=cfg.device, looks=cfg.looks
