@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import Field
 from rich.console import Console
@@ -22,8 +19,12 @@ from facegeo.errors import UserError
 from facegeo.export.onnx_model import OnnxCascade, OnnxNormals
 from facegeo.export.parity import (
     EIGHT_BITS,
-    check_normals,
-    check_points,
+    NORMALS,
+    POINTS,
+    Difference,
+    FindNormals,
+    FindPoints,
+    check_parity,
     face_squares,
     listed_scenes,
     noise_scenes,
@@ -46,8 +47,6 @@ from facegeo.landmarks.data import LFPWDataModule
 from facegeo.landmarks.graph import CascadeGraph
 from facegeo.landmarks.nets import Cascade
 from facegeo.training.model_file import MODEL, find_model, load_model, model_config, save_model
-
-Floats = npt.NDArray[np.floating[Any]]
 
 SUFFIX = {"onnx": ".onnx", "torch_export": ".pt2", "model": ".safetensors"}
 SQUARES = 4
@@ -130,123 +129,114 @@ def export_model(order: Order, data: object) -> Path:
     order.check()
     order.path.parent.mkdir(parents=True, exist_ok=True)
     model, notes = load_model(order.checkpoint)
-    card = find_model(order.checkpoint).with_suffix(".md")
     if not isinstance(data, LFPWDataModule):
         raise UserError("wanted data=lfpw or generated, faces with boxes and points, got others")
-    _check_model(order, model)
+    finds = getattr(model, "finds", None)
+    if finds not in EXPORTS:
+        raise UserError(
+            f"checkpoint={order.checkpoint} finds {finds}: only models of {' or '.join(EXPORTS)} "
+            "can be exported"
+        )
+    export = EXPORTS[finds](order, model, notes)
     data.prepare_data()
     next(listed_scenes(data, "test", 1))  # finds mistakes in the list before the long work
-    if order.format == "model":
-        _export_model(order, model, notes, data)
-    elif isinstance(model, Cascade):
-        _export_cascade(order, model, cascade_metadata(order.precision, notes, card), data)
-    else:
-        _export_normals(order, model, notes, card, data)
+    precision: str = order.precision
+    with whole_file(order.path) as trial:
+        if order.format == "model":
+            precision, config = EIGHT_BITS, model_config(order.checkpoint)
+            save_model(trial, model, config, {**notes, "stored": EIGHT_BITS}, eight_bits=True)
+        else:
+            trial.write_bytes(export.file())
+        found = export.compare(trial, data)
+        title = f"{order.path.name} ({order.precision}) against PyTorch"
+        Console().print(parity_table(found, title, export.limits).rich())
+        check_parity(found, precision, export.limits)
     return order.path
 
 
-def _check_model(order: Order, model: nn.Module) -> None:
-    if isinstance(model, Cascade):
+class _Export:
+    """A loaded model and how it is exported."""
+
+    def __init__(self, order: Order, model: nn.Module, notes: Mapping[str, Any]) -> None:
+        self.order, self.model, self.notes = order, model, notes
+        self.half, self.as_onnx = order.precision == "fp16", order.format == "onnx"
+        self.card = find_model(order.checkpoint).with_suffix(".md")
+
+    def _bytes(
+        self,
+        program: ExportedProgram,
+        inputs: list[str],
+        outputs: list[str],
+        metadata: Mapping[str, str],
+    ) -> bytes:
+        if self.as_onnx:
+            return onnx_bytes(program, inputs, outputs, metadata)
+        return program_bytes(program, metadata)
+
+
+class _PointsExport(_Export):
+    limits = POINTS
+
+    def __init__(self, order: Order, model: nn.Module, notes: Mapping[str, Any]) -> None:
+        super().__init__(order, model, notes)
         if order.t is not None or order.size is not None:
             raise UserError("t and size are for models of normals; leave them out with points")
-    elif order.t and not getattr(model, "t", 0):
-        raise UserError(f"t must be 0 for a model built without refinements, got {order.t}")
+
+    def file(self) -> bytes:
+        program = cascade_program(cast(Cascade, self.model), half=self.half)
+        metadata = cascade_metadata(self.order.precision, self.notes, self.card)
+        return self._bytes(program, ["image", "boxes"], ["points"], metadata)
+
+    def compare(self, trial: Path, data: LFPWDataModule) -> list[Difference]:
+        exported: FindPoints
+        if self.order.format == "model":
+            graph = CascadeGraph(cast(Cascade, load_model(trial)[0])).eval()
+            exported = lambda *scene: graph(*map(torch.from_numpy, scene)).numpy()  # noqa: E731
+        else:
+            exported = OnnxCascade(trial) if self.as_onnx else ProgramCascade(trial)
+        scenes = {"noise": noise_scenes(), data.title: listed_scenes(data, "test")}
+        cascade = cast(Cascade, self.model)
+        return [points_difference(cascade, exported, name, own) for name, own in scenes.items()]
 
 
-def _export_cascade(
-    order: Order, cascade: Cascade, metadata: Mapping[str, str], data: LFPWDataModule
-) -> None:
-    program = cascade_program(cascade, half=order.precision == "fp16")
-    file = _file(order, program, ["image", "boxes"], ["points"], metadata)
-    with _on_trial(order.path, file) as trial:
-        exported = OnnxCascade(trial) if order.format == "onnx" else ProgramCascade(trial)
-        found = [
-            points_difference(cascade, exported, "noise", noise_scenes()),
-            points_difference(cascade, exported, data.title, listed_scenes(data, "test")),
+class _NormalsExport(_Export):
+    limits = NORMALS
+
+    def __init__(self, order: Order, model: nn.Module, notes: Mapping[str, Any]) -> None:
+        super().__init__(order, model, notes)
+        built = int(getattr(model, "t", 0))
+        if order.t and not built:
+            raise UserError(f"t must be 0 for a model built without refinements, got {order.t}")
+        self.t = built if order.t is None else order.t
+
+    def file(self) -> bytes:
+        size = self.order.size
+        program = normals_program(self.model, self.t, size, self.half)
+        metadata = normals_metadata(self.order.precision, self.notes, self.card, self.t, size)
+        outputs = [f"normals_{i}" for i in range(self.t + 1)]
+        return self._bytes(program, ["images"], outputs, metadata)
+
+    def compare(self, trial: Path, data: LFPWDataModule) -> list[Difference]:
+        exported: FindNormals
+        size = self.order.size or DEFAULT_SQUARE
+        noise = {"noise": face_squares(noise_scenes(), size)[::SQUARES]}
+        if self.order.format == "model":
+            size, noise = int(self.notes.get("size", size)), {}
+            stored = load_model(trial)[0]
+            exported = lambda images: tuple(  # noqa: E731
+                stage.numpy() for stage in stored(torch.from_numpy(images), self.t)
+            )
+        else:
+            exported = OnnxNormals(trial) if self.as_onnx else ProgramNormals(trial)
+        faces = {data.title: face_squares([*listed_scenes(data, "test", SQUARES)], size)}
+        return [
+            normals_difference(self.model, self.t, exported, name, images)
+            for name, images in (noise | faces).items()
         ]
-        Console().print(parity_table(found, _title(order), points=True).rich())
-        check_points(found, order.precision)
 
 
-def _export_normals(
-    order: Order, model: nn.Module, notes: Mapping[str, Any], card: Path, data: LFPWDataModule
-) -> None:
-    t = int(getattr(model, "t", 0)) if order.t is None else order.t
-    program = normals_program(model, t, order.size, order.precision == "fp16")
-    metadata = normals_metadata(order.precision, notes, card, t, order.size)
-    file = _file(order, program, ["images"], [f"normals_{i}" for i in range(t + 1)], metadata)
-    size = order.size or DEFAULT_SQUARE
-    noise = face_squares(noise_scenes(), size)[::SQUARES]
-    faces = face_squares([*listed_scenes(data, "test", SQUARES)], size)
-    with _on_trial(order.path, file) as trial:
-        exported = OnnxNormals(trial) if order.format == "onnx" else ProgramNormals(trial)
-        found = [
-            normals_difference(model, t, exported, "noise", noise),
-            normals_difference(model, t, exported, data.title, faces),
-        ]
-        Console().print(parity_table(found, _title(order), points=False).rich())
-        check_normals(found, order.precision)
-
-
-def _export_model(
-    order: Order, model: nn.Module, notes: Mapping[str, Any], data: LFPWDataModule
-) -> None:
-    """Store the weights in 8 bits."""
-    with _on_trial(order.path, b"") as trial:
-        config = model_config(order.checkpoint)
-        save_model(trial, model, config, {**notes, "stored": "8 bits"}, eight_bits=True)
-        stored, _ = load_model(trial)
-        if isinstance(model, Cascade) and isinstance(stored, Cascade):
-            find = CascadeGraph(stored).eval()
-            found = [
-                points_difference(model, _points_of(find), "noise", noise_scenes()),
-                points_difference(model, _points_of(find), data.title, listed_scenes(data, "test")),
-            ]
-            Console().print(parity_table(found, _title(order), points=True).rich())
-            check_points(found, EIGHT_BITS)
-            return
-        t = int(getattr(model, "t", 0))
-        size = int(notes.get("size", DEFAULT_SQUARE))
-        faces = face_squares([*listed_scenes(data, "test", SQUARES)], size)
-        difference = normals_difference(model, t, _normals_of(stored, t), data.title, faces)
-        Console().print(parity_table([difference], _title(order), points=False).rich())
-        check_normals([difference], EIGHT_BITS)
-
-
-def _points_of(graph: nn.Module) -> Callable[[npt.NDArray[np.uint8], Floats], Floats]:
-    def find(image: npt.NDArray[np.uint8], boxes: Floats) -> Floats:
-        points: torch.Tensor = graph(torch.from_numpy(image), torch.from_numpy(boxes))
-        return points.numpy()
-
-    return find
-
-
-def _normals_of(generator: nn.Module, t: int) -> Callable[[Floats], tuple[Floats, ...]]:
-    def find(images: Floats) -> tuple[Floats, ...]:
-        return tuple(stage.numpy() for stage in generator(torch.from_numpy(images), t))
-
-    return find
-
-
-def _file(
-    order: Order,
-    program: ExportedProgram,
-    inputs: list[str],
-    outputs: list[str],
-    metadata: Mapping[str, str],
-) -> bytes:
-    if order.format == "torch_export":
-        return program_bytes(program, metadata)
-    return onnx_bytes(program, inputs, outputs, metadata)
-
-
-def _title(order: Order) -> str:
-    return f"{order.path.name} ({order.precision}) against PyTorch"
-
-
-@contextmanager
-def _on_trial(path: Path, file: bytes) -> Iterator[Path]:
-    """Yield a file beside its place, which it takes if nothing is raised."""
-    with whole_file(path) as trial:
-        trial.write_bytes(file)
-        yield trial
+EXPORTS: dict[str, type[_PointsExport] | type[_NormalsExport]] = {
+    "points": _PointsExport,
+    "normals": _NormalsExport,
+}
+"""By ``finds`` of the model."""

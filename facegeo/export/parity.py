@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,14 +90,47 @@ def face_squares(scenes: Sequence[Scene], size: int) -> npt.NDArray[np.float32]:
 Floats = npt.NDArray[np.floating[Any]]
 FindPoints = Callable[[npt.NDArray[np.uint8], Floats], Floats]
 FindNormals = Callable[[Floats], tuple[Floats, ...]]
-WORST_PX, WORST_COMPONENT = 1e-3, 1e-4
-"""Largest difference allowed in fp32: of a point, px; of a normal's component."""
 EIGHT_BITS = "8 bits"
 """Precision of a file for facegeo itself."""
-MEAN_PCT = {"fp16": 0.05, EIGHT_BITS: 0.5}
-"""Mean difference of points allowed, in % of the box width."""
-MEAN_DEG = {"fp16": 0.2, EIGHT_BITS: 1.0}
-"""Mean angle between normals allowed."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The largest differences allowed, and the columns in which they are shown.
+
+    Attributes:
+        worst: Of a value in fp32.
+        worst_unit: Its unit.
+        mean: By precision, on average.
+        mean_unit: Its unit.
+        columns: Headings of mean, worst and further figures.
+        note: Explains them.
+    """
+
+    worst: float
+    worst_unit: str
+    mean: Mapping[str, float]
+    mean_unit: str
+    columns: tuple[str, ...]
+    note: str
+
+
+POINTS = Limits(
+    *(1e-3, "px at most"),
+    *({"fp16": 0.05, EIGHT_BITS: 0.5}, "% of the box width on average"),
+    ("mean %", "worst px", "error %", "exported %"),
+    "mean, worst: distance to PyTorch's points (fp32), of all faces, points and stages, in % of "
+    "the box width and in px; error, exported: error of the last stage, PyTorch's and the "
+    "exported model's, in % of the box width.",
+)
+NORMALS = Limits(
+    *(1e-4, "in a component of a normal at most"),
+    *({"fp16": 0.2, EIGHT_BITS: 1.0}, "degrees on average"),
+    ("mean deg", "worst"),
+    "mean: angle to PyTorch's normals (fp32), all pixels and stages; worst: largest difference "
+    "of a component.",
+)
+DIGITS = {"mean %": 5, "worst px": 5, "error %": 4, "exported %": 4, "mean deg": 5, "worst": 7}
 
 
 @dataclass(frozen=True)
@@ -165,56 +198,29 @@ def normals_difference(
     )
 
 
-def check_points(found: Iterable[Difference], precision: str) -> None:
-    """See that an exported cascade is close enough.
+def check_parity(found: Iterable[Difference], precision: str, limits: Limits) -> None:
+    """See that an exported model is close enough.
 
     Raises:
         UserError: If not, with the difference found and the one allowed.
     """
     for one in found:
-        if precision == "fp32":
-            _check(one, one.worst, WORST_PX, "px at most")
-        else:
-            _check(one, one.mean, MEAN_PCT[precision], "% of the box width on average")
+        value, allowed, unit = one.worst, limits.worst, limits.worst_unit
+        if precision != "fp32":
+            value, allowed, unit = one.mean, limits.mean[precision], limits.mean_unit
+        if not value <= allowed:  # so that NaN does not pass
+            raise UserError(
+                f"the exported model differs from PyTorch's on {one.inputs} by {value:.3g} {unit}, "
+                f"allowed is {allowed:g}: the file is not kept; try another precision or "
+                "format, or report it"
+            )
 
 
-def check_normals(found: Iterable[Difference], precision: str) -> None:
-    """See that an exported generator is close enough.
-
-    Raises:
-        UserError: If not, with the difference found and the one allowed.
-    """
-    for one in found:
-        if precision == "fp32":
-            _check(one, one.worst, WORST_COMPONENT, "in a component of a normal at most")
-        else:
-            _check(one, one.mean, MEAN_DEG[precision], "degrees on average")
-
-
-def _check(one: Difference, value: float, allowed: float, unit: str) -> None:
-    if not value <= allowed:  # so that NaN does not pass
-        raise UserError(
-            f"the exported model differs from PyTorch's on {one.inputs} by {value:.3g} {unit}, "
-            f"allowed is {allowed:g}: the file is not kept; try another precision or "
-            "format, or report it"
-        )
-
-
-def parity_table(found: Iterable[Difference], title: str, points: bool) -> Table:
+def parity_table(found: Iterable[Difference], title: str, limits: Limits) -> Table:
     """One row for each kind of input."""
     rows: list[tuple[Cell, ...]] = []
     for one in found:
-        pair: tuple[Cell, ...] = one.error_pct or (None, None)
-        rows.append((one.inputs, one.count, one.mean, one.worst, *(pair if points else ())))
-    unit = ("mean %", "worst px", "error %", "exported %") if points else ("mean deg", "worst")
-    note = (
-        "mean, worst: distance to PyTorch's points (fp32), of all faces, points and stages, in % "
-        "of the box width and in px; error, exported: error of the last stage, PyTorch's and the "
-        "exported model's, in % of the box width."
-        if points
-        else "mean: angle to PyTorch's normals (fp32), all pixels and stages; worst: largest "
-        "difference of a component."
-    )
-    digits = {"mean %": 5, "worst px": 5, "error %": 4, "exported %": 4}
-    digits |= {"mean deg": 5, "worst": 7}
-    return Table(title, ("inputs", "faces", *unit), tuple(rows), note, digits)
+        figures: tuple[Cell, ...] = (one.mean, one.worst, *(one.error_pct or (None, None)))
+        rows.append((one.inputs, one.count, *figures[: len(limits.columns)]))
+    columns = ("inputs", "faces", *limits.columns)
+    return Table(title, columns, tuple(rows), limits.note, DIGITS)

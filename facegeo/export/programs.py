@@ -24,9 +24,8 @@ from facegeo.export.onnx_model import CASCADE, FORMAT, NORMALS
 from facegeo.geometry.windows import POINT_NAMES
 from facegeo.landmarks.graph import CascadeGraph
 from facegeo.landmarks.nets import Cascade
-from facegeo.normals.fast import fast_generator
-from facegeo.normals.generator import CasFNE
 from facegeo.normals.maps import trained_coding
+from facegeo.training.wing import fast_form
 
 Shapes = dict[str, Any]
 """For each input, sizes that may differ from call to call: names of axes."""
@@ -66,8 +65,7 @@ def normals_program(generator: nn.Module, t: int, size: int | None, half: bool) 
         images (B, 3, S, S) in [0, 1] in; t + 1 maps of normals (B, 3, S, S) out, from the initial
         to the last.
     """
-    if isinstance(generator, CasFNE):
-        generator = fast_generator(generator, doubling="quarters")  # fastest in ONNX Runtime
+    generator = fast_form(generator, doubling="quarters")  # fastest in ONNX Runtime
     side = size or 64
     shapes = {0: Dim("B", min=1)}
     if size is None:

@@ -4,7 +4,6 @@ The cascade was trained with squares of one detector, from the brows to below th
 other detectors must be moved and scaled first; ``experiments/ccnn/boxes.md`` measures errors there.
 """
 
-import csv
 import json
 import math
 import re
@@ -18,6 +17,7 @@ import numpy.typing as npt
 
 from facegeo.errors import UserError
 from facegeo.files.faults import Fault, FaultsError, WantedError
+from facegeo.files.lists import numbered_lines, numbered_rows
 from facegeo.landmarks.lists import BOX_FIELDS
 from facegeo.predict.folders import shown
 from facegeo.predict.photo import FORMAT, Boxes, Image
@@ -157,11 +157,11 @@ class BoxFile:
     """
 
     def __init__(self, path: str) -> None:
-        file, text = Path(path).expanduser(), _text(path)
+        file = _checked(path)
         reader = {".json": _json, ".csv": _csv}.get(file.suffix.lower(), _list)
         self._boxes = dict[str, dict[int | None, list[Box]]]()
         faults = []
-        for line, image, frame, edges in reader(text, file.name):
+        for line, image, frame, edges in reader(file):
             try:
                 if not image:
                     raise WantedError("the name of an image", "none")
@@ -191,40 +191,37 @@ class BoxFile:
         return check_boxes(np.array(boxes), *image.shape[:2])
 
 
-def _text(path: str) -> str:
+def _checked(path: str) -> Path:
+    """Return the path of a file that can be read and is not empty."""
+    file = Path(path).expanduser()
     try:
-        text = Path(path).expanduser().read_text(encoding="utf-8-sig", errors="surrogateescape")
+        if file.read_bytes().strip():
+            return file
     except OSError as error:
         raise UserError(
             f"detector.path={path}: wanted a file of boxes, got {error.strerror or error}"
         ) from error
-    if not text.strip():
-        raise UserError(f"detector.path={path}: wanted a box a face, got an empty file")
-    return text
+    raise UserError(f"detector.path={path}: wanted a box a face, got an empty file")
 
 
-def _list(text: str, name: str) -> Entries:
+def _list(file: Path) -> Entries:
     """Lines of Sun et al.: path, box, and any points; a path may hold spaces."""
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in numbered_lines(file):
         path = re.match(PATH, line)
-        image = path[0].strip() if path else line.split(maxsplit=1)[0] if line.strip() else ""
-        if image:
-            rest = line.strip().removeprefix(image).split()
-            yield number, image, None, rest[: len(BOX_FIELDS)]
+        image = path[0].strip() if path else line.split(maxsplit=1)[0]
+        rest = line.removeprefix(image).split()
+        yield number, image, None, rest[: len(BOX_FIELDS)]
 
 
-def _csv(text: str, name: str) -> Entries:
+def _csv(file: Path) -> Entries:
     columns: Sequence[str] = ("file", *SIZES)
-    for number, line in enumerate(text.split("\n"), start=1):
-        fields = [field.strip() for field in next(csv.reader([line]), [])]
-        if not any(fields):
-            continue
+    for number, fields in numbered_rows(file):
         if number == 1 and not any(map(_is_number, fields)):
             columns = [field.lower() for field in fields]
             if not any({"file", *way} <= {*columns} for way in (BOX_FIELDS, SIZES)):
                 raise UserError(
-                    f"{name} line 1: wanted a header with file and left,right,top,bottom or "
-                    f"left,top,width,height, got {line!r}"
+                    f"{file.name} line 1: wanted a header with file and left,right,top,bottom or "
+                    f"left,top,width,height, got {','.join(fields)!r}"
                 )
             continue
         row = dict(zip(columns, fields, strict=False))
@@ -241,7 +238,8 @@ def _edges(row: dict[str, str]) -> list[object]:
     return [left, float(left) + float(width), top, float(top) + float(height)]
 
 
-def _json(text: str, name: str) -> Entries:
+def _json(file: Path) -> Entries:
+    text, name = file.read_text(encoding="utf-8-sig", errors="surrogateescape"), file.name
     try:
         images = json.loads(text)
     except json.JSONDecodeError as error:

@@ -1,9 +1,8 @@
 """The work of facegeo-predict: all photos and videos, their results, progress and report."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -11,18 +10,10 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from facegeo.checks import checked
 from facegeo.errors import UserError
+from facegeo.files.progress import Bar, bars
 from facegeo.files.tables import Table
 from facegeo.predict.drawing import Sheet
 from facegeo.predict.folders import OutputFolder, Source, find_sources, open_output, shown
@@ -31,31 +22,6 @@ from facegeo.predict.predictor import Predictor
 from facegeo.predict.results import LIST, Looks, list_csv, photo_files, rows_of
 from facegeo.predict.tracks import OneEuro
 from facegeo.predict.video import Watched, watch
-
-Bar = Callable[[str, int, int], None]
-"""Moves the bar of a title: how much is done, and how much there is (0: unknown)."""
-
-
-@contextmanager
-def bars() -> Iterator[Bar]:
-    """Yield a function that moves progress bars; they are drawn on terminals only."""
-    console, known = Console(stderr=True), dict[str, TaskID]()
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    hidden = not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
-
-        def move(title: str, done: int, total: int) -> None:
-            if title not in known:
-                known[title] = progress.add_task(title)
-            progress.update(known[title], completed=done, total=total or None)
-
-        yield move
-
 
 SHEET = "sheet.jpg"
 NO_FACE = (
@@ -66,7 +32,7 @@ COUNTED = ("photos", "faces", "videos", "frames", "faces in them", "no face", "f
 
 
 @dataclass
-class Report:
+class Summary:
     """Results of a command.
 
     Attributes:
@@ -129,7 +95,7 @@ class Settings:
     overwrite: bool = False
 
 
-def predict_files(wanted: str, out: Path, predictor: Predictor, settings: Settings) -> Report:
+def predict_files(wanted: str, out: Path, predictor: Predictor, settings: Settings) -> Summary:
     """Predict photos and videos and write the results below a folder.
 
     Results of an earlier run on the same files are replaced or removed; those on other files stay,
@@ -146,7 +112,7 @@ def predict_files(wanted: str, out: Path, predictor: Predictor, settings: Settin
     """
     settings.looks.check(normals=predictor.find_normals is not None)
     sources, skipped = find_sources(wanted, out)
-    report, sheet, done = Report(skipped=skipped), Sheet(), 0
+    report, sheet, done = Summary(skipped=skipped), Sheet(), 0
     with open_output(out, settings.overwrite) as folder, bars() as bar:
         photos = [source for source in sources if not source.is_video]
         try:
@@ -179,7 +145,7 @@ def _keep(
     folder: OutputFolder,
     source: Source,
     result: Result,
-    report: Report,
+    report: Summary,
     sheet: Sheet,
     settings: Settings,
 ) -> None:
@@ -205,7 +171,7 @@ def _watch(
     folder: OutputFolder,
     source: Source,
     predictor: Predictor,
-    report: Report,
+    report: Summary,
     sheet: Sheet,
     settings: Settings,
     bar: Bar,

@@ -13,12 +13,10 @@ from torch import Tensor, nn
 from facegeo.errors import UserError
 from facegeo.export.onnx_model import OnnxNormals, is_exported
 from facegeo.files.places import crop_square, five_point_outline, outline_mask
-from facegeo.landmarks.nets import Cascade
-from facegeo.normals.fast import fast_generator
-from facegeo.normals.generator import CasFNE
 from facegeo.normals.maps import Mask, as_trained, resize_face, trained_coding
 from facegeo.predict.photo import Face, Floats, Image
 from facegeo.training.model_file import load_model
+from facegeo.training.wing import fast_form
 
 EYES_AND_MOUTH: Final = np.array(
     [[-0.344, -0.378], [0.344, -0.378], [-0.281, 0.398], [0.281, 0.398]]
@@ -138,7 +136,7 @@ def load_normals(name: str | Path, device: str) -> FaceNormals:
         device: Where it runs; exported models run on the CPU.
 
     Raises:
-        UserError: If there is no such model, or it finds points.
+        UserError: If there is no such model, or it finds something else.
     """
     if is_exported(name):
         exported = OnnxNormals(name, threads=0)
@@ -150,12 +148,10 @@ def load_normals(name: str | Path, device: str) -> FaceNormals:
 
         return FaceNormals(generate, int(size), coding=trained_coding(notes))
     model, notes = load_model(name)
-    if isinstance(model, Cascade):
-        raise UserError(f"normals={name} finds points: wanted a model of normals")
-    if isinstance(model, CasFNE):
-        model = fast_generator(model)  # equal outputs
+    if (finds := getattr(model, "finds", None)) != "normals":
+        raise UserError(f"normals={name} finds {finds}: wanted a model of normals")
     size = int(notes.get("size", AUTHORS_SIZE))
-    return FaceNormals(model, size, device, coding=trained_coding(notes))
+    return FaceNormals(fast_form(model), size, device, coding=trained_coding(notes))
 
 
 def cut_out(image: Image, square: tuple[int, int, int], size: int) -> Image:

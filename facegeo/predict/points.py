@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from math import ceil, log2
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -33,18 +34,18 @@ def load_points(name: str | Path, device: str) -> FindPoints:
         device: Where it runs; exported models run on the CPU.
 
     Raises:
-        UserError: If there is no such model, or it finds normals.
+        UserError: If there is no such model, or it finds something else.
     """
     if is_exported(name):
         exported = OnnxCascade(name)
         return lambda images, boxes: [exported(*one) for one in zip(images, boxes, strict=True)]
     model, _ = load_model(name)
-    if not isinstance(model, Cascade):
+    if (finds := getattr(model, "finds", None)) != "points":
         raise UserError(
-            f"{name} finds normals: wanted a model of points; give it as normals={name} beside a "
-            "cascade such as ccnn-lfpw"
+            f"{name} finds {finds}: wanted a model of points; give a model of normals as "
+            f"normals={name} beside a cascade such as ccnn-lfpw"
         )
-    return CascadePoints(model, device)
+    return CascadePoints(cast(Cascade, model), device)
 
 
 class CascadePoints:

@@ -5,7 +5,8 @@ A wing is one problem with its models and its data. A third one (depth, say) nee
 
 - ``finds``: what they find, one word, equal to ``finds`` of the data that fit;
 - ``costs()``: their ``Costs``, for a run's record and for plots of cost against error;
-- ``profile()``: their ``Profile``, for ``facegeo-profile``.
+- ``profile()``: their ``Profile``, for ``facegeo-profile``;
+- ``fast_form()``: a network with equal outputs that computes faster, for prediction and export.
 
 A package says which of its models a file can hold by entry points, ``DepthNet = "depth_wing"``
 under ``[project.entry-points."facegeo.models"]``: class and module.
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
@@ -34,6 +35,12 @@ def model_costs(model: nn.Module) -> Costs:
     """Return what a model says it costs; empty if it does not say."""
     costs = getattr(model, "costs", None)
     return dict(costs()) if callable(costs) else {}
+
+
+def fast_form(model: nn.Module, **options: str) -> nn.Module:
+    """Return what a model gives as its fast form; the model itself if it has none."""
+    make = getattr(model, "fast_form", None)
+    return cast(nn.Module, make(**options)) if callable(make) else model
 
 
 class WingData:

@@ -1,6 +1,7 @@
 """The command: what it prints and keeps, and the options it refuses."""
 
 import shutil
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def test_the_command_prints_how_far_the_file_is_from_pytorch(exported: tuple[Pat
 def test_a_model_that_came_out_different_is_not_kept(
     carn: Path, data: LFPWDataModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parity, "WORST_COMPONENT", -1.0)
+    monkeypatch.setattr(job._NormalsExport, "limits", replace(parity.NORMALS, worst=-1.0))
     order = Order(str(carn), "torch_export", size=64, output=tmp_path / "a" / "b.pt2")
     with pytest.raises(UserError, match=r"differs from PyTorch's on noise by .* at most, allowed"):
         export_model(order, data)
@@ -74,12 +75,12 @@ def test_a_cascade_that_came_out_different_is_not_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     file = exported[0].read_bytes()
-    monkeypatch.setattr(job, "cascade_program", lambda cascade, half: None)
-    monkeypatch.setattr(job, "_file", lambda *_: file)  # exported once, which takes long
+    monkeypatch.setattr(job._PointsExport, "file", lambda _: file)  # made once, which takes long
     output = tmp_path / "points.onnx"
     output.write_text("an earlier one")
-    for precision, limits in (("fp32", "WORST_PX"), ("fp16", "MEAN_PCT")):
-        monkeypatch.setattr(parity, limits, -1.0 if precision == "fp32" else {precision: -1.0})
+    limits = replace(parity.POINTS, worst=-1.0, mean={"fp16": -1.0})
+    monkeypatch.setattr(job._PointsExport, "limits", limits)
+    for precision in ("fp32", "fp16"):
         with pytest.raises(UserError, match=r"differs from PyTorch's on noise by .* allowed is -1"):
             export_model(Order(str(small_checkpoint[0]), "onnx", precision, output=output), data)
     assert [path.name for path in tmp_path.glob("*points*")] == ["points.onnx"]
@@ -103,10 +104,10 @@ def test_an_impossible_output_is_reported_before_the_work(
 
 def test_outputs_that_are_no_numbers_are_different() -> None:
     found = [parity.Difference("noise", 1, float("nan"), float("nan"))]
-    for check in (parity.check_points, parity.check_normals):
+    for limits in (parity.POINTS, parity.NORMALS):
         for precision in ("fp32", "fp16"):
             with pytest.raises(UserError, match="on noise by nan"):
-                check(found, precision)
+                parity.check_parity(found, precision, limits)
 
 
 def test_one_image_without_numbers_is_not_lost_among_others() -> None:
@@ -119,7 +120,7 @@ def test_one_image_without_numbers_is_not_lost_among_others() -> None:
     images = np.stack([np.ones((3, 8, 8)), np.zeros((3, 8, 8))]).astype(np.float32)
     found = parity.normals_difference(generator, 0, exported, "faces", images)  # type: ignore
     with pytest.raises(UserError, match="on faces by nan"):
-        parity.check_normals([found], "fp32")
+        parity.check_parity([found], "fp32", parity.NORMALS)
 
 
 def test_a_torn_image_is_named(data: LFPWDataModule, tmp_path: Path) -> None:
@@ -199,12 +200,22 @@ def test_refinements_of_a_generator_without_a_block_are_refused_before_the_work(
 def test_other_data_and_lists_that_are_not_there_are_refused_at_once(
     carn: Path, data: LFPWDataModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job, "normals_program", None)  # the long work
+    monkeypatch.delattr(job._NormalsExport, "file")  # the long work
     with pytest.raises(UserError, match="wanted data=lfpw or generated"):
         export_model(Order(str(carn)), object())
     data.root = tmp_path / "nowhere"
     with pytest.raises(UserError, match=r"set data\.root to the folder"):
         export_model(Order(str(carn)), data)
+
+
+def test_models_that_find_something_else_are_refused(
+    tmp_path: Path, data: LFPWDataModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    depth = torch.nn.Identity()
+    depth.finds = "depth"  # type: ignore[assignment]
+    monkeypatch.setattr(job, "load_model", lambda name: (depth, {}))
+    with pytest.raises(UserError, match="checkpoint=ccnn-lfpw finds depth: only models of points"):
+        export_model(Order("ccnn-lfpw", output=tmp_path / "x.onnx"), data)
 
 
 def test_missing_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

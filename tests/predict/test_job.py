@@ -12,7 +12,7 @@ from facegeo.errors import UserError
 from facegeo.predict.boxes import BoxFile
 from facegeo.predict.detectors import WholeImage
 from facegeo.predict.folders import PART, RECORD
-from facegeo.predict.job import Report, Settings, predict_files
+from facegeo.predict.job import Settings, Summary, predict_files
 from facegeo.predict.photo import Boxes, Floats, Image, read_photo
 from facegeo.predict.points import FindPoints
 from facegeo.predict.predictor import Predictor
@@ -42,7 +42,7 @@ def predictor(find_points: FindPoints, photos: Path) -> Predictor:
     return Predictor(find_points, BoxFile(str(photos / "boxes.csv")))
 
 
-def run(photos: Path, predictor: Predictor, **options: object) -> Report:
+def run(photos: Path, predictor: Predictor, **options: object) -> Summary:
     settings = Settings(**options)  # type: ignore[arg-type]
     return predict_files(str(photos), photos.parent / "out", predictor, settings)
 

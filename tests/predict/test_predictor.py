@@ -178,7 +178,7 @@ def test_models_that_find_something_else_are_refused(
     assert load_normals(run, "cpu").size == 32
     assert load_normals(run, "cpu").coding is None
     assert load_normals(small_normals(tmp_path / "new", coding="linear"), "cpu").coding == "linear"
-    with pytest.raises(UserError, match=r"run finds normals: .*give it as normals=.*run"):
+    with pytest.raises(UserError, match=r"run finds normals: .* as normals=.*run"):
         load_points(run, "cpu")
     with pytest.raises(UserError, match="normals=ccnn-lfpw finds points"):
         load_normals("ccnn-lfpw", "cpu")
