@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import pytest
 
-from facegeo.files.images import ImageError
 from facegeo.normals.sessions import (
     RawSession,
     Reading,
@@ -148,14 +147,6 @@ def test_points_may_be_in_another_folder(folder: Path, tmp_path: Path) -> None:
     session = read_session(tmp_path, NAME, reading)
     assert isinstance(session, RawSession)
     np.testing.assert_array_equal(session.outline, points)
-
-
-def test_a_damage_that_headers_do_not_show_is_found_when_decoding(folder: Path) -> None:
-    data = bytearray(picture(".jpg", 9))
-    (folder / "im0.bmp").write_bytes(data)
-    (folder / "im1.bmp").write_bytes(b"not an image at all")
-    with pytest.raises(ImageError, match="not an image"):
-        load_photos([folder / "im0.bmp", folder / "im1.bmp"])
 
 
 def test_a_fault_is_one_line_of_utf8() -> None:
