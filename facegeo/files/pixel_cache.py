@@ -66,7 +66,7 @@ def _is_complete(folder: Path) -> bool:
     try:
         sizes = _index(folder)["bytes"]
         return all((folder / name).stat().st_size == size for name, size in sizes.items())
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
 

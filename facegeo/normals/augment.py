@@ -149,7 +149,7 @@ class View:
         return maps
 
     def places(self, size: int) -> Tensor:
-        """Where each pixel of a picture shows the face's square, from -1 to 1, (B, S, S, 2)."""
+        """Place in the face's square of each pixel of a picture, -1 to 1, (B, S, S, 2)."""
         maps = self.affine()
         return affine_grid(maps, [len(maps), 1, size, size], align_corners=False)
 
@@ -245,8 +245,8 @@ def turn_faces(
     """Rotate and scale faces about the centre of the image, bilinearly.
 
     Normals are interpolated over the mask's pixels only and get their unit length back. A pixel
-    belongs to the face if more than half of what it shows does; pixels from outside the image are
-    no face, and repeat the border in the image.
+    belongs to the face if more than half of its area does; pixels from outside the image never
+    do, and repeat the border in the image.
 
     Args:
         image: (B, 3, S, S).

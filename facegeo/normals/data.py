@@ -200,7 +200,7 @@ class NormalDataModule(LightningDataModule, WingData, ABC):
     def average_face(self) -> Tensor | None:
         """Mean normals of the training people, a guess without a photo: (3, S, S), unit length.
 
-        None where faces of a split are not cut out alike.
+        None where faces of a split are not cut out in the same way.
         """
         return None
 

@@ -160,7 +160,7 @@ def _backdrop(bank: Tensor, numbers: Tensor, size: int) -> Tensor:
 
 
 def _blur(light: Tensor, numbers: Tensor, effects: PhotoEffects) -> Tensor:
-    """Blur some pictures, each with its own Gauss kernel."""
+    """Blur some pictures, each with another Gaussian kernel."""
     batch, channels, size, _ = light.shape
     sigma = numbers[:, 1] * effects.blur_px * size / 128
     sigma = torch.where(numbers[:, 0] < effects.blur, sigma, 0).clamp_min(1e-3)

@@ -38,7 +38,7 @@ EMPTY = {
     "val": "set data.val_fraction above 0, or leave it out of splits",
     "test": "name data.test_list or set data.test_fraction above 0",
 }
-"""Remedies where a split has no face."""
+"""Remedies for empty splits."""
 
 
 class StoredBatch(TypedDict):
@@ -138,11 +138,11 @@ def check_frame(root: Path, frame: str) -> None:
     path = root / "manifest.json"
     try:
         manifest = json.loads(path.read_text())
-        said = {**manifest.get("options", {}), **manifest.get("prepared", {})}.get("frame", frame)
+        found = {**manifest.get("options", {}), **manifest.get("prepared", {})}.get("frame", frame)
     except (OSError, ValueError, AttributeError, TypeError):
         return  # another's file of that name, or none
-    if said != frame:
-        raise UserError(f"{path} says that its normals are in {said}: set data.frame={said}")
+    if found != frame:
+        raise UserError(f"{path} says that its normals are in {found}: set data.frame={found}")
 
 
 @checked(prefix="data.")
@@ -238,7 +238,7 @@ class PhotofaceDataModule(NormalDataModule):
         """Read and decode everything: before a training, not after it.
 
         Raises:
-            UserError: Every fault of all lists at once, or there is no such split or no face in it.
+            UserError: With every fault of all lists, or if a split is unknown or empty.
         """
         check_splits(splits)
         check_frame(self.root, self.frame)
@@ -253,7 +253,7 @@ class PhotofaceDataModule(NormalDataModule):
         Raises:
             FaultsError: With every fault of all lists, unless ``on_error`` is "skip"; a list that
                 shares subjects with another cannot be skipped.
-            UserError: If the cache cannot be written or a split has no face.
+            UserError: If the cache cannot be written or a split is empty.
         """
         listed, faults = read_normal_lists(self.root, self.lists)
         overlap = self.splitting.overlap(listed)

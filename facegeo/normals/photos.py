@@ -54,7 +54,7 @@ class PhotoFolder(Dataset[Photo], WingData):
 
     Raises:
         UserError: If there is no photo, both lists are given, or, with all faults at once, photos
-            cannot be read, have no place or one outside the photo, or lines of a list are torn.
+            cannot be read, have no place or one outside the photo, or a list has faults.
         ValueError: If ``size`` or ``limit`` is below 1.
     """
 

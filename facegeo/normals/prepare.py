@@ -12,7 +12,7 @@ import platform
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -61,7 +61,9 @@ class Record:
         """
         path = folder / RECORD
         try:
-            return TypeAdapter(cls).validate_python(json.loads(path.read_text(encoding="utf-8")))
+            values = json.loads(path.read_text(encoding="utf-8"))
+            adapter: TypeAdapter[Self] = _adapter(cls)  # type: ignore[arg-type]  # classes hash
+            return adapter.validate_python(values)
         except ValidationError as error:
             got = mistaken_values(error.errors())
         except (OSError, ValueError) as error:
@@ -75,6 +77,7 @@ class Record:
         raise NotImplementedError
 
 
+_adapter = cache(TypeAdapter)  # making one takes a millisecond
 Kept = TypeVar("Kept", bound=Record)
 Work = Callable[[RawSession], SessionFault | None]
 """Computes and writes a session; returns the fault of a file that its header did not show."""

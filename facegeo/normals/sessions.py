@@ -1,11 +1,11 @@
-"""Photographs of one face under known lights, as folders hold them.
+"""Read raw sessions: photographs of one face under known lights, one at a time.
 
-No real file was seen. Public code takes the numbers between brackets, or every second number of
-the file; a public text says that they are zenith and azimuth of the four lights. From which axis
-azimuth counts is open: the directions pass through a named frame.
+``RawSession`` serves every such database; ``read_session`` reads Photoface's four flashes,
+``facegeo.normals.people`` the 64 lamps of the Extended Yale B.
 
-``RawSession`` serves every database that lights a face in turn; ``read_session`` reads Photoface's
-four flashes, ``facegeo.normals.people`` the 64 of the Extended Yale B.
+Written without a real ``LightSource.m``. Public code takes the numbers between brackets, or every
+second number of the file; a public text describes them as zenith and azimuth of the four lights.
+The axis from which azimuth counts is not known: directions are read in a named frame.
 """
 
 import hashlib
@@ -55,7 +55,7 @@ def read_lights(text: str, count: int, layout: str, frame: str) -> Tensor:
         Unit vectors towards the lights, x right, y up, z to the camera, float64, (count, 3).
 
     Raises:
-        WantedError: If the numbers are others, or the lights lie behind the camera's plane or in
+        WantedError: If the numbers are others, or the lights are behind the camera's plane or in
             one plane.
     """
     text = re.sub(r"%.*", "", text)
@@ -122,7 +122,7 @@ DATABASE = "PhotofaceDB"
 
 @dataclass(frozen=True)
 class SessionFault:
-    """What is wrong with a file of a session, and what was wanted."""
+    """Fault of a file of a session: what was wanted and what it holds."""
 
     session: str
     file: str

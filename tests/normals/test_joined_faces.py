@@ -69,12 +69,12 @@ def test_the_first_part_is_measured_on_whatever_is_trained_on(
     data.check(["train", "val", "test"])
     (raw,) = _drawn(data, 1)
     assert list(raw["joined"]) == ["sessions"]
-    alone = people(prepared)
-    assert len(data.faces("val")) == len(alone.faces("val"))
-    assert data.measured.subjects("val") == alone.subjects("val")
+    single = people(prepared)
+    assert len(data.faces("val")) == len(single.faces("val"))
+    assert data.measured.subjects("val") == single.subjects("val")
     batch = next(iter(data.in_order("val")))
     made = data.on_after_batch_transfer(batch, 0)
-    assert torch.equal(made["image"], alone.on_after_batch_transfer(batch, 0)["image"])
+    assert torch.equal(made["image"], single.on_after_batch_transfer(batch, 0)["image"])
 
 
 def test_a_part_without_a_share_is_not_read(prepared: Path, tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_the_content_changes_with_the_shares(prepared: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"shares": {"people": 1.0}}, r"data\.shares must name the parts people, sessions"),
         ({"shares": {"people": 0.5, "sessions": 0.4}}, "sum 1, got"),
@@ -105,9 +105,9 @@ def test_the_content_changes_with_the_shares(prepared: Path, tmp_path: Path) -> 
     ],
 )
 def test_shares_that_cannot_be_are_refused(
-    prepared: Path, tmp_path: Path, options: dict[str, Any], said: str
+    prepared: Path, tmp_path: Path, options: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         joined(prepared, tmp_path, **options)
 
 

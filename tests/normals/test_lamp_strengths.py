@@ -32,7 +32,7 @@ def photographs(strengths: Tensor) -> list[LitFace]:
     return faces
 
 
-def test_strengths_come_back_up_to_what_shape_could_explain() -> None:
+def test_strengths_are_recovered_but_for_the_part_that_shapes_explain() -> None:
     logs = torch.randn(len(DIRECTIONS), generator=torch.Generator().manual_seed(0)).double() / 10
     basis = torch.cat([torch.ones(len(DIRECTIONS), 1), DIRECTIONS], dim=1)
     logs -= (basis @ torch.linalg.lstsq(basis, logs[:, None]).solution)[:, 0]

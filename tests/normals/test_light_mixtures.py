@@ -259,8 +259,8 @@ def test_the_average_face_is_the_mean_of_training_people(prepared: Path) -> None
     data = module(prepared, train=["yaleB01"])
     average = data.average_face()
     assert average is not None
-    alone = module(prepared, val=["yaleB01"], train=["yaleB03"])  # cut out as tested faces are
-    made = alone.on_after_batch_transfer(alone.faces("val").__getitems__([0]), 0)
+    single = module(prepared, val=["yaleB01"], train=["yaleB03"])  # cut out as tested faces are
+    made = single.on_after_batch_transfer(single.faces("val").__getitems__([0]), 0)
     inside = made["mask"][0].expand(3, -1, -1)
     torch.testing.assert_close(average[inside], made["normal"][0][inside], atol=1e-4, rtol=0)
     ahead = torch.tensor([0.0, 0, 1])[:, None, None].expand_as(average)

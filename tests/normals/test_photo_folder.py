@@ -159,7 +159,7 @@ def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
     )
     with pytest.raises(UserError, match=r"^8 faults in the photos of .*faces:") as caught:
         PhotoFolder(root, 64, boxes=boxes)
-    told = str(caught.value).splitlines()[1:-1]
+    found = str(caught.value).splitlines()[1:-1]
     wanted = {
         "boxes.csv line 5, text.jpg: wanted left, top, width, height, got 3 numbers",
         "boxes.csv line 7, twice.png: wanted each photo once, got it again",
@@ -171,7 +171,7 @@ def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
         "torn.png: wanted a readable image, got a file that is damaged or cut short",
         "text.jpg: wanted a readable image, got 12 bytes that are not an image",
     }
-    assert {fault.strip() for fault in told} == wanted
+    assert {fault.strip() for fault in found} == wanted
 
 
 @pytest.mark.parametrize(

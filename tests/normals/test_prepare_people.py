@@ -72,10 +72,10 @@ def test_a_changed_photograph_changes_everybody(sculptures: SimpleNamespace, roo
 def test_processes_write_the_same(sculptures: SimpleNamespace, root: Path) -> None:
     run(sculptures, root)
     out = root.parent / f"{root.name}-out"
-    alone = contents(out)
+    single = contents(out)
     shutil.rmtree(out)
     run(sculptures, root, processes=2)
-    assert contents(out) == alone
+    assert contents(out) == single
 
 
 def test_faults_of_all_people_are_listed_at_once(

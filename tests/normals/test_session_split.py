@@ -27,20 +27,20 @@ def leaks(rows: dict[str, Rows], records: list[NormalRecord], what: str) -> set[
 
 
 @pytest.mark.parametrize(
-    ("by", "apart"),
+    ("by", "whole"),
     [
         ("subject", {"subject", "session", "face"}),
         ("session", {"session", "face"}),
         ("image", {"face"}),
     ],
 )
-def test_related_sessions_are_in_one_split(by: SplitBy, apart: set[str]) -> None:
+def test_related_sessions_are_in_one_split(by: SplitBy, whole: set[str]) -> None:
     rows = SessionSplit(by).rows(RECORDS)
     assert sorted(np.concatenate(list(rows.values()))) == list(range(240))
     assert len(rows["test"]) == 48  # 20 % of all
     assert len(rows["val"]) == pytest.approx(19.2, abs=5)  # 10 % of the rest
     for what in ("subject", "session", "face"):
-        assert bool(leaks(rows, RECORDS, what)) == (what not in apart)
+        assert bool(leaks(rows, RECORDS, what)) == (what not in whole)
 
 
 def test_a_split_depends_only_on_names_and_seed() -> None:
