@@ -124,43 +124,32 @@ def build_once(
     Raises:
         UserError: If the cache folder cannot be written or is too small.
     """
-    folder = cache_dir / name
+    folder, unfinished = cache_dir / name, cache_dir / f"{UNFINISHED}{name}"
     if complete(folder):
         return folder
     try:
         with locked(cache_dir / LOCK, wait=True):
-            if not complete(folder):  # else another process built it while this one waited
-                _remove_leftovers(cache_dir, folder)
-                _check_space(cache_dir, size_bytes)
-                _build(folder, build)
+            if complete(folder):  # another process built it while this one waited
+                return folder
+            for leftover in cache_dir.glob(f"{UNFINISHED}*"):
+                shutil.rmtree(leftover)
+            if folder.exists():
+                log.warning("%s is damaged and is rebuilt", folder)
+                shutil.rmtree(folder)
+            _check_space(cache_dir, size_bytes)
+            log.info("building the cache of decoded pixels, once: %s", folder)
+            unfinished.mkdir()
+            try:
+                build(unfinished)
+                unfinished.rename(folder)
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
     except OSError as error:
         raise UserError(
             f"the cache folder {cache_dir} cannot be written: {error.strerror or error}; "
             "free some space there or set data.cache_dir to another folder"
         ) from error
     return folder
-
-
-def _build(folder: Path, build: Callable[[Path], None]) -> None:
-    log.info("building the cache of decoded pixels, once: %s", folder)
-    unfinished = folder.with_name(f"{UNFINISHED}{folder.name}")
-    unfinished.mkdir()
-    try:
-        build(unfinished)
-        unfinished.rename(folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def _remove_leftovers(cache_dir: Path, folder: Path) -> None:
-    """Remove unfinished folders of killed builds, and ``folder`` itself if it is damaged."""
-    for leftover in cache_dir.glob(f"{UNFINISHED}*"):
-        shutil.rmtree(leftover)
-    if folder.exists():
-        log.warning("%s is damaged and is rebuilt", folder)
-        doomed = cache_dir / f"{UNFINISHED}{folder.name}"
-        folder.rename(doomed)
-        shutil.rmtree(doomed)
 
 
 def _check_space(cache_dir: Path, size_bytes: int) -> None:

@@ -201,7 +201,7 @@ class LightMixturesDataModule(NormalDataModule):
                 f"no photograph of the {split} split is lit from within {self.limits[0]:g} x "
                 f"{self.limits[1]:g} degrees; raise data.max_azimuth_deg or max_elevation_deg"
             )
-        return FixedMixtures.of(chosen)
+        return FixedMixtures(chosen)
 
     def views(self, split: str) -> Mapping[str, FixedMixtures]:
         """Fixed mixtures of a split's people, all together under the name "mixtures".
@@ -222,7 +222,7 @@ class LightMixturesDataModule(NormalDataModule):
                 scale = sum(weights.values()) / sum(there.values())
                 photos = [first + names.index(name) for name in there]
                 chosen.append((row, photos, [scale * weight for weight in there.values()]))
-        return {"mixtures": FixedMixtures.of(chosen)} if chosen else {}
+        return {"mixtures": FixedMixtures(chosen)} if chosen else {}
 
     def subjects(self, split: str, view: str | None = None) -> Sequence[str]:
         """Name the person of each picture of a split or view."""
@@ -234,7 +234,7 @@ class LightMixturesDataModule(NormalDataModule):
         rows = self.listed.rows(self.people.names)["train"]
         if not rows:
             return None
-        faces = FixedMixtures.of([(row, [int(self.people.first[row])], [1.0]) for row in rows])
+        faces = FixedMixtures([(row, [int(self.people.first[row])], [1.0]) for row in rows])
         made = self.on_after_batch_transfer(faces.__getitems__(range(len(rows))), 0)
         mean = (made["normal"] * made["mask"]).sum(dim=0)
         ahead = mean.new_tensor([0, 0, 1])[:, None, None]

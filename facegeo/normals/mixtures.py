@@ -212,22 +212,16 @@ class FixedMixtures(WholeBatches):
     """Given mixtures: each row is one photograph or a weighted sum of several.
 
     Args:
-        person: Row of the person of each picture, int64, (N,).
-        photos: Rows of its photographs, filled up with any, int64, (N, K).
-        weights: Their weights, 0 for those that fill up, (N, K).
+        chosen: Of each picture, at least one: row of the person, rows of the photographs and
+            their weights.
     """
 
-    def __init__(self, person: Tensor, photos: Tensor, weights: Tensor) -> None:
-        self.person, self.photos, self.weights = person, photos, weights
-
-    @classmethod
-    def of(cls, chosen: Sequence[tuple[int, list[int], list[float]]]) -> FixedMixtures:
-        """Pictures of (person, photographs, weights), at least one."""
-        most = max(len(photos) for _, photos, _ in chosen)
+    def __init__(self, chosen: Sequence[tuple[int, list[int], list[float]]]) -> None:
+        most = max(len(photos) for _, photos, _ in chosen)  # shorter ones get photos of weight 0
         photos = [rows + rows[:1] * (most - len(rows)) for _, rows, _ in chosen]
         weights = [own + [0.0] * (most - len(own)) for _, _, own in chosen]
-        person = torch.tensor([row for row, _, _ in chosen])
-        return cls(person, torch.tensor(photos), torch.tensor(weights))
+        self.person = torch.tensor([row for row, _, _ in chosen])
+        self.photos, self.weights = torch.tensor(photos), torch.tensor(weights)
 
     def __len__(self) -> int:
         return len(self.person)
@@ -263,8 +257,9 @@ def develop_mixtures(
     light = batch["weights"].transpose(1, 2) @ photos / 255
     light = light.unflatten(2, people.photos.shape[1:])
     normal, mask = people.normals[person].float(), people.masks[person]
-    still = View.still(len(person), light.device)
-    moved = view.of(batch["view"]) if "view" in batch else still
+    moved = View.still(len(person), light.device)
+    if "view" in batch:
+        moved = view.of(batch["view"])
     source = moved.source(people.squares[person], *light.shape[2:])
     over = max(1, round(people.side_px / size))
     light, normal, mask = sample_faces(light, normal * mask, mask, source, moved.angle, size, over)
