@@ -1,11 +1,4 @@
-"""People under many lamps: the cropped Extended Yale B, prepared people, split by person.
-
-Georghiades, Belhumeur and Kriegman, "From Few to Many", PAMI 2001; cropped by Lee, Ho and
-Kriegman, PAMI 2005. ``CroppedYale/yaleBNN/yaleBNN_P00A+035E-20.pgm``: person NN, frontal pose,
-light at azimuth 35 and elevation -20 degrees. Frames that the publishers marked as corrupt end in
-``.pgm.bad`` and are left out. ``*_Ambient.pgm`` was taken without lamps: of the size of the other
-frames it is subtracted, uncropped (640 x 480) it is ignored.
-"""
+"""People under many lamps, prepared by ``facegeo-prepare yaleb``, and their split by person."""
 
 from __future__ import annotations
 
@@ -18,79 +11,16 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from facegeo.errors import UserError
 from facegeo.files.faults import WantedError
-from facegeo.files.images import image_size
 from facegeo.files.places import MARGIN, five_point_outline
 from facegeo.normals.maps import read_mask
-from facegeo.normals.photometric_stereo import flash_directions
 from facegeo.normals.prepare import MANIFEST, Record
-from facegeo.normals.sessions import RawSession, SessionFault, load_photos, noted, photo_size
 
-DATABASE = "CroppedYale"
-PERSON = re.compile(r"yaleB\d\d")
 LIGHT = re.compile(r"A([+-]\d{3})E([+-]\d{2})")
-FEWEST = 8
-"""Photographs of a person, at least."""
-SATURATED = 254
-"""Least grey value of a saturated pixel, before ambient light is subtracted."""
-UNCROPPED = (480, 640)
-"""Height and width of ambient frames that were published uncropped, px."""
-
-
-def find_people(root: Path) -> tuple[Path, list[str]]:
-    """Find the people in ``CroppedYale`` below a folder or in the folder itself.
-
-    Returns:
-        Folder of the people and their names, sorted.
-
-    Raises:
-        UserError: If there is nobody.
-    """
-    folder = root / DATABASE if (root / DATABASE).is_dir() else root
-    names = sorted(p.name for p in folder.glob("*/") if p.is_dir() and PERSON.fullmatch(p.name))
-    if not names:
-        what = "found none in it" if root.is_dir() else "there is no such folder"
-        raise UserError(
-            f"root={root} must be {DATABASE} or hold it, with folders yaleB01, yaleB02, ...; {what}"
-        )
-    return folder, names
-
-
-def read_person(root: Path, name: str) -> RawSession | list[SessionFault]:
-    """Read all of a person but the pixels: the session, or everything that is wrong with it."""
-    folder = root / name
-    ambient = folder / f"{name}_P00_Ambient.pgm"
-    paths = [p for p in sorted(folder.glob("*.pgm")) if p != ambient and p.name[0] != "."]
-    photos = [p for p in paths if re.fullmatch(rf"{name}_P00{LIGHT.pattern}\.pgm", p.name)]
-    wanted = f"a name such as {name}_P00A+035E-20.pgm"
-    others = [path.name for path in paths if path not in photos]
-    faults = [SessionFault(name, other, wanted, "another") for other in others]
-    if len(photos) < FEWEST:
-        wanted = f"{FEWEST} photographs or more"
-        faults.append(SessionFault(name, "*.pgm", wanted, str(len(photos))))
-    digest = hashlib.sha256("\n".join(photo.name for photo in photos).encode())
-    size = photo_size(name, photos, faults, digest.update)
-    dark: Path | None = None
-    if ambient.is_file():
-        with noted(faults, name, ambient.name):
-            data = ambient.read_bytes()
-            found = image_size(data)
-            if size is not None and found not in (size, UNCROPPED):
-                wanted = f"{size[1]} x {size[0]} pixels, as the photographs, or 640 x 480"
-                raise WantedError(wanted, f"{found[1]} x {found[0]}")
-            if found == size:
-                dark = ambient
-                digest.update(data)
-    if faults or size is None:
-        return faults
-    angles = torch.tensor([light_angles(photo.name) for photo in photos])
-    lights = tuple((x, y, z) for x, y, z in flash_directions(*angles.T).tolist())
-    return RawSession(name, folder, tuple(photos), lights, *size, None, digest.hexdigest(), dark)
 
 
 def light_angles(name: str) -> tuple[int, int]:
@@ -103,28 +33,6 @@ def light_angles(name: str) -> tuple[int, int]:
     if found is None:
         raise ValueError(f"name must hold a light such as A+035E-20, got {name!r}")
     return int(found[1]), int(found[2])
-
-
-def load_linear(session: RawSession) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
-    """Decode the photographs of a person and subtract the ambient one, if there is one.
-
-    Returns:
-        Grey values, linear in light, and which of them are not saturated, (N, H, W) each.
-
-    Raises:
-        ImageError: If a file is damaged where its header did not show it.
-    """
-    photos = load_photos(session.photos)[..., 0]
-    usable = photos < SATURATED
-    if session.ambient is None:
-        return photos, usable
-    dark = load_photos([session.ambient])[0, ..., 0]
-    return np.asarray(photos - np.minimum(photos, dark), np.uint8), usable
-
-
-def light_names(photos: Sequence[Path]) -> list[str]:
-    """Names of the lights of photographs, such as ``A+035E-20``."""
-    return [photo.stem.partition("_P00")[2] for photo in photos]
 
 
 @dataclass(frozen=True)

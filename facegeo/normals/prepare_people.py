@@ -1,4 +1,11 @@
-"""Prepare people under many lamps and compare with reference normals."""
+"""Read the cropped Extended Yale B, prepare its people and compare with reference normals.
+
+Georghiades, Belhumeur and Kriegman, "From Few to Many", PAMI 2001; cropped by Lee, Ho and
+Kriegman, PAMI 2005. ``CroppedYale/yaleBNN/yaleBNN_P00A+035E-20.pgm``: person NN, frontal pose,
+light at azimuth 35 and elevation -20 degrees. Frames that the publishers marked as corrupt end in
+``.pgm.bad`` and are left out. ``*_Ambient.pgm`` was taken without lamps: of the size of the other
+frames it is subtracted, uncropped (640 x 480) it is ignored.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +13,7 @@ import hashlib
 import io
 import json
 import math
+import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +31,8 @@ from torch.nn.functional import avg_pool2d, max_pool2d
 
 from facegeo.checks import checked
 from facegeo.errors import UserError
-from facegeo.files.images import ImageError
+from facegeo.files.faults import WantedError
+from facegeo.files.images import ImageError, image_size
 from facegeo.files.places import Points, outline_mask
 from facegeo.files.tables import Cell, Table
 from facegeo.files.writing import write_whole
@@ -32,17 +41,14 @@ from facegeo.geometry.normals import angle_map, bulge, normalise
 from facegeo.normals.maps import Bytes
 from facegeo.normals.people import (
     ALBEDO,
+    LIGHT,
     MASK,
     NAMES,
     NORMALS,
     PHOTOS,
     Person,
-    find_people,
     light_angles,
-    light_names,
-    load_linear,
     read_people,
-    read_person,
     read_references,
 )
 from facegeo.normals.photometric_stereo import (
@@ -61,8 +67,91 @@ from facegeo.normals.prepare import (
     white_level,
     write_session,
 )
-from facegeo.normals.sessions import RawSession, SessionFault
+from facegeo.normals.sessions import RawSession, SessionFault, load_photos, noted, photo_size
 from facegeo.rendering.photo import png_bytes
+
+DATABASE = "CroppedYale"
+PERSON = re.compile(r"yaleB\d\d")
+FEWEST = 8
+"""Photographs of a person, at least."""
+SATURATED = 254
+"""Least grey value of a saturated pixel, before ambient light is subtracted."""
+UNCROPPED = (480, 640)
+"""Height and width of ambient frames that were published uncropped, px."""
+
+
+def find_people(root: Path) -> tuple[Path, list[str]]:
+    """Find the people in ``CroppedYale`` below a folder or in the folder itself.
+
+    Returns:
+        Folder of the people and their names, sorted.
+
+    Raises:
+        UserError: If there is nobody.
+    """
+    folder = root / DATABASE if (root / DATABASE).is_dir() else root
+    names = sorted(p.name for p in folder.glob("*/") if p.is_dir() and PERSON.fullmatch(p.name))
+    if not names:
+        what = "found none in it" if root.is_dir() else "there is no such folder"
+        raise UserError(
+            f"root={root} must be {DATABASE} or hold it, with folders yaleB01, yaleB02, ...; {what}"
+        )
+    return folder, names
+
+
+def read_person(root: Path, name: str) -> RawSession | list[SessionFault]:
+    """Read all of a person but the pixels: the session, or everything that is wrong with it."""
+    folder = root / name
+    ambient = folder / f"{name}_P00_Ambient.pgm"
+    paths = [p for p in sorted(folder.glob("*.pgm")) if p != ambient and p.name[0] != "."]
+    photos = [p for p in paths if re.fullmatch(rf"{name}_P00{LIGHT.pattern}\.pgm", p.name)]
+    wanted = f"a name such as {name}_P00A+035E-20.pgm"
+    others = [path.name for path in paths if path not in photos]
+    faults = [SessionFault(name, other, wanted, "another") for other in others]
+    if len(photos) < FEWEST:
+        wanted = f"{FEWEST} photographs or more"
+        faults.append(SessionFault(name, "*.pgm", wanted, str(len(photos))))
+    digest = hashlib.sha256("\n".join(photo.name for photo in photos).encode())
+    size = photo_size(name, photos, faults, digest.update)
+    dark: Path | None = None
+    if ambient.is_file():
+        with noted(faults, name, ambient.name):
+            data = ambient.read_bytes()
+            found = image_size(data)
+            if size is not None and found not in (size, UNCROPPED):
+                wanted = f"{size[1]} x {size[0]} pixels, as the photographs, or 640 x 480"
+                raise WantedError(wanted, f"{found[1]} x {found[0]}")
+            if found == size:
+                dark = ambient
+                digest.update(data)
+    if faults or size is None:
+        return faults
+    angles = torch.tensor([light_angles(photo.name) for photo in photos])
+    lights = tuple((x, y, z) for x, y, z in flash_directions(*angles.T).tolist())
+    return RawSession(name, folder, tuple(photos), lights, *size, None, digest.hexdigest(), dark)
+
+
+def load_linear(session: RawSession) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+    """Decode the photographs of a person and subtract the ambient one, if there is one.
+
+    Returns:
+        Grey values, linear in light, and which of them are not saturated, (N, H, W) each.
+
+    Raises:
+        ImageError: If a file is damaged where its header did not show it.
+    """
+    photos = load_photos(session.photos)[..., 0]
+    usable = photos < SATURATED
+    if session.ambient is None:
+        return photos, usable
+    dark = load_photos([session.ambient])[0, ..., 0]
+    return np.asarray(photos - np.minimum(photos, dark), np.uint8), usable
+
+
+def light_names(photos: Sequence[Path]) -> list[str]:
+    """Names of the lights of photographs, such as ``A+035E-20``."""
+    return [photo.stem.partition("_P00")[2] for photo in photos]
+
 
 WELL_LIT = (25, 20)
 """Largest azimuth and elevation of the lights whose photographs show the points, degrees."""

@@ -1,7 +1,7 @@
 """Read raw sessions: photographs of one face under known lights, one at a time.
 
 ``RawSession`` serves every such database; ``read_session`` reads Photoface's four flashes,
-``facegeo.normals.people`` the 64 lamps of the Extended Yale B.
+``facegeo.normals.prepare_people`` the 64 lamps of the Extended Yale B.
 
 Written without a real ``LightSource.m``. Public code takes the numbers between brackets, or every
 second number of the file; a public text describes them as zenith and azimuth of the four lights.

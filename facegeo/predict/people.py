@@ -13,9 +13,8 @@ import numpy as np
 from facegeo.files.places import Points
 from facegeo.files.torch_file import sha256
 from facegeo.files.writing import build_once
-from facegeo.normals.people import find_people
 from facegeo.normals.prepare import prepare
-from facegeo.normals.prepare_people import PeoplePreparation
+from facegeo.normals.prepare_people import PeoplePreparation, find_people
 from facegeo.predict.boxes import box_of_points
 from facegeo.predict.normals import outline_of
 from facegeo.predict.photo import Floats, Image

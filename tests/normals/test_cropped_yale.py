@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from facegeo.errors import UserError
-from facegeo.normals.people import find_people, light_angles, light_names, load_linear, read_person
+from facegeo.normals.people import light_angles
+from facegeo.normals.prepare_people import find_people, light_names, load_linear, read_person
 from facegeo.normals.sessions import RawSession
 
 NAME = "yaleB02"
