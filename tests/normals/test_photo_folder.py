@@ -44,12 +44,23 @@ def line(points: Sequence[tuple[float, float]], by: str = ",") -> str:
     return by.join(f"{number:g}" for point in points for number in point)
 
 
-def test_a_list_of_68_points_gives_the_square_of_the_rule(tmp_path: Path) -> None:
-    save(tmp_path / "faces/a/one.png")
-    points = tmp_path / "points.csv"
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("points", f"a/One.png,{line(sixty_eight(70, 50, 120, 90))}\n"),
+        ("boxes", "image_id,x_1,y_1,width,height\na/One.png,70,50,50,40\n"),
+        ("boxes", "./a/One.png,70,50,50,40\n\n"),
+        ("boxes", "a\\One.png,70,50,50,40"),
+        ("boxes", " a/One.png ,70,50,50,40"),
+    ],
+    ids=["points", "header", "dot", "backslash", "spaces"],
+)
+def test_a_list_gives_the_square_of_the_rule(tmp_path: Path, key: str, text: str) -> None:
+    save(tmp_path / "faces/a/One.png")
+    places = tmp_path / "places.csv"
+    places.write_text(text)
     # box 50 x 40 around (95, 70): side 60, from 65.5 to 124.5 and from 40.5 to 99.5
-    points.write_text(f"a/one.png,{line(sixty_eight(70, 50, 120, 90))}\n")
-    left, top, right, bottom = square(tmp_path / "faces", 60, points=points)
+    left, top, right, bottom = square(tmp_path / "faces", 60, **{key: places})
     assert (right - left, bottom - top) == (59, 59)
     assert abs(left - 65.5) <= 0.5
     assert abs(top - 40.5) <= 0.5
@@ -65,25 +76,6 @@ def test_points_beside_the_photo_as_in_300w(tmp_path: Path) -> None:
     (tmp_path / "indoor_001.pts").rename(tmp_path / "indoor_001.txt")
     (tmp_path / "indoor_001.txt").write_text(body)
     assert square(tmp_path, 60)[0] == left
-
-
-def test_a_given_box_replaces_the_box_of_the_points(tmp_path: Path) -> None:
-    save(tmp_path / "faces/000001.png")
-    boxes = tmp_path / "list_bbox_celeba.csv"
-    boxes.write_text("image_id,x_1,y_1,width,height\n000001.png,70,50,50,40\n")
-    left, top, right, bottom = square(tmp_path / "faces", 60, boxes=boxes)
-    assert (right - left, bottom - top) == (59, 59)
-    assert abs(left - 65.5) <= 0.5
-    assert abs(top - 40.5) <= 0.5
-
-
-@pytest.mark.parametrize("name", ["./a/One.png", "a\\One.png", " a/One.png "])
-def test_a_list_may_write_paths_in_other_ways(tmp_path: Path, name: str) -> None:
-    save(tmp_path / "faces/a/One.png")
-    boxes = tmp_path / "boxes.csv"
-    boxes.write_text(f"{name},70,50,50,40\n\n")
-    left, _, right, _ = square(tmp_path / "faces", 60, boxes=boxes)
-    assert right - left == 59
 
 
 def test_only_the_first_line_is_a_header(tmp_path: Path) -> None:
