@@ -6,7 +6,7 @@ the longer side of the bounding box of the 68 points; the mask is their convex h
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,14 +30,11 @@ standard deviations are 0.08 and 0.02."""
 
 
 def read_outline(path: Path) -> Points:
-    """Read 68 points, x and y in pixels from the first pixel's centre.
+    """Read 68 points, x and y in pixels from the first pixel's centre, shape (68, 2).
 
     Args:
         path: ``.npy`` of shape (68, 2), ``.pts``, or text with x and y of a point a line, behind
             a header line if there is one.
-
-    Returns:
-        The points, shape (68, 2).
 
     Raises:
         WantedError: If there is no such file or it holds something else.
@@ -46,9 +43,7 @@ def read_outline(path: Path) -> Points:
         if path.suffix == ".npy":
             values = np.load(path, allow_pickle=False)
         else:
-            text = path.read_text(encoding="utf-8-sig")
-            body = re.search(r"\{([^}]*)\}", text) if path.suffix == ".pts" else None
-            values = _numbers(body[1] if body else text)
+            values = _numbers(_body(path, path.read_text(encoding="utf-8-sig")))
     except (OSError, ValueError, EOFError) as error:
         got = getattr(error, "strerror", None) or str(error)
         raise WantedError(f"a file of {POINTS} points", got) from error
@@ -85,18 +80,15 @@ def metadata_outline(text: str) -> Points:
 
 
 def crop_square(outline: Points, height: int, width: int) -> tuple[int, int, int]:
-    """Lay the square around an outline.
+    """Return left column, top row and side of the square around an outline, px.
 
-    It is moved into the image where it sticks out, and made no larger than the image; points that
-    are all alike get a pixel.
+    It is moved into the image where it sticks out, and made no larger than the image; points on
+    one spot get a pixel.
 
     Args:
         outline: Points, px, (K, 2).
         height: Of the image, px.
         width: Of the image, px.
-
-    Returns:
-        Left column, top row and side, px.
     """
     low, high = outline.min(axis=0), outline.max(axis=0)
     side = max(1, min(round(MARGIN * float((high - low).max())), height, width))
@@ -106,21 +98,24 @@ def crop_square(outline: Points, height: int, width: int) -> tuple[int, int, int
 
 
 def outline_mask(outline: Points, left: int, top: int, side: int) -> npt.NDArray[np.bool_]:
-    """Fill the convex hull of an outline within a square.
+    """Fill the convex hull of an outline within a square, shape (side, side).
 
     Args:
-        outline: Points, px of the whole image, (K, 2).
+        outline: Points, px of the image, (K, 2).
         left: First column of the square.
         top: First row of the square.
         side: Of the square, px.
-
-    Returns:
-        Shape (side, side).
     """
     corners = np.rint(outline - [left, top]).astype(np.int32)
     filled = np.zeros((side, side), dtype=np.uint8)
     cv2.fillConvexPoly(filled, cast(Any, cv2.convexHull(corners)), 1)
     return filled.astype(bool)
+
+
+def _body(path: Path, text: str) -> str:
+    """The part between braces of a ``.pts`` file; all of others."""
+    braces = re.search(r"\{([^}]*)\}", text) if path.suffix == ".pts" else None
+    return braces[1] if braces else text
 
 
 def _numbers(text: str) -> Points:
@@ -146,15 +141,14 @@ BESIDE = (".pts", ".txt")
 FIVE_SIDE, FIVE_DOWN = 1.289 / MARGIN, 0.029 * MARGIN
 """The box of the 68 points, estimated from five: see ``five_point_outline``."""
 Places = dict[str, Points | str]
-"""By photo: the outline of its face, or what is wrong with what was said of it."""
+"""By photo: the outline of its face, or the fault of its entry."""
 
 
 def read_points(path: Path) -> Places:
-    """Read a list of points: a line ``file,x1,y1,..`` a photo, 5 or 68 points, px.
+    """Read a CSV list of points: a line ``file,x1,y1,..`` a photo, 5 or 68 points, px.
 
-    Args:
-        path: CSV file. A first line without numbers is a header; other columns are not allowed.
-            Five points are left eye, right eye, nose tip, left and right mouth corner.
+    A first line without numbers is a header; other columns are not allowed. Five points are left
+    eye, right eye, nose tip, left and right mouth corner.
 
     Returns:
         Outline by photo, shape (2, 2) or (68, 2), or the fault of its line.
@@ -166,13 +160,10 @@ def read_points(path: Path) -> Places:
 
 
 def read_boxes(path: Path) -> Places:
-    """Read a list of face boxes: a line ``file,left,top,width,height`` a photo, px.
-
-    Args:
-        path: CSV file, as CelebA has it. A first line without numbers is a header.
+    """Read a CSV list of face boxes: a line ``file,left,top,width,height`` a photo, as CelebA's.
 
     Returns:
-        Corners by photo, shape (2, 2), or the fault of its line.
+        Corners by photo, px, shape (2, 2), or the fault of its line.
 
     Raises:
         UserError: If the file cannot be read.
@@ -181,10 +172,7 @@ def read_boxes(path: Path) -> Places:
 
 
 def points_beside(photo: Path) -> Points | None:
-    """Read the points in the file of a photo's name that ends in ``BESIDE``.
-
-    Args:
-        photo: Path of the photo.
+    """Read the points in the file with a photo's name and one of the endings ``BESIDE``.
 
     Returns:
         Outline, shape (2, 2) or (68, 2); None if there is no such file.
@@ -198,8 +186,7 @@ def points_beside(photo: Path) -> Points | None:
                 text = path.read_text(encoding="utf-8-sig", errors="replace")
             except OSError as error:
                 raise WantedError("a readable file", error.strerror or str(error)) from error
-            braces = re.search(r"\{([^}]*)\}", text) if path.suffix == ".pts" else None
-            return points_outline(re.split(r"[\s,]+", (braces[1] if braces else text).strip()))
+            return points_outline(re.split(r"[\s,]+", _body(path, text).strip()))
     return None
 
 
@@ -252,8 +239,18 @@ def _box_outline(fields: Sequence[str]) -> Points:
 
 
 def _read(path: Path, key: str, outline: Callable[[Sequence[str]], Points]) -> Places:
+    try:
+        rows = list(numbered_rows(path))
+    except OSError as error:
+        raise UserError(
+            f"{path}: wanted a CSV file with the {key} of each photo, got "
+            f"{error.strerror or error}; set {key} to such a file"
+        ) from error
     places: Places = {}
-    for line, (name, *fields) in _rows(path, key):
+    for line, (file, *fields) in rows:
+        if line == 1 and fields and not any(map(is_number, fields)):
+            continue  # a header
+        name = file.replace("\\", "/").removeprefix("./")
         try:
             if name in places:
                 raise WantedError("each photo once", "it again")
@@ -262,20 +259,6 @@ def _read(path: Path, key: str, outline: Callable[[Sequence[str]], Points]) -> P
             where = f"{path.name} line {line}, {name}"
             places[name] = f"{where}: wanted {error.wanted}, got {error.got}"
     return places
-
-
-def _rows(path: Path, key: str) -> Iterator[tuple[int, list[str]]]:
-    """Line number and fields of the rows below a header, if there is one."""
-    try:
-        rows = list(numbered_rows(path))
-    except OSError as error:
-        raise UserError(
-            f"{path}: wanted a CSV file with the {key} of each photo, got "
-            f"{error.strerror or error}; set {key} to such a file"
-        ) from error
-    for line, row in rows:
-        if line > 1 or len(row) == 1 or any(map(is_number, row[1:])):
-            yield line, [row[0].replace("\\", "/").removeprefix("./"), *row[1:]]
 
 
 def _number(field: str) -> float:
