@@ -15,28 +15,11 @@ import facegeo
 from facegeo.training.wing import Settings
 
 WITHOUT_EFFECT = (
-    "study",
-    "about",
-    "objective",
-    "wandb",
-    "dry_run",
-    "out",
-    "name",
-    "logger",
-    "splits",
-    "also_on",
-    "accelerator",
-    "panels",
-    "trainer.accelerator",
-    "trainer.enable_model_summary",
-    "trainer.enable_progress_bar",
-    "trainer.log_every_n_steps",
-    "procedure.progress",
-    "procedure.checkpoint_every",
-    "procedure.validate_every",
-    "data.cache_dir",
-    "data.coding",
-    "data.num_workers",
+    *("study", "about", "objective", "wandb", "dry_run", "out", "name", "logger", "splits"),
+    *("also_on", "accelerator", "panels", "trainer.accelerator", "trainer.enable_model_summary"),
+    *("trainer.enable_progress_bar", "trainer.log_every_n_steps", "procedure.progress"),
+    *("procedure.checkpoint_every", "procedure.validate_every"),
+    *("data.cache_dir", "data.coding", "data.num_workers"),
 )
 """Keys that change weights by rounding at most: a run may be resumed with others."""
 
@@ -47,17 +30,20 @@ def effective(overrides: Iterable[str]) -> list[str]:
     >>> effective(["seed=1", "out=runs", "trainer.enable_progress_bar=False"])
     ['seed=1']
     """
-    return [word for word in overrides if not _is_without_effect(word.split("=")[0].lstrip("+~"))]
+    return [word for word in overrides if not _is(word.split("=")[0].lstrip("+~"), WITHOUT_EFFECT)]
 
 
-def _is_without_effect(key: str) -> bool:
-    return any(key == name or key.startswith(f"{name}.") for name in WITHOUT_EFFECT)
+def _is(key: str, names: Iterable[str]) -> bool:
+    """Whether a key is one of those or below one."""
+    return any(key == name or key.startswith(f"{name}.") for name in names)
 
 
 def with_effect(config: object, prefix: str = "") -> dict[str, Any]:
     """Dotted keys and values of a plain configuration, without those ``WITHOUT_EFFECT``."""
-    if prefix == "procedure.callbacks":
-        return _callbacks(config)
+    if prefix == "procedure.callbacks":  # the package's own change no weight
+        listed = config if isinstance(config, Sequence) else []
+        others = [one for one in listed if not str(one.get("_target_", "")).startswith("facegeo.")]
+        return {prefix: others} if others else {}
     if not isinstance(config, Mapping) or not config:
         return {prefix: config}
     return {
@@ -71,12 +57,12 @@ def with_effect(config: object, prefix: str = "") -> dict[str, Any]:
 
 def settings_key(config: object) -> str:
     """Eight hex digits that change when a number of the result may change."""
-    return _hash(with_effect(config))
+    return _digest(with_effect(config))
 
 
 def variant_key(config: object, words: Iterable[str]) -> str:
     """The same, but equal for all seeds of a variant."""
-    return _hash(but_for_the_seed(config, words))
+    return _digest(but_for_the_seed(config, words))
 
 
 def but_for_the_seed(config: object, words: Iterable[str]) -> dict[str, Any]:
@@ -94,29 +80,14 @@ def but_for_the_seed(config: object, words: Iterable[str]) -> dict[str, Any]:
     }
 
 
-def _hash(settings: Mapping[str, Any]) -> str:
+def _digest(settings: object, length: int = 8) -> str:
     text = json.dumps(settings, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def _callbacks(config: object) -> dict[str, Any]:
-    """Callbacks that may change a weight: all but the package's own."""
-    listed = config if isinstance(config, Sequence) else []
-    own = "facegeo."
-    others = [one for one in listed if not str(one.get("_target_", "")).startswith(own)]
-    return {"procedure.callbacks": others} if others else {}
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 
 NO_WEIGHT = (  # no weight depends on them, or the hash of the data's content covers them
-    "data.root",
-    "data.train_list",
-    "data.test_list",
-    "data.title",
-    "data.paper",
-    "data.on_error",
-    "data.prepare",
-    "data.eval_batch_size",
-    "model.count",
+    *("data.root", "data.train_list", "data.test_list", "data.title", "data.paper"),
+    *("data.on_error", "data.prepare", "data.eval_batch_size", "model.count"),
     "procedure.max_steps",
 )
 SHAPING = ("files", "geometry", "landmarks", "normals", "training")
@@ -137,7 +108,10 @@ def weight_keys(
         Keys by part. A key changes with the settings of its part, the data, torch and the code.
     """
     shaping = parts(config, _settings(config))
-    return {name: _digest(settings, content) for name, settings in shaping.items()}
+    return {
+        name: _digest([_code(), torch.__version__, content, settings], 16)
+        for name, settings in shaping.items()
+    }
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,19 +119,13 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
     limit = config["procedure"].get("max_steps")
     found = {}
     for key, value in with_effect(config).items():
-        if any(key == name or key.startswith(f"{name}.") for name in NO_WEIGHT):
-            continue
-        counted = key == "procedure.steps" or key.startswith("procedure.steps.")
-        both = counted and isinstance(limit, int) and isinstance(value, int)
-        found[key] = min(value, limit) if both else value
+        if not _is(key, NO_WEIGHT):
+            steps = _is(key, ["procedure.steps"])
+            both = steps and isinstance(limit, int) and isinstance(value, int)
+            found[key] = min(value, limit) if both else value
     if found.get("trainer.devices") in ("auto", -1, "-1"):  # a joint batch grows with the GPUs
         found["trainer.devices"] = max(1, torch.cuda.device_count())
     return found
-
-
-def _digest(settings: Mapping[str, Any], content: str) -> str:
-    text = json.dumps([_code(), torch.__version__, content, settings], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @cache
