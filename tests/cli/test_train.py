@@ -11,7 +11,7 @@ from facegeo.studies import callback as study_callback
 def reported(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Reports of a sweep that was broken off."""
     found: list[str] = []
-    monkeypatch.setattr(study_callback, "show_broken_off", lambda: found.append("told"))
+    monkeypatch.setattr(study_callback, "show_broken_off", lambda: found.append("shown"))
     monkeypatch.setattr(study_callback, "FAILED", [])
     return found
 

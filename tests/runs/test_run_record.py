@@ -17,9 +17,9 @@ def test_sessions_add_up(tmp_path: Path) -> None:
     first.begin(tmp_path)
     assert read_record(tmp_path)["status"] == "running"
     first.end(tmp_path, "stopped", "asked to")
-    told = read_record(tmp_path)
+    begun = read_record(tmp_path)
     (tmp_path / RECORD).write_text(
-        json.dumps(told | {"wall_s": 60.0, "shared": {"stage1": "k"}, "commits": ["old"]})
+        json.dumps(begun | {"wall_s": 60.0, "shared": {"stage1": "k"}, "commits": ["old"]})
     )
     second = record()
     second.begin(tmp_path)
@@ -27,7 +27,7 @@ def test_sessions_add_up(tmp_path: Path) -> None:
     ended = read_record(tmp_path)
     assert (ended["status"], ended["error"], ended["sessions"]) == ("done", None, 2)
     assert ended["wall_s"] > 60
-    assert ended["started"] == told["started"]
+    assert ended["started"] == begun["started"]
     assert ended["shared"] == {"stage1": "k"}
     assert ended["commits"][0] == "old"
     assert ended["peak_memory_mb"] > 1

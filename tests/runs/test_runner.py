@@ -18,7 +18,7 @@ from facegeo.papers import paper_values
 from facegeo.runs.evaluate import evaluate
 from facegeo.runs.folder import config_hash, run_folder
 from facegeo.runs.train import run
-from facegeo.training.model_file import load_model
+from facegeo.training.model_file import load_model, save_model
 
 Compose = Callable[..., DictConfig]
 SHORT = "procedure.steps={stage1:4,stage2:3,stage3:2}"
@@ -126,61 +126,44 @@ def test_the_mean_shape_is_that_of_the_training_faces(trained: Path, tiny_faces:
     assert got == pytest.approx(100 * errors.mean().item(), rel=1e-4)
 
 
-def test_a_folder_of_another_configuration_is_refused(trained: Path, tiny_config: Compose) -> None:
-    cfg = tiny_config(
-        SHORT, f"out={trained.parent}", "name=run", "task.optimizer.lr=0.5", "data.batch_size=7"
-    )
-    message = (
-        f"{trained} holds a run with another configuration (data.batch_size: 5 there, 7 now; "
-        "task.optimizer.lr: 0.001 there, 0.5 now); choose another name= or remove the folder"
-    )
-    with pytest.raises(UserError, match=re.escape(message)):
-        run(cfg)
-
-
-def test_claim_names_added_and_removed_keys(trained: Path, tiny_config: Compose) -> None:
-    cfg = tiny_config(
-        SHORT, f"out={trained.parent}", "name=run", "~data.fit_val", "+task.optimizer.eps=0.1"
-    )
-    message = "data.fit_val: False there, none now; task.optimizer.eps: none there, 0.1 now"
-    with pytest.raises(UserError, match=re.escape(message)):
-        run(cfg)
-
-
 @pytest.mark.parametrize(
-    "override",
+    ("words", "changed"),
     [
-        "out=elsewhere",
-        "name=other",
-        "splits=[val]",
-        "trainer.enable_progress_bar=true",
-        "trainer.accelerator=gpu",
-        "logger=wandb",
-        "data.cache_dir=elsewhere",
-        "data.num_workers=2",
+        (
+            ["task.optimizer.lr=0.5", "data.batch_size=7"],
+            "data.batch_size: 5 there, 7 now; task.optimizer.lr: 0.001 there, 0.5 now",
+        ),
+        (
+            ["~data.fit_val", "+task.optimizer.eps=0.1"],
+            "data.fit_val: False there, none now; task.optimizer.eps: none there, 0.1 now",
+        ),
     ],
+    ids=["changed", "added-and-removed"],
 )
-def test_hash_ignores_settings_that_change_no_weight(tiny_config: Compose, override: str) -> None:
-    assert config_hash(tiny_config(override)) == config_hash(tiny_config())
+def test_a_folder_of_another_configuration_is_refused(
+    trained: Path, tiny_config: Compose, words: list[str], changed: str
+) -> None:
+    message = f"{trained} holds a run with another configuration ({changed}); choose another name="
+    with pytest.raises(UserError, match=re.escape(message)):
+        run(tiny_config(SHORT, f"out={trained.parent}", "name=run", *words))
 
 
-@pytest.mark.parametrize(
-    "override",
-    [
-        "seed=1",
-        "data.batch_size=6",
-        "data.val_fraction=0.26",
-        "data.augment.shake_sigma=0.02",
-        "model.stages.stage3.sizes=[0.08,0.1]",
-        "model.stages.stage2.mode=full",
-        "task.optimizer.lr=0.002",
-        "task.loss._target_=facegeo.landmarks.losses.WingLoss",
-        "procedure.steps.stage3=9",
-        "+trainer.gradient_clip_val=1",
-    ],
-)
+WITHOUT_EFFECT = [
+    *("out=elsewhere", "name=other", "splits=[val]", "trainer.enable_progress_bar=true"),
+    *("trainer.accelerator=gpu", "logger=wandb", "data.cache_dir=x", "data.num_workers=2"),
+]
+WITH_EFFECT = [
+    *("seed=1", "data.batch_size=6", "data.val_fraction=0.26", "data.augment.shake_sigma=0.02"),
+    *("model.stages.stage3.sizes=[0.08,0.1]", "model.stages.stage2.mode=full"),
+    *("task.optimizer.lr=0.002", "task.loss._target_=facegeo.landmarks.losses.WingLoss"),
+    *("procedure.steps.stage3=9", "+trainer.gradient_clip_val=1"),
+]
+
+
+@pytest.mark.parametrize("override", [*WITHOUT_EFFECT, *WITH_EFFECT])
 def test_hash_changes_with_every_number_of_the_result(tiny_config: Compose, override: str) -> None:
-    assert config_hash(tiny_config(override)) != config_hash(tiny_config())
+    changed = config_hash(tiny_config(override)) != config_hash(tiny_config())
+    assert changed == (override in WITH_EFFECT)
 
 
 def test_a_run_without_a_name_is_called_after_seed_and_hash(tiny_config: Compose) -> None:
@@ -190,102 +173,91 @@ def test_a_run_without_a_name_is_called_after_seed_and_hash(tiny_config: Compose
 
 
 @pytest.mark.parametrize(
-    ("overrides", "message"),
+    ("override", "message"),
     [
-        (["splits=[tests]"], "splits must be among train, val and test, got tests"),
-        (["data.val_fraction=0"], "there is no val face to measure: set data.val_fraction above 0"),
-        (["data.test_list=none.txt"], r"none\.txt: wanted a list of faces"),
+        ("procedure.steps=5", r"procedure\.steps must be \{KEY: VALUE\}, got 5"),
+        ("data.batch_size=abc", r"data\.batch_size must be a whole number, got 'abc'"),
+        ("task.scheduler=null", r"task\.scheduler must be an object, got None"),
+        ("trainer.precision=foo", r"trainer\.precision must be 64, 32 or 16 or .*, got 'foo'"),
+        ("splits=null", r"splits must be a list of val and test, such as \[val\], got None"),
+        ("splits=[5]", r"splits must be a list .*, got \[5\]"),
+        ("splits=[]", r"splits=\[\] measures nothing: name val, test or both"),
+        ("also_on=foo", r"also_on must be data by name, .* got foo"),
+        ("+also_on.x=5", r"also_on must be data by name, .* got \{'x': 5\}"),
     ],
-    ids=["unknown-split", "no-validation", "no-test-list"],
-)
-def test_splits_that_cannot_be_measured_fail_before_training(
-    tiny_config: Compose, tmp_path: Path, overrides: list[str], message: str
-) -> None:
-    with pytest.raises(UserError, match=message):
-        run(tiny_config(f"out={tmp_path}", "name=run", *overrides))
-    assert not (tmp_path / "run" / "checkpoints").exists()
-
-
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        (["procedure.steps=5"], r"procedure\.steps must be \{KEY: VALUE\}, got 5"),
-        (["data.batch_size=abc"], r"data\.batch_size must be a whole number, got 'abc'"),
-        (["task.scheduler=null"], r"task\.scheduler must be an object, got None"),
-        (["trainer.precision=foo"], r"trainer\.precision must be 64, 32 or 16 or .*, got 'foo'"),
-        (["splits=null"], r"splits must be a list of val and test, such as \[val\], got None"),
-        (["splits=[5]"], r"splits must be a list .*, got \[5\]"),
-        (["splits=[]"], r"splits=\[\] measures nothing: name val, test or both"),
-        (["also_on=foo"], r"also_on must be data by name, .* got foo"),
-        (["+also_on.x=5"], r"also_on must be data by name, .* got \{'x': 5\}"),
-    ],
-    ids=lambda value: value[0] if isinstance(value, list) else "",
 )
 def test_values_of_wrong_types_fail_before_a_folder_is_made(
-    tiny_config: Compose, tmp_path: Path, overrides: list[str], message: str
+    tiny_config: Compose, tmp_path: Path, override: str, message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
-        run(tiny_config(f"out={tmp_path}", "name=run", *overrides))
+        run(tiny_config(f"out={tmp_path}", "name=run", override))
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
-    ("overrides", "message"),
+    ("override", "message"),
     [
-        (["task.optimizer.lr=-1.0"], r"task\.optimizer: Invalid learning rate: -1\.0; change its"),
-        (["+task.optimizer.foo=1"], r"task\.optimizer: .* unexpected keyword argument 'foo'"),
-        (["+trainer.strategy=foo"], r"trainer: .*strategy='foo'.*; change trainer="),
+        ("splits=[tests]", "splits must be among train, val and test, got tests"),
+        ("data.val_fraction=0", "there is no val face to measure: set data.val_fraction above 0"),
+        ("data.test_list=none.txt", r"none\.txt: wanted a list of faces"),
+        ("task.optimizer.lr=-1.0", r"task\.optimizer: Invalid learning rate: -1\.0; change its"),
+        ("+task.optimizer.foo=1", r"task\.optimizer: .* unexpected keyword argument 'foo'"),
+        ("+trainer.strategy=foo", r"trainer: .*strategy='foo'.*; change trainer="),
     ],
-    ids=lambda value: value[0] if isinstance(value, list) else "",
 )
-def test_values_that_a_library_refuses_fail_before_a_batch(
-    tiny_config: Compose, tmp_path: Path, overrides: list[str], message: str
+def test_data_and_values_that_cannot_be_used_fail_before_a_batch(
+    tiny_config: Compose, tmp_path: Path, override: str, message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
-        run(tiny_config(f"out={tmp_path}", "name=run", *overrides))
+        run(tiny_config(f"out={tmp_path}", "name=run", override))
     assert not list(tmp_path.rglob("last.ckpt"))
 
 
-def test_evaluate_checks_values(trained: Path, tiny_overrides: list[str]) -> None:
-    for word, message in (
+def eval_config(trained: Path, *overrides: str) -> DictConfig:
+    return composed("eval", f"checkpoint={trained}", "accelerator=cpu", *overrides)
+
+
+def composed(command: str, *overrides: str) -> DictConfig:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return compose(command, list(overrides))
+
+
+@pytest.fixture
+def points(trained: Path, tiny_overrides: list[str]) -> list[str]:
+    """The data of ``trained`` and its folder, for an evaluation."""
+    data = [override for override in tiny_overrides if override.startswith("data")]
+    return [*data, f"out={trained.parent}"]
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
         ("data.eval_batch_size=abc", "data.eval_batch_size must be a whole number, got 'abc'"),
         ("splits=null", "splits must be a list of val and test"),
         ("name=../x", "name must be that of a new folder"),
-    ):
-        with pytest.raises(UserError, match=message):
-            evaluate(eval_config(trained, tiny_overrides, word))
+    ],
+)
+def test_evaluate_checks_values(trained: Path, points: list[str], word: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        evaluate(eval_config(trained, *points, word))
 
 
-def eval_config(trained: Path, tiny_overrides: list[str], *overrides: str) -> DictConfig:
-    data = [override for override in tiny_overrides if override.startswith("data")]
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        given = [*data, f"checkpoint={trained}", f"out={trained.parent}", "accelerator=cpu"]
-        return compose("eval", [*given, *overrides])
-
-
-def test_evaluation_of_a_run_gives_its_numbers(trained: Path, tiny_overrides: list[str]) -> None:
+def test_evaluation_of_a_run_gives_its_numbers(trained: Path, points: list[str]) -> None:
     wanted = json.loads((trained / "metrics.json").read_text())
-    assert (
-        evaluate(eval_config(trained, tiny_overrides, "splits=[val,test]", "name=again")) == wanted
-    )
+    assert evaluate(eval_config(trained, *points, "splits=[val,test]", "name=again")) == wanted
 
 
+@pytest.mark.parametrize("older", [False, True], ids=["", "notes-without-content"])
 def test_held_out_faces_of_another_split_are_not_measured(
-    trained: Path, tiny_overrides: list[str]
-) -> None:
-    cfg = eval_config(trained, tiny_overrides, "splits=[val]", "data.split_seed=3")
-    with pytest.raises(UserError, match=r"held out other faces .*may have seen these val faces"):
-        evaluate(cfg)
-
-
-def test_notes_without_content_are_compared_by_the_split(
-    trained: Path, tiny_overrides: list[str], monkeypatch: pytest.MonkeyPatch
+    trained: Path, points: list[str], tmp_path: Path, older: bool
 ) -> None:
     model, notes = load_model(trained)
-    assert notes["split"].pop("content")
-    monkeypatch.setattr("facegeo.runs.evaluate.load_model", lambda name: (model, notes))
-    cfg = eval_config(trained, tiny_overrides, "splits=[val]", "data.split_seed=3")
-    with pytest.raises(UserError, match="held out other faces"):
+    if older:
+        del notes["split"]["content"]
+    settings = json.loads((trained / "config.json").read_text())["model"]
+    save_model(tmp_path / "model.safetensors", model, settings, notes)
+    cfg = eval_config(tmp_path, *points, "splits=[val]", "data.split_seed=3")
+    with pytest.raises(UserError, match=r"held out other faces .*may have seen these val faces"):
         evaluate(cfg)
 
 
@@ -303,23 +275,14 @@ def normals(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return ["data=fixture_sessions", f"data.root={SESSIONS}", f"data.cache_dir={out}", f"out={out}"]
 
 
-def normals_config(command: str, *overrides: str) -> DictConfig:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return compose(command, list(overrides))
-
-
 @pytest.fixture(scope="module")
 def trained_normals(normals: list[str]) -> Path:
     """Folder of a run of one batch without a cascaded block."""
     out = Path(normals[-1].removeprefix("out="))
     options = ["experiment=casfne/paper", "trainer=smoke", "procedure.max_steps=1", "model.t=0"]
     options += ["data.batch_size=2", "trainer.log_every_n_steps=1", "name=run"]
-    run(normals_config("train", *normals, *options))
+    run(composed("train", *normals, *options))
     return out / "run"
-
-
-def eval_normals(trained: Path, *overrides: str) -> DictConfig:
-    return normals_config("eval", f"checkpoint={trained}", "accelerator=cpu", *overrides)
 
 
 def test_a_run_of_normals_leaves_its_numbers_and_evaluation_gives_them_again(
@@ -331,7 +294,7 @@ def test_a_run_of_normals_leaves_its_numbers_and_evaluation_gives_them_again(
         assert names >= {f"{split}.md", f"{split}.csv", f"{split}_panels.png"}
     wanted = json.loads((trained_normals / "metrics.json").read_text())
     assert 0 < wanted["test/t0/mean_deg"] < 180
-    cfg = eval_normals(trained_normals, *normals, "splits=[val,test]", "name=again", "panels=true")
+    cfg = eval_config(trained_normals, *normals, "splits=[val,test]", "name=again", "panels=true")
     assert evaluate(cfg) == wanted
     assert len(list((trained_normals.parent / "again" / "panels").glob("*.png"))) == 4
     _, notes = load_model(trained_normals)
@@ -341,7 +304,7 @@ def test_a_run_of_normals_leaves_its_numbers_and_evaluation_gives_them_again(
 
 
 def test_an_evaluation_goes_to_a_logger(trained_normals: Path, normals: list[str]) -> None:
-    cfg = eval_normals(trained_normals, *normals, "name=logged", "logger=csv")
+    cfg = eval_config(trained_normals, *normals, "name=logged", "logger=csv")
     evaluate(cfg)
     curves = trained_normals.parent / "logged" / "curves"
     header, values = next(curves.rglob("metrics.csv")).read_text().splitlines()
@@ -356,7 +319,7 @@ def test_photos_need_no_ground_truth_and_are_shown_as_in_training(
     monkeypatch.setattr(CasFNE, "forward", lambda net, image, t=0: (shown.append(image) or image,))
     photos = SESSIONS / "200000"
     given = ["data=photos", f"data.root={photos}", "data.size=32", f"out={tmp_path}", "name=seen"]
-    assert evaluate(eval_normals(trained_normals, *given)) == {}
+    assert evaluate(eval_config(trained_normals, *given)) == {}
     assert (tmp_path / "seen" / "photos_0000.png").is_file()
     stored = torch.stack([PhotoFolder(photos, 32)[row]["image"] for row in range(6)])
     torch.testing.assert_close(shown[0], to_linear(stored))
@@ -366,26 +329,26 @@ def test_evaluate_warns_about_faces_of_another_coding(
     trained_normals: Path, normals: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     for coding, doubted in (("linear", False), ("null", False), ("srgb", True)):
-        evaluate(eval_normals(trained_normals, *normals, f"data.coding={coding}", "name=doubted"))
+        evaluate(eval_config(trained_normals, *normals, f"data.coding={coding}", "name=doubted"))
         assert ("of the other coding" in caplog.text) == doubted
 
 
 def test_a_cascade_measures_no_normals_and_a_generator_no_points(
-    trained: Path, trained_normals: Path, normals: list[str], tiny_overrides: list[str]
+    trained: Path, trained_normals: Path, normals: list[str], points: list[str]
 ) -> None:
-    cfg = eval_normals(trained, *normals, "name=cascade")
+    cfg = eval_config(trained, *normals, "name=cascade")
     with pytest.raises(UserError, match=r"finds points: wanted data=lfpw or generated, got data="):
         evaluate(cfg)
     with pytest.raises(
         UserError, match=r"finds normals: wanted data=sessions, photoface or photos, got"
     ):
-        evaluate(eval_config(trained_normals, tiny_overrides, "name=generator"))
+        evaluate(eval_config(trained_normals, *points, "name=generator"))
 
 
 def test_a_held_out_split_of_normals_must_be_the_trainings(
     trained_normals: Path, normals: list[str]
 ) -> None:
-    cfg = eval_normals(trained_normals, *normals, "splits=[val]", "data.split_seed=3")
+    cfg = eval_config(trained_normals, *normals, "splits=[val]", "data.split_seed=3")
     with pytest.raises(UserError, match=r"held out other faces .*may have seen these val faces"):
         evaluate(cfg)
 
@@ -396,9 +359,9 @@ def test_test_faces_that_were_trained_on_are_not_measured(
     """Without a test list, the split says which faces were trained on."""
     one = [*normals[:3], f"out={tmp_path}", "data.test_list=null", "data.test_fraction=0.4"]
     options = ["experiment=casfne/paper", "trainer=smoke", "procedure.max_steps=1", "model.t=0"]
-    run(normals_config("train", *one, *options, "splits=[val]", "name=run"))
-    evaluate(eval_normals(tmp_path / "run", *one, "name=same"))
-    other = eval_normals(tmp_path / "run", *one, "data.split_seed=5")
+    run(composed("train", *one, *options, "splits=[val]", "name=run"))
+    evaluate(eval_config(tmp_path / "run", *one, "name=same"))
+    other = eval_config(tmp_path / "run", *one, "data.split_seed=5")
     with pytest.raises(UserError, match=r"split_seed: 0 there, 5 here.*have seen these test faces"):
         evaluate(other)
 
@@ -406,7 +369,7 @@ def test_test_faces_that_were_trained_on_are_not_measured(
 def test_training_refuses_photos_and_wrong_sizes(normals: list[str], tmp_path: Path) -> None:
     photos = ["experiment=casfne/paper", "data=photos", f"data.root={SESSIONS}", f"out={tmp_path}"]
     with pytest.raises(UserError, match=r"no ground truth to train on"):
-        run(normals_config("train", *photos))
+        run(composed("train", *photos))
     odd = [*normals[:3], f"out={tmp_path}", "experiment=casfne/paper", "data.size=50"]
     with pytest.raises(UserError, match=r"data.size must be a multiple of 32, got 50; .*size=64"):
-        run(normals_config("train", *odd))
+        run(composed("train", *odd))

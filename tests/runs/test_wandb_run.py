@@ -33,7 +33,7 @@ def plan(study: Path) -> Path:
 
 @dataclass
 class FakeRun:
-    """What a job asked of W&B; raises where it is told to."""
+    """What a job asked of W&B; the call named ``broken`` raises."""
 
     dir: str
     offline: bool

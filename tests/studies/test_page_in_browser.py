@@ -48,7 +48,8 @@ def page(keep_run: Keep, keep_plan: Callable[..., None], tmp_path: Path) -> Path
     about = {"question": "Which?", "paper": "ccnn.fig4_stage_count", "rows": ["stage1"]}
     about["plots"] = ["points", "ced", "depth", "cost", "parallel", "panels"]  # type: ignore[assignment]
     jobs = [(a, b, seed) for a in (1, 2) for b in (1, 2) for seed in (0, 1)]
-    keep_plan(*([f"a={a}", f"b={b}", f"seed={seed}"] for a, b, seed in jobs))
+    words = [[f"a={a}", f"b={b}", f"seed={seed}"] for a, b, seed in jobs]
+    keep_plan(*words, about=about)
     for a, b, seed in jobs[:-1]:
         errors = {"stage1": a + b / 2 + seed / 8, "stage2": float(b)}
         cost = {"stage1": {"parameters": 1000 * a, "macs": 100_000 * b}}
