@@ -44,8 +44,13 @@ def help_text(
         _file(config, f"Keys, KEY=VALUE, and the groups' defaults ({config.name}):"),
         *_chosen_files(config, listed, words),
     ]
-    if listed:
-        parts.append("\n".join(["Groups, GROUP=OPTION (the default is starred):", *_lines(listed)]))
+    lines = ["Groups, GROUP=OPTION (the default is starred):"]
+    for group in listed:
+        starred = [f"*{name}" if name == group.default else name for name in group.options]
+        start = f"  {group.name}: ".ljust(14)
+        wrap = textwrap.TextWrapper(WIDTH, start, " " * 14, break_on_hyphens=False)
+        lines.append(wrap.fill(", ".join(starred)))
+    parts += ["\n".join(lines)] if listed else []
     return "\n\n".join([*parts, MORE])
 
 
@@ -62,19 +67,6 @@ def groups(config: Path) -> list[Group]:
                 options = sorted(path.with_suffix("").as_posix() for path in files)
                 found.append(Group(name, default, options))
     return found
-
-
-def _lines(listed: Sequence[Group]) -> Iterator[str]:
-    for group in listed:
-        starred = [f"*{name}" if name == group.default else name for name in group.options]
-        start = f"  {group.name}: ".ljust(14)
-        yield textwrap.fill(
-            ", ".join(starred),
-            WIDTH,
-            initial_indent=start,
-            subsequent_indent=" " * 14,
-            break_on_hyphens=False,
-        )
 
 
 def _chosen_files(config: Path, listed: Sequence[Group], words: Sequence[str]) -> Iterator[str]:

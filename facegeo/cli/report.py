@@ -29,17 +29,13 @@ def _report(cfg: "DictConfig") -> None:
         raise UserError("push=true with runs=: these runs share no group in W&B; name studies")
     studies = find_studies(folders, runs, wandb)
     known = [Path(place) for place in [*folders, *runs] if Path(place).is_dir()] or [Path()]
-    report_on(studies, _without_ending(cfg.out) if cfg.out else beside(known), split)
+    out = Path(cfg.out) if cfg.out else beside(known)
+    named = out.suffix in (".html", ".md", ".csv", ".tex")  # each file adds its own
+    report_on(studies, out.with_suffix("") if named else out, split)
     if given["push"]:
         from facegeo.studies.workspace import push
 
         print("\n".join(push(studies, given["project"], given["entity"])))
-
-
-def _without_ending(out: str) -> Path:
-    """The files' common name, without the ending that each of them adds."""
-    path = Path(out)
-    return path.with_suffix("") if path.suffix in (".html", ".md", ".csv", ".tex") else path
 
 
 def main() -> None:

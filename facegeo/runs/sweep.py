@@ -43,7 +43,11 @@ def job(cfg: DictConfig) -> float | None:
     check_job(cfg)
     folder = run_folder(cfg)
     if cfg.dry_run:
-        _report(Outcome(str(folder), overrides(), _state(cfg, folder)))
+        status = str(read_record(folder).get("status", "to do"))
+        states = {"running": "begun", "stopped": "begun", "failed": "failed before"}
+        state = (states | {"done": "to measure"}).get(status, status)
+        found = "done before" if _finished(cfg, folder) is not None else state
+        _report(Outcome(str(folder), overrides(), found))
         return None
     if not in_sweep():
         return _objective(cfg, run(cfg))
@@ -88,15 +92,6 @@ def _finished(cfg: DictConfig, folder: Path) -> dict[str, float] | None:
     measured &= all(others.get(name) == node for name, node in (now["also_on"] or {}).items())
     coding, coded = ((config.get("data") or {}).get("coding") for config in (now, before))
     return found if measured and coding == coded else None
-
-
-def _state(cfg: DictConfig, folder: Path) -> str:
-    """The state in which a sweep would find a run's folder."""
-    if _finished(cfg, folder) is not None:
-        return "done before"
-    status = str(read_record(folder).get("status", "to do"))
-    states = {"running": "begun", "stopped": "begun", "failed": "failed before"}
-    return (states | {"done": "to measure"}).get(status, status)
 
 
 def _objective(cfg: DictConfig, results: dict[str, float]) -> float | None:

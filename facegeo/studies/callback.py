@@ -117,10 +117,11 @@ def planned(config: DictConfig) -> dict[Path, Planned]:
         for word in words
         if not word.is_sweep_override() and word.get_key_element() not in {*axes, "seed"}
     ]
+    values = dict(word.split("=", 1) for word in effective(fixed) if "=" in word)
     search = Planned(
         command=shlex.join(["facegeo-train", *sys.argv[1:]]),
         base=_base(config, fixed),
-        shared=_in_words(fixed),
+        shared=" ".join(f"{key}={value}" for key, value in values.items() if key != "ablation"),
         experiment=config.hydra.runtime.choices.get("experiment"),
         overrides=(),
         config=plain(OmegaConf.masked_copy(config, ["study", "about"])),
@@ -132,15 +133,16 @@ def planned(config: DictConfig) -> dict[Path, Planned]:
         return {study / f"search-{search.base}": search}
     jobs = _grid(config, [f"{key}={value}" for key, value in axes.items()], search)
     files = study.glob(f"*/{PLANNED}")
-    known = {f.parent: one for f in files for one in read_planned(f.parent) if _alike(one, search)}
+    known = {
+        file.parent: one
+        for file in files
+        for one in read_planned(file.parent)
+        if one.base == search.base and one.trials is None
+    }
     if known.keys() <= jobs.keys():
         return jobs
     # The command plans some of the study's jobs again: these keep their place.
     return {f: replace(job, order=known.get(f, job).order) for f, job in jobs.items()}
-
-
-def _alike(job: Planned, search: Planned) -> bool:
-    return job.base == search.base and job.trials is None
 
 
 def _grid(config: DictConfig, axes: list[str], search: Planned) -> dict[Path, Planned]:
@@ -168,12 +170,6 @@ def _base(config: DictConfig, fixed: list[str]) -> str:
         return ""
     load = GlobalHydra.instance().config_loader().load_configuration
     return variant_key(plain(load(config.hydra.job.config_name, fixed, RunMode.MULTIRUN)), fixed)
-
-
-def _in_words(fixed: list[str]) -> str:
-    """The overrides that change numbers, the last of each key."""
-    values = dict(word.split("=", 1) for word in effective(fixed) if "=" in word)
-    return " ".join(f"{key}={value}" for key, value in values.items() if key != "ablation")
 
 
 def summary(outcomes: list[Outcome]) -> str:

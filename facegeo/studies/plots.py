@@ -249,7 +249,14 @@ def parallel_plot(comparison: Comparison) -> Plot | None:
     """Parallel coordinates: a line a row over the settings that differ and the error."""
     errors = {row.name: row.spread.mean for row in comparison.rows if row.spread.mean is not None}
     rows = [row for row in comparison.rows if math.isfinite(errors.get(row.name, math.nan))]
-    chosen = [_flat(settings(row.variant.done[0])) for row in rows]
+    chosen = [
+        {  # one entry for each number of a list
+            (f"{key}.{i}" if isinstance(value, list) else key): one
+            for key, value in settings(row.variant.done[0]).items()
+            for i, one in enumerate(value if isinstance(value, list) else [value])
+        }
+        for row in rows
+    ]
     keys = differing(chosen) if rows else []
     if len(keys) < 2 or len(rows) < 2:
         return None
@@ -269,15 +276,6 @@ def parallel_plot(comparison: Comparison) -> Plot | None:
         "Drag along an axis to select rows.",
         figure,
     )
-
-
-def _flat(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with one entry for each number of a list."""
-    return {
-        (f"{key}.{i}" if isinstance(value, list) else key): one
-        for key, value in found.items()
-        for i, one in enumerate(value if isinstance(value, list) else [value])
-    }
 
 
 def _axis(name: str, values: Sequence[object]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from facegeo.runs.plan import PLANNED, Planned, read_planned
 from facegeo.runs.reuse import settings_key, with_effect
 
 Status = Literal["done", "running", "stopped", "failed", "planned"]
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 OLD_PLAN = "plan.json"
 """Of versions that kept the jobs of a study in one file."""
 
@@ -100,7 +101,10 @@ def make_study(
     runs = list(runs)
     kept: dict[str, StudyRun | None] = dict.fromkeys(map(_identity, runs))
     twice: list[str] = []
-    for run in sorted(runs, key=_worth):
+    rank = {"planned": 0, "done": 2}
+    ended = [str(run.record.get("ended") or run.record.get("started") or "") for run in runs]
+    worth = [(rank.get(run.status, 1), end, run.link) for run, end in zip(runs, ended, strict=True)]
+    for _, run in sorted(zip(worth, runs, strict=True), key=lambda one: one[0]):
         identity = _identity(run)
         if (other := kept[identity]) is not None:
             run = replace(run, planned=run.planned or other.planned)
@@ -108,9 +112,11 @@ def make_study(
                 twice.append(f"{other.link} is left out: {run.link} is the same run again.")
         kept[identity] = run
     if about is None:
-        about = last_about([*searches, *(one for run in runs for one in run.planned)])
-    if about is None:
-        about = next((run.config["about"] for run in runs if run.config.get("about")), {})
+        own: Mapping[str, Any] = next(
+            (run.config["about"] for run in runs if run.config.get("about")), {}
+        )
+        last = last_about([*searches, *(one for run in runs for one in run.planned)])
+        about = own if last is None else last
     ordered = sorted(filter(None, kept.values()), key=run_order)
     return Study(name, tuple(ordered), about, tuple(searches), tuple(twice))
 
@@ -141,9 +147,10 @@ def read_folder(folder: Path) -> Study:
     children = sorted(folder.iterdir()) if folder.is_dir() else []
     jobs = [read_run(child) for child in children if _is_job(child)]
     if not jobs:
+        below = [c for c in children if c.is_dir() and any(map(_is_job, c.iterdir()))]
         raise UserError(
-            f"{folder} is not the folder of a study: it holds no folder of a job; "
-            f"name one that facegeo-train -m study=NAME wrote{_hint(children)}"
+            f"{folder} is not the folder of a study: it holds no folder of a job; name one that "
+            f"facegeo-train -m study=NAME wrote{f', such as {below[0]}' if below else ''}"
         )
     searches = [one for job in jobs for one in job.planned if one.trials is not None]
     runs = [job for job in jobs if not (job.planned and job.planned[0].trials is not None)]
@@ -158,22 +165,21 @@ def _old_plan(runs: Sequence[StudyRun], path: Path) -> tuple[list[StudyRun], lis
     """Runs and searches as an earlier version planned them, in one file; without jobs not begun."""
     searches, planned = list[Planned](), dict[str, list[Planned]]()
     for place, part in enumerate(_read(path)[0].get("parts", ())):  # the last command's first
-        shared, config = (
-            (part["command"] or "", part["base"], part["told"]),
-            {"about": part["about"]},
-        )
+        shared = part["command"] or "", part["base"], part["told"]
+        config = {"about": part["about"]}
         if part["trials"] is not None:
             searches.append(Planned(*shared, None, (), config, (-place, 0), part["trials"]))
         for number, job in enumerate(part["jobs"]):
             one = Planned(*shared, None, tuple(job["words"]), config, (-place, number))
             planned.setdefault(job["key"], []).append(one)
-    keyed = [(run, planned.get(settings_key(run.config)) or []) for run in runs]
-    return [
-        replace(run, planned=tuple(found), overrides=found[0].overrides)
-        if found and not run.planned
+    found = [planned.get(settings_key(run.config)) for run in runs]
+    runs = [
+        replace(run, planned=tuple(own), overrides=own[0].overrides)
+        if own and not run.planned
         else run
-        for run, found in keyed
-    ], searches
+        for run, own in zip(runs, found, strict=True)
+    ]
+    return runs, searches
 
 
 def read_run(folder: Path) -> StudyRun:
@@ -227,7 +233,10 @@ def study_run(
 
 def natural(words: Sequence[str]) -> list[list[tuple[float, str]]]:
     """Key that sorts words with numbers in them by the numbers: 2 before 10."""
-    return [[_number(part) for part in re.split(r"[=,\s\[\]{}():]+", word)] for word in words]
+    parts = (re.split(r"[=,\s\[\]{}():]+", word) for word in words)
+    return [
+        [(float(one) if NUMBER.fullmatch(one) else math.inf, one) for one in word] for word in parts
+    ]
 
 
 def run_costs(run: StudyRun) -> dict[str, dict[str, int]]:
@@ -236,11 +245,8 @@ def run_costs(run: StudyRun) -> dict[str, dict[str, int]]:
     Returns:
         ``{"t2": {"parameters": ..., "macs": ...}}``; empty if there is neither.
     """
-    recorded = run.record.get("cost")
-    if recorded:
-        return dict(recorded)
-    if run.folder is None:
-        return {}
+    if run.record.get("cost") or run.folder is None:
+        return dict(run.record.get("cost") or {})
     from facegeo.training.model_file import MODEL, load_model
     from facegeo.training.wing import model_costs
 
@@ -248,14 +254,6 @@ def run_costs(run: StudyRun) -> dict[str, dict[str, int]]:
         return model_costs(load_model(run.folder / MODEL)[0])
     except UserError:  # no model file, or a broken one
         return {}
-
-
-def _number(text: str) -> tuple[float, str]:
-    try:
-        value = float(text)
-    except ValueError:
-        return math.inf, text
-    return (value, text) if math.isfinite(value) else (math.inf, text)
 
 
 def _read(path: Path) -> tuple[Mapping[str, Any], str | None]:
@@ -283,15 +281,3 @@ def _identity(run: StudyRun) -> str:
     """Equal for runs that would give the same numbers."""
     settings = with_effect(run.config) if run.config else run.link
     return json.dumps([settings, run.seed], sort_keys=True, default=str)
-
-
-def _worth(run: StudyRun) -> tuple[int, str, str]:
-    """Key that sorts equal runs: a job that was not begun first, what is done last."""
-    ended = str(run.record.get("ended") or run.record.get("started") or "")
-    return {"planned": 0, "done": 2}.get(run.status, 1), ended, run.link
-
-
-def _hint(children: Sequence[Path]) -> str:
-    """The first study folder right below a folder that is not one."""
-    below = [c for c in children if c.is_dir() and any(map(_is_job, c.iterdir()))]
-    return f", such as {below[0]}" if below else ""

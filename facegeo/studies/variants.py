@@ -129,7 +129,11 @@ def _names(study: Study, groups: Sequence[Sequence[StudyRun]]) -> list[str]:
     labels = study.about.get("labels") or ()
     names = []
     for (run, *_), plain in zip(groups, _by_what_differs(groups), strict=True):
-        fits = (label.get("name", plain) for label in labels if _fits(label.get("when") or {}, run))
+        fits = (
+            label.get("name", plain)
+            for label in labels
+            if all(_holds(str(key), value, run) for key, value in (label.get("when") or {}).items())
+        )
         names.append(str(next(fits, plain)))
     for name in [name for name, count in Counter(names).items() if count > 1]:
         same = [place for place, other in enumerate(names) if other == name]
@@ -176,12 +180,8 @@ def show(value: object) -> str:
     return f"{float(text):.6g}" if LONG_NUMBER.fullmatch(text) else text
 
 
-def _fits(when: Mapping[str, Any], run: StudyRun) -> bool:
-    """Whether overrides or configuration have all values of ``when``."""
-    return all(_holds(str(key), value, run) for key, value in when.items())
-
-
 def _holds(key: str, wanted: object, run: StudyRun) -> bool:
+    """Whether a run's overrides or configuration have a value."""
     if f"{key}={show(wanted)}" in run.overrides:
         return True
     if key == "experiment":

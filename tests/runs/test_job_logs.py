@@ -27,9 +27,7 @@ def logs(folder: Path, *, wandb: bool = True) -> JobLogs:
     return JobLogs(makers, folder, {"seed": 3})
 
 
-def test_trainers_share_one_wandb_run_and_have_own_curves(
-    calls: Calls, tmp_path: Path
-) -> None:
+def test_trainers_share_one_wandb_run_and_have_own_curves(calls: Calls, tmp_path: Path) -> None:
     job = logs(tmp_path)
     job.begin({"status": "running"})
     first, run = job.of_trainer("stage1")
