@@ -112,11 +112,9 @@ def make_study(
                 twice.append(f"{other.link} is left out: {run.link} is the same run again.")
         kept[identity] = run
     if about is None:
-        own: Mapping[str, Any] = next(
-            (run.config["about"] for run in runs if run.config.get("about")), {}
-        )
+        own = (run.config["about"] for run in runs if run.config.get("about"))
         last = last_about([*searches, *(one for run in runs for one in run.planned)])
-        about = own if last is None else last
+        about = next(own, {}) if last is None else last
     ordered = sorted(filter(None, kept.values()), key=run_order)
     return Study(name, tuple(ordered), about, tuple(searches), tuple(twice))
 
