@@ -160,20 +160,20 @@ def points_difference(
     """Compare an exported cascade with PyTorch's in fp32 on all faces and stages."""
     graph = CascadeGraph(cascade).eval()
     errors = [LandmarkErrors(), LandmarkErrors()]
-    apart, width, known = [], [], True
+    distances, width, known = [], [], True
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # a single face gains nothing from more threads
     for scene in scenes:
         wanted = graph(torch.from_numpy(scene.image), torch.from_numpy(scene.boxes))
         got = torch.from_numpy(exported(scene.image, scene.boxes))
-        apart.append((got - wanted).norm(dim=-1))
+        distances.append((got - wanted).norm(dim=-1))
         width.append(torch.from_numpy(scene.boxes[:, 1] - scene.boxes[:, 0]))
         known = known and scene.points is not None
         if scene.points is not None:
             for metric, found in zip(errors, (wanted, got), strict=True):
                 metric.update(found[:, -1], torch.from_numpy(scene.points), width[-1])
     torch.set_num_threads(threads)
-    distance, sides = torch.cat(apart), torch.cat(width)
+    distance, sides = torch.cat(distances), torch.cat(width)
     mean = 100 * (distance / sides[:, None, None]).mean().item()
     found = [metric.compute()["error_pct"].item() for metric in errors] if known else None
     pair = None if found is None else (found[0], found[1])

@@ -160,7 +160,7 @@ class LFPWDataModule(LightningDataModule, WingData):
         """Measure a cascade: see ``report_points``."""
         from facegeo.landmarks.evaluate import report_points
 
-        return report_points(model, self, folder, splits, **how)
+        return report_points(cast(Cascade, model), self, folder, splits, **how)
 
     @staticmethod
     def weight_parts(config: Mapping[str, Any], settings: Settings) -> dict[str, Settings]:

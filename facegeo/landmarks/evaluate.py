@@ -14,9 +14,8 @@ import numpy as np
 import torch
 from lightning.fabric.utilities import move_data_to_device
 from rich.console import Console
-from torch import Tensor, nn
+from torch import Tensor
 
-from facegeo.errors import UserError
 from facegeo.files.writing import write_whole
 from facegeo.geometry.windows import POINT_NAMES, point_errors, to_window
 from facegeo.landmarks.data import LFPWDataModule
@@ -140,7 +139,7 @@ SHOWN = 18
 
 
 def report_points(
-    cascade: nn.Module,
+    cascade: Cascade,
     data: LFPWDataModule,
     folder: Path,
     splits: Sequence[str],
@@ -162,15 +161,7 @@ def report_points(
 
     Returns:
         The metrics, such as ``test/stage1/error_pct``.
-
-    Raises:
-        UserError: If the model finds no points.
     """
-    if not isinstance(cascade, Cascade):
-        raise UserError(
-            f"these faces have points and the model is a {type(cascade).__name__}; give "
-            "data=sessions or photoface, or the checkpoint of a cascade"
-        )
     device = torch.device(device)
     guess = mean_shape(data)
     console = console or Console()
@@ -189,7 +180,7 @@ def report_points(
         keep_errors(folder / f"{split}_errors.npz", found)
         _draw(data, found, measured, folder, split, paper)
     if "test" in splits:
-        _tell_twins(data, console)
+        _show_twins(data, console)
     keep_metrics(folder, results, console)
     return results
 
@@ -244,13 +235,13 @@ def _cutout(data: LFPWDataModule, split: str, row: int) -> tuple[np.ndarray, Ten
     return faces.store.image(row).cpu().numpy(), corner
 
 
-def _tell_twins(data: LFPWDataModule, console: Console) -> None:
+def _show_twins(data: LFPWDataModule, console: Console) -> None:
     """Name test images that were trained on, and report label noise from copies."""
     noise = label_noise(data)
     if len(noise):
         console.print(
-            f"{len(noise)} pairs of byte-identical images were labelled apart: their points differ "
-            f"by {100 * noise.mean():.2f} % of the box width on average"
+            f"{len(noise)} pairs of byte-identical images are labelled differently, by "
+            f"{100 * noise.mean():.2f} % of the box width on average"
         )
     for train, test in data.twins():
         console.print(f"Test image {test} is byte-identical to training image {train}; it counts")

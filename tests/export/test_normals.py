@@ -56,8 +56,8 @@ def test_half_precision_is_near_and_answers_in_single(tmp_path: Path) -> None:
 
 def test_a_file_says_how_its_photos_are_coded(tmp_path: Path) -> None:
     for notes, coding in (({"coding": "linear"}, "linear"), ({"data": "Photoface"}, "unknown")):
-        told = normals_metadata("fp32", notes, tmp_path / "no.md", 0, None)
-        assert told["coding"].startswith(coding)
+        metadata = normals_metadata("fp32", notes, tmp_path / "no.md", 0, None)
+        assert metadata["coding"].startswith(coding)
 
 
 @pytest.mark.slow

@@ -40,9 +40,9 @@ class Oracle(nn.Module):
         truth = self.normals[rows]
         x, y, z = truth.unbind(dim=1)
         across = torch.stack([y, -x, torch.zeros_like(z)], dim=1)
-        told = {0: truth, 90: across, 180: -truth}
+        by_angle = {0: truth, 90: across, 180: -truth}
         turns = self.turns if t is None else self.turns[: t + 1]
-        return tuple(told[turn] for turn in turns)
+        return tuple(by_angle[turn] for turn in turns)
 
 
 class Colours(nn.Module):

@@ -15,14 +15,14 @@ from facegeo.predict.tracks import Seen
 BLANK = np.zeros((100, 200, 3), np.uint8)
 
 
-def told(tmp_path: Path, name: str, text: str) -> BoxFile:
+def box_file(tmp_path: Path, name: str, text: str) -> BoxFile:
     (tmp_path / name).write_text(text)
     return BoxFile(str(tmp_path / name))
 
 
 def test_a_list_of_sun_et_al(tmp_path: Path) -> None:
     lines = "a\\b c.jpg 10 30 20 45 1 2 3 4 5 6 7 8 9 10\r\n\r\nd.12.png 1.5 20 3 40\r\n"
-    boxes = told(tmp_path, "list.txt", lines)
+    boxes = box_file(tmp_path, "list.txt", lines)
     assert boxes(BLANK, "a/b c.jpg").tolist() == [[10, 30, 20, 45]]
     assert boxes(BLANK, "d.12.png").tolist() == [[1.5, 20, 3, 40]]
     assert boxes(BLANK, "e.png").shape == (0, 4)
@@ -38,18 +38,20 @@ def test_a_list_of_sun_et_al(tmp_path: Path) -> None:
     ids=["no-header", "as-celeba", "as-points.csv"],
 )
 def test_csv_either_way_and_several_faces(tmp_path: Path, text: str) -> None:
-    boxes = told(tmp_path, "boxes.csv", text)
+    boxes = box_file(tmp_path, "boxes.csv", text)
     assert boxes(BLANK, "a.jpg").tolist() == [[10, 40, 20, 60], [5, 15, 5, 15]]
 
 
 def test_json(tmp_path: Path) -> None:
-    boxes = told(tmp_path, "boxes.json", '{"x/a.jpg": [[10, 40, 20, 60]], "b.jpg": []}')
+    boxes = box_file(tmp_path, "boxes.json", '{"x/a.jpg": [[10, 40, 20, 60]], "b.jpg": []}')
     assert boxes(BLANK, "x/a.jpg").tolist() == [[10, 40, 20, 60]]
     assert boxes(BLANK, "b.jpg").shape == (0, 4)
 
 
 def test_the_end_of_a_path_is_enough_if_it_is_the_only_one(tmp_path: Path) -> None:
-    boxes = told(tmp_path, "boxes.csv", "x/a.jpg,1,2,30,40\nx/b.jpg,1,2,30,40\ny/b.jpg,1,2,3,4\n")
+    boxes = box_file(
+        tmp_path, "boxes.csv", "x/a.jpg,1,2,30,40\nx/b.jpg,1,2,30,40\ny/b.jpg,1,2,3,4\n"
+    )
     assert len(boxes(BLANK, "a.jpg")) == 1
     assert len(boxes(BLANK, "photos/x/a.jpg")) == 1
     assert len(boxes(BLANK, "b.jpg")) == 0  # which?
@@ -57,7 +59,7 @@ def test_the_end_of_a_path_is_enough_if_it_is_the_only_one(tmp_path: Path) -> No
 
 
 def test_a_box_outside_its_image_is_refused_when_it_is_used(tmp_path: Path) -> None:
-    boxes = told(tmp_path, "boxes.csv", "a.jpg,190,2,60,40\n")
+    boxes = box_file(tmp_path, "boxes.csv", "a.jpg,190,2,60,40\n")
     with pytest.raises(UserError, match="its middle in the 200 x 100 image, got left 190"):
         boxes(BLANK, "a.jpg")
 
@@ -65,7 +67,7 @@ def test_a_box_outside_its_image_is_refused_when_it_is_used(tmp_path: Path) -> N
 def test_invalid_lines_are_reported_together(tmp_path: Path) -> None:
     text = "file,left,top,width,height\na.jpg,1,2,x,4\nb.jpg,1,2,30,40\nc.jpg,1,2\nd.jpg,9,9,1,9\n"
     with pytest.raises(FaultsError, match="3 faults in the face data") as caught:
-        told(tmp_path, "boxes.csv", text)
+        box_file(tmp_path, "boxes.csv", text)
     wanted = [
         "  boxes.csv line 2, a.jpg: wanted finite numbers, got 'x'",
         "  boxes.csv line 4, c.jpg: wanted left, right, top, bottom, got 2 numbers",
@@ -75,10 +77,10 @@ def test_invalid_lines_are_reported_together(tmp_path: Path) -> None:
     assert str(caught.value).splitlines()[1:4] == wanted
     text = "a.jpg 1 20 3 40\nb.jpg 1 2.x 3 4\nc.jpg 1 2\n"
     with pytest.raises(FaultsError, match=r"line 2, b\.jpg: .*'2\.x'\n.*line 3, c\.jpg: .*2 numb"):
-        told(tmp_path, "list.txt", text)
+        box_file(tmp_path, "list.txt", text)
     text = '{"a.jpg": [[1, 20, 3, 40]],\n "b.jpg": [[1, 2], 7, [1, true, 3, 4]]}'
     with pytest.raises(FaultsError, match=r"(?s)3 faults.*line 2, b\.jpg: .*2 numb.*1 numb.*True"):
-        told(tmp_path, "boxes.json", text)
+        box_file(tmp_path, "boxes.json", text)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,7 @@ def test_invalid_lines_are_reported_together(tmp_path: Path) -> None:
 )
 def test_other_files_are_refused(tmp_path: Path, name: str, text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        told(tmp_path, name, text)
+        box_file(tmp_path, name, text)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -111,12 +113,12 @@ def test_boxes_of_a_video_belong_to_their_frames(tmp_path: Path) -> None:
         "clip.mp4.json": video_json("clip.mp4", (100, 200), 25, frames),
     }
     for name, text in texts.items():
-        boxes = told(tmp_path, name, text)
+        boxes = box_file(tmp_path, name, text)
         for number, face in enumerate(faces):
             assert boxes(BLANK, "clip.mp4", number).tolist() == [list(face.box)]
         assert boxes(BLANK, "clip.mp4", 3).shape == boxes(BLANK, "clip.mp4").shape == (0, 4)
     text = "file,frame,left,right,top,bottom\nclip.mp4,,1,9,1,9\nclip.mp4,1,2,9,2,9\n"
-    boxes = told(tmp_path, "some.csv", text)
+    boxes = box_file(tmp_path, "some.csv", text)
     assert boxes(BLANK, "clip.mp4", 0).tolist() == [[1, 9, 1, 9]]
     assert boxes(BLANK, "clip.mp4", 1).tolist() == [[1, 9, 1, 9], [2, 9, 2, 9]]
 
@@ -124,7 +126,7 @@ def test_boxes_of_a_video_belong_to_their_frames(tmp_path: Path) -> None:
 def test_json_of_a_photo_gives_its_boxes_back(tmp_path: Path) -> None:
     name = "caf\udce9.jpg"
     face = Face((10, 40, 20, 60), np.zeros((1, 5, 2), np.float32))
-    boxes = told(tmp_path, "a.json", faces_json(name, (100, 200), [face]))
+    boxes = box_file(tmp_path, "a.json", faces_json(name, (100, 200), [face]))
     assert boxes(BLANK, name).tolist() == [[10, 40, 20, 60]]
 
 
@@ -146,15 +148,15 @@ def test_json_of_a_photo_without_a_face_has_no_boxes(tmp_path: Path) -> None:
 
 
 def test_a_path_that_is_there_is_not_looked_for_by_its_end(tmp_path: Path) -> None:
-    boxes = told(tmp_path, "boxes.csv", "a.jpg,1,2,30,40\nx/a.jpg,5,5,30,40\n")
+    boxes = box_file(tmp_path, "boxes.csv", "a.jpg,1,2,30,40\nx/a.jpg,5,5,30,40\n")
     assert boxes(BLANK, "a.jpg").tolist() == [[1, 31, 2, 42]]
 
 
 def test_missing_names_and_frames_are_reported(tmp_path: Path) -> None:
     text = "left,top,width,height,frame,file\n1,2,30,40,,a.jpg\n1,2,30,40\n1,2,30,40,x,c.jpg\n"
     with pytest.raises(FaultsError, match=r"(?s)line 3: wanted the name of an image.*line 4, c"):
-        told(tmp_path, "boxes.csv", text)
-    boxes = told(tmp_path, "odd.csv", "a\u2028b.jpg,1,2,30,40\n")
+        box_file(tmp_path, "boxes.csv", text)
+    boxes = box_file(tmp_path, "odd.csv", "a\u2028b.jpg,1,2,30,40\n")
     assert len(boxes(BLANK, "a\u2028b.jpg")) == 1
     with pytest.raises(UserError, match=r"JSON of facegeo-predict, got another \(KeyError\('box"):
-        told(tmp_path, "a.json", '{"format": "facegeo-faces-1", "file": "a", "faces": [{}]}')
+        box_file(tmp_path, "a.json", '{"format": "facegeo-faces-1", "file": "a", "faces": [{}]}')

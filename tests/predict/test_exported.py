@@ -27,8 +27,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model, notes = load_model("ccnn-lfpw")
     assert isinstance(model, Cascade)
     path = tmp_path_factory.mktemp("exported") / "points.onnx"
-    told = cascade_metadata("fp32", notes, path)
-    path.write_bytes(onnx_bytes(cascade_program(model), ["image", "boxes"], ["points"], told))
+    metadata = cascade_metadata("fp32", notes, path)
+    path.write_bytes(onnx_bytes(cascade_program(model), ["image", "boxes"], ["points"], metadata))
     return path
 
 
@@ -61,9 +61,9 @@ def test_an_exported_generator_knows_its_size_and_coding(
     faces = torch.rand(2, 3, 32, 32)
     for size in (None, 32):
         path = tmp_path / f"normals{size}.onnx"
-        told = normals_metadata("fp32", notes, path, 0, size)
+        metadata = normals_metadata("fp32", notes, path, 0, size)
         program = normals_program(model, 0, size, half=False)
-        path.write_bytes(onnx_bytes(program, ["images"], ["normals_0"], told))
+        path.write_bytes(onnx_bytes(program, ["images"], ["normals_0"], metadata))
         loaded = load_normals(path, "cpu")
         assert (loaded.size, loaded.coding) == (32, "linear")
         with torch.inference_mode():

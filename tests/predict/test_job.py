@@ -199,8 +199,8 @@ def test_an_interrupted_video_keeps_the_faces_found_so_far(
             work()
     else:
         report = work()
-        told = "MemoryError: frame 3 (frames done before: 2)"
-        assert report.faults == [("clip.avi", told)]
+        why = "MemoryError: frame 3 (frames done before: 2)"
+        assert report.faults == [("clip.avi", why)]
         assert (report.videos, report.frames) == (1, 2)
     assert len(json.loads((out / "clip.avi.json").read_text())["frames"]) == 2
     assert len((out / "points.csv").read_text().splitlines()) == 1 + 2

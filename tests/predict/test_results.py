@@ -27,11 +27,11 @@ PLAIN = Face(box=(0, 9, 0, 9), stages=FACE.stages[:1])
 
 def test_json_has_the_faces_without_their_normal_maps() -> None:
     text = faces_json("a b/ü.jpg", (30, 40), [FACE, PLAIN])
-    told = json.loads(text)
-    assert told["file"] == "a b/ü.jpg"
-    assert (told["height"], told["width"]) == (30, 40)
-    assert told["point_names"] == list(POINT_NAMES)
-    for got, wanted in zip(told["faces"], [FACE, PLAIN], strict=True):
+    record = json.loads(text)
+    assert record["file"] == "a b/ü.jpg"
+    assert (record["height"], record["width"]) == (30, 40)
+    assert record["point_names"] == list(POINT_NAMES)
+    for got, wanted in zip(record["faces"], [FACE, PLAIN], strict=True):
         assert got["box"] == list(wanted.box)
         assert got["square"] == (wanted.square and list(wanted.square))
         assert got["timings_ms"] == wanted.timings
@@ -41,13 +41,13 @@ def test_json_has_the_faces_without_their_normal_maps() -> None:
 def test_json_of_a_video_has_a_line_a_frame() -> None:
     lines = [frame_json(n, n / 25, [Seen(3, n == 0)], [PLAIN]) for n in range(2)]
     text = video_json("clip.mp4", (30, 40), 25.0, lines)
-    told = json.loads(text)
-    record = {"track": 3, **PLAIN.record()}
-    assert told["frames"] == [
-        {"frame": 0, "seconds": 0, "faces": [{**record, "detected": True}]},
-        {"frame": 1, "seconds": 0.04, "faces": [{**record, "detected": False}]},
+    record = json.loads(text)
+    face = {"track": 3, **PLAIN.record()}
+    assert record["frames"] == [
+        {"frame": 0, "seconds": 0, "faces": [{**face, "detected": True}]},
+        {"frame": 1, "seconds": 0.04, "faces": [{**face, "detected": False}]},
     ]
-    assert told["frames_per_second"] == 25
+    assert record["frames_per_second"] == 25
     assert sum(line.startswith('  {"frame"') for line in text.splitlines()) == 2
     assert json.loads(video_json("clip.mp4", (30, 40), 25.0, []))["frames"] == []
 

@@ -48,13 +48,13 @@ def test_every_key_is_checked(make: Callable[[], object], message: str) -> None:
     ids=lambda own: getattr(own, "__qualname__", ""),
 )
 def test_defaults_of_commands_and_classes_are_equal(file: str, own: Callable[..., object]) -> None:
-    told: Any = OmegaConf.to_container(OmegaConf.load(conf_dir() / file))
-    told |= told.get("one_euro", {})
+    configured: Any = OmegaConf.to_container(OmegaConf.load(conf_dir() / file))
+    configured |= configured.get("one_euro", {})
     defaults = {
         name: parameter.default
         for name, parameter in signature(own).parameters.items()
-        if isinstance(parameter.default, int | float | str | None) and name in told
+        if isinstance(parameter.default, int | float | str | None) and name in configured
     }
     defaults.pop("smooth", None)  # a switch in the file, its settings in a call
     assert defaults
-    assert defaults == {name: told[name] for name in defaults}
+    assert defaults == {name: configured[name] for name in defaults}

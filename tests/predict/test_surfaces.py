@@ -84,15 +84,15 @@ def test_settings_without_effect_on_videos_are_reported(
     film(tmp_path / "clip.avi", [face] * 2)
     normals = load_normals(small_normals(tmp_path / "run"), "cpu")
     predictor = Predictor(find_points, WholeImage(), normals)
-    told = []
+    without_effect = []
     for looks in (Looks(), Looks(relight="studio"), Looks(relight="rotating", mesh="glb")):
         settings = Settings(looks=looks)
         path = str(tmp_path / "clip.avi")
         report = predict_files(path, tmp_path / "out", predictor, settings)
         assert report.faults == []
-        told.append(report.only_of_photos)
+        without_effect.append(report.only_of_photos)
         assert (tmp_path / "out/clip.avi.relit.mp4").exists() == (looks.relight == "studio")
-    assert told == [[], [], ["relight=rotating", "mesh=glb"]]
+    assert without_effect == [[], [], ["relight=rotating", "mesh=glb"]]
     assert "relight=rotating" in report.tables(tmp_path)[-1].csv()
 
 

@@ -100,9 +100,9 @@ def test_every_frame_is_predicted_and_drawn(
     rows = [row.split(",") for row in seen.rows]
     assert [row[:3] for row in rows] == [["clip.avi", str(number), "0"] for number in range(11)]
     assert [number for number, row in enumerate(rows) if row[-1] == "0"] == [4]  # lost, and held
-    told = json.loads((tmp_path / "out/clip.avi.json").read_text())["frames"]
-    assert [n for n, frame in enumerate(told) if not frame["faces"][0]["detected"]] == [4]
-    assert [frame["seconds"] for frame in told] == [number / 25 for number in range(11)]
+    frames = json.loads((tmp_path / "out/clip.avi.json").read_text())["frames"]
+    assert [n for n, frame in enumerate(frames) if not frame["faces"][0]["detected"]] == [4]
+    assert [frame["seconds"] for frame in frames] == [number / 25 for number in range(11)]
     nose = np.array([float(row[11]) for row in rows])
     steps = np.diff(np.delete(nose, 4))
     np.testing.assert_allclose(np.delete(steps, 3), 3, atol=1)
@@ -197,7 +197,7 @@ def test_colours_are_seen_and_written_as_they_are(
 
 
 class Capture:
-    """A video of four frames that says what it is told to say."""
+    """A video of four frames that has the given rate and times."""
 
     def __init__(self, rate: float, times_ms: list[float]) -> None:
         self.rate, self.times, self.at = rate, times_ms, -1

@@ -18,7 +18,7 @@ def toy_network() -> bytes:
     """A convolution a stride and output: a white cell of 8 px is a face, larger ones are not."""
     helper, tensor = onnx.helper, onnx.numpy_helper
     points = ((MEAN_SHAPE - 0.5) * SIDE / 8).ravel()  # from a cell's corner, in strides
-    told = {
+    shown = {
         "cls": np.array([0.0]),
         "obj": np.array([1.0]),
         "bbox": np.array([0.5, 0.5, np.log(SIDE / 8), np.log(SIDE / 8)]),
@@ -26,7 +26,7 @@ def toy_network() -> bytes:
     }
     nodes, weights, outputs = [], [], []
     for stride in (8, 16, 32):
-        for name, bias in told.items():
+        for name, bias in shown.items():
             key, count = f"{name}_{stride}", len(bias)
             kernel = np.zeros((count, 3, stride, stride), np.float32)
             if key == "cls_8":
@@ -73,16 +73,16 @@ def test_boxes_are_laid_round_its_points(model: str) -> None:
 def test_photos_of_other_sizes_may_come_at_once(model: str) -> None:
     """Its network is one, and is given the size of each photo before detection."""
     detect = YuNet(model)
-    told = [(side, 32 * number) for number, side in enumerate((320, 300, 310, 290), start=1)] * 8
+    shown = [(side, 32 * number) for number, side in enumerate((320, 300, 310, 290), start=1)] * 8
     photos = []
-    for side, place in told:
+    for side, place in shown:
         photo = np.zeros((side, side, 3), np.uint8)
         photo[place : place + 8, place : place + 8] = 255
         photos.append(photo)
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(detect, photos))
     middles = [box[0, :2].mean() for box in found]
-    np.testing.assert_allclose(middles, [place for _, place in told], atol=2)
+    np.testing.assert_allclose(middles, [place for _, place in shown], atol=2)
 
 
 def test_a_photo_of_nobody_has_no_box(model: str) -> None:
