@@ -69,6 +69,8 @@ class NormalDataModule(LightningDataModule, WingData, ABC):
         seed: Seed of order and augmentation.
         steps: Training batches to serve.
         real_people: Whether pictures show people who did not agree to be shown to others.
+        split_kind: The kind of split in a few words, printed with every result.
+        validates: Whether any face is held out for validation.
     """
 
     finds = "normals"
@@ -82,6 +84,8 @@ class NormalDataModule(LightningDataModule, WingData, ABC):
     seed: int
     steps: int = 1
     real_people: bool = False
+    split_kind: str
+    validates: bool
 
     @property
     def measured(self) -> NormalDataModule:
@@ -120,16 +124,6 @@ class NormalDataModule(LightningDataModule, WingData, ABC):
     def split_settings(self) -> dict[str, Any]:
         """Settings and names that decide which faces were held out."""
         return self.description() | {"digest": self.split_digest}
-
-    @property
-    @abstractmethod
-    def split_kind(self) -> str:
-        """The kind of split in a few words, printed with every result."""
-
-    @property
-    @abstractmethod
-    def validates(self) -> bool:
-        """Whether any face is held out for validation."""
 
     @abstractmethod
     def faces(self, split: str) -> WholeBatches:
@@ -294,6 +288,7 @@ class JoinedFacesDataModule(NormalDataModule):
         self.title = self.main.title if title is None else title
         self.batch_size, self.eval_batch_size = batch_size, self.main.eval_batch_size
         self.seed, self.num_workers = seed, num_workers
+        self.split_kind, self.validates = self.main.split_kind, self.main.validates
         self.real_people = any(part.real_people for part in self._used.values())
 
     @property
@@ -331,16 +326,6 @@ class JoinedFacesDataModule(NormalDataModule):
     def split_settings(self) -> dict[str, Any]:
         """Those of the first part."""
         return self.main.split_settings
-
-    @property
-    def split_kind(self) -> str:
-        """The kind of split of the first part."""
-        return self.main.split_kind
-
-    @property
-    def validates(self) -> bool:
-        """Whether any face of the first part is held out for validation."""
-        return self.main.validates
 
     def faces(self, split: str) -> WholeBatches:
         """Faces of a split of the first part, as they are."""

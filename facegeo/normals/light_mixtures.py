@@ -65,6 +65,7 @@ class LightMixturesDataModule(NormalDataModule):
 
     coding = "srgb"
     real_people = True
+    split_kind = "split by person, as listed"
 
     def __init__(
         self,
@@ -94,7 +95,7 @@ class LightMixturesDataModule(NormalDataModule):
         super().__init__()
         self.root, self.cache_dir, self.prepare = root, cache_dir, prepare
         self.light, self.view, self.effects = light, view, effects
-        self.listed = PeopleSplit(train, val, test)
+        self.listed, self.validates = PeopleSplit(train, val, test), bool(val)
         self.reference = None if reference is None else Path(reference).expanduser()
         self.mixtures = {name: dict(weights) for name, weights in (mixtures or {}).items()}
         self.limits = (max_azimuth_deg, max_elevation_deg)
@@ -163,16 +164,6 @@ class LightMixturesDataModule(NormalDataModule):
         rows = self.listed.rows(people)
         names = {part: [people[row] for row in own] for part, own in rows.items()}
         return {"split_by": "person", "content": self._digest, **names}
-
-    @property
-    def split_kind(self) -> str:
-        """The kind of split in a few words."""
-        return "split by person, as listed"
-
-    @property
-    def validates(self) -> bool:
-        """Whether anybody is held out for validation."""
-        return bool(self.listed.val)
 
     def content(self) -> str:
         """Sixteen hex digits that change with any photograph, normal or mask, and the split."""

@@ -133,18 +133,6 @@ class Sessions:
     rows: Mapping[str, Rows]
 
 
-def check_frame(root: Path, frame: str) -> None:
-    """Raise ``UserError`` if the manifest of facegeo in a folder says another frame."""
-    path = root / "manifest.json"
-    try:
-        manifest = json.loads(path.read_text())
-        found = {**manifest.get("options", {}), **manifest.get("prepared", {})}.get("frame", frame)
-    except (OSError, ValueError, AttributeError, TypeError):
-        return  # another's file of that name, or none
-    if found != frame:
-        raise UserError(f"{path} says that its normals are in {found}: set data.frame={found}")
-
-
 @checked(prefix="data.")
 class PhotofaceDataModule(NormalDataModule):
     """Faces with normals and mask, four photographs of a session sharing one normal map.
@@ -210,6 +198,7 @@ class PhotofaceDataModule(NormalDataModule):
         self.augment, self.batch_size, self.eval_batch_size = augment, batch_size, eval_batch_size
         self.size, self.frame, self.seed = size, frame, seed
         self.splitting = SessionSplit(split_by, val_fraction, test_fraction, split_seed, test_list)
+        self.split_kind, self.validates = self.splitting.kind(), val_fraction > 0
         self.on_error, self.num_workers, self.prepare = on_error, num_workers, prepare
         self.title, self.paper, self.coding = title, paper, coding
 
@@ -241,7 +230,7 @@ class PhotofaceDataModule(NormalDataModule):
             UserError: With every fault of all lists, or if a split is unknown or empty.
         """
         check_splits(splits)
-        check_frame(self.root, self.frame)
+        self._check_frame()
         for split in splits:
             if not len(self.sessions.rows[split]):
                 raise UserError(f"there is no {split} face: {EMPTY[split]}")
@@ -276,6 +265,17 @@ class PhotofaceDataModule(NormalDataModule):
             log.warning("%d faults, %d faces are left:%s", len(faults), len(records), text)
         self._doubt_frame(store)
         return Sessions(records, store, self.splitting.rows(records))
+
+    def _check_frame(self) -> None:
+        """Compare the frame with the manifest of facegeo in the folder, if there is one."""
+        path = self.root / "manifest.json"
+        try:
+            manifest = json.loads(path.read_text())
+            options = {**manifest.get("options", {}), **manifest.get("prepared", {})}
+        except (OSError, ValueError, AttributeError, TypeError):
+            return  # another's file of that name, or none
+        if (found := options.get("frame", self.frame)) != self.frame:
+            raise UserError(f"{path} says that its normals are in {found}: set data.frame={found}")
 
     def _doubt_frame(self, store: NormalStore) -> None:
         """Warn if the first normal maps do not bulge as faces do: the frame may be another."""
@@ -312,20 +312,10 @@ class PhotofaceDataModule(NormalDataModule):
         text = f"{self.sessions.store.folder.name} {self.split_digest}"  # named by its content
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    @property
-    def split_kind(self) -> str:
-        """The kind of split in words, printed with every result."""
-        return self.splitting.kind()
-
     def description(self) -> dict[str, Any]:
         """All of the split, for its file."""
         faces = self.sessions
         return self.splitting.describe(faces.records, faces.store.digest, faces.rows)
-
-    @property
-    def validates(self) -> bool:
-        """Whether any face is held out for validation."""
-        return self.splitting.val_fraction > 0
 
     def faces(self, split: str, augment: NormalAugment | None = None) -> NormalFaces:
         """Faces of "train", "val" or "test"; as they are unless ``augment`` is given."""
