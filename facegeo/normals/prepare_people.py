@@ -189,9 +189,10 @@ def _prepare_person(
     except ImageError as error:
         return SessionFault(session.name, "*.pgm", "readable images", str(error))
     names, chosen = light_names(session.photos), fitted[session.name]
-    face = _lit_face(photos[chosen], usable[chosen], session, chosen, chosen)
+    images = torch.from_numpy(photos[chosen]).float() / 255
     strength = torch.tensor([strengths[name] for name in names], dtype=torch.float64)
-    surface = robust(face.images, face.lights * strength[chosen, None], face.usable)
+    lights = torch.tensor(session.lights, dtype=torch.float64) * strength[:, None]
+    surface = robust(images, lights[chosen], torch.from_numpy(usable[chosen]))
     points, outline = find_face(_well_lit(photos, names))
     mask = face_mask(surface, outline)
     if not mask.any():
@@ -215,20 +216,6 @@ def _prepare_person(
     }
     write_session(out / session.name, files, person)
     return None
-
-
-def _lit_face(
-    photos: Bytes,
-    usable: npt.NDArray[np.bool_],
-    session: RawSession,
-    fitted: Sequence[int],
-    lamps: Sequence[int],
-) -> LitFace:
-    """Return the ``fitted`` photographs (N, H, W) of a session and the ``lamps`` of each, N."""
-    pixels = torch.from_numpy(np.ascontiguousarray(photos))
-    lights = torch.tensor(session.lights, dtype=torch.float64)[fitted]
-    unsaturated = torch.from_numpy(np.ascontiguousarray(usable))
-    return LitFace(pixels.float() / 255, lights, torch.tensor(lamps), unsaturated)
 
 
 def _well_lit(photos: Bytes, names: Sequence[str]) -> list[Bytes]:
@@ -411,11 +398,14 @@ def _strengths(
     place = {name: lamp for lamp, name in enumerate(names)}
     faces = []
     for session in sessions:
-        photos, usable = load_linear(session)
         own = fitted[session.name]
-        thin = (own, slice(None, None, THINNED), slice(None, None, THINNED))
+        pixels, usable = (
+            torch.from_numpy(np.ascontiguousarray(values[own][:, ::THINNED, ::THINNED]))
+            for values in load_linear(session)
+        )
+        lights = torch.tensor(session.lights, dtype=torch.float64)[own]
         lamps = [place[name] for name in light_names([session.photos[k] for k in own])]
-        faces.append(_lit_face(photos[thin], usable[thin], session, own, lamps))
+        faces.append(LitFace(pixels.float() / 255, lights, torch.tensor(lamps), usable))
     angles = torch.tensor([light_angles(name) for name in names])
     found = lamp_strengths(faces, flash_directions(*angles.T))
     strengths = dict(zip(names, found.tolist(), strict=True))
