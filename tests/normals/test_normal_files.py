@@ -1,3 +1,5 @@
+"""Normal maps, masks and photos from files, and the coding that a model knows."""
+
 import io
 from collections.abc import Callable
 from typing import Any
@@ -6,17 +8,20 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 
 from facegeo.files.faults import WantedError
 from facegeo.normals.maps import (
     Floats,
     Mask,
+    as_trained,
     check_normals,
     read_face,
     read_mask,
     read_normals,
     resize_face,
     resize_normals,
+    trained_coding,
 )
 
 SIZE = 32
@@ -157,3 +162,29 @@ def test_an_image_that_shrinks_is_averaged_over_areas() -> None:
     image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     blocks = image.reshape(2, 4, 2, 4, 3).mean(axis=(1, 3))
     np.testing.assert_allclose(resize_face(image, 2), blocks, atol=0.51)
+
+
+@pytest.mark.parametrize(
+    ("notes", "coding"),
+    [
+        ({"coding": "srgb", "data": "generated sessions"}, "srgb"),
+        ({"coding": None, "data": "generated sessions"}, None),
+        ({"coding": "linear", "data": "Photoface"}, "linear"),
+        ({"data": "generated sessions"}, "linear"),  # before notes stored it
+        ({"data": "fixture of generated sessions"}, "linear"),
+        ({"data": "Photoface"}, None),
+        ({}, None),
+    ],
+)
+def test_coding_is_read_from_notes_and_inferred_for_older_models(
+    notes: dict[str, Any], coding: str | None
+) -> None:
+    assert trained_coding(notes) == coding
+
+
+def test_photos_are_linearised_only_for_models_of_linear_photos() -> None:
+    photos = torch.tensor([0.0, 0.5, 1.0])
+    wanted = torch.tensor([0, 0.21404114, 1])  # IEC 61966-2-1
+    torch.testing.assert_close(as_trained(photos, "linear"), wanted)
+    assert as_trained(photos, "srgb") is photos
+    assert as_trained(photos, None) is photos
