@@ -79,48 +79,35 @@ def test_a_bug_keeps_its_traceback(run: Run) -> None:
     assert caught.traceback[-1].name == "job"
 
 
+def stopped_by_lightning(cfg: DictConfig) -> None:
+    """Its trainer turns Ctrl-C into exit code 1."""
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        sys.exit(1)
+
+
 @pytest.mark.parametrize(
-    ("interrupt", "line"),
+    ("stop", "code", "line"),
     [
-        (KeyboardInterrupt(), "facegeo-toy: interrupted\n"),
-        (KeyboardInterrupt("stopped; resume=runs/x"), "facegeo-toy: stopped; resume=runs/x\n"),
+        (fail(KeyboardInterrupt()), 130, "interrupted"),
+        (fail(KeyboardInterrupt("stopped; resume=x")), 130, "stopped; resume=x"),
+        (stopped_by_lightning, 130, "interrupted"),
+        (fail(SIGTERMException()), 143, "stopped by SIGTERM; the same command resumes"),
     ],
-    ids=["plain", "says-how-to-resume"],
+    ids=["plain", "says-how-to-resume", "lightning", "sigterm"],
 )
-def test_an_interrupt_ends_with_130(
-    run: Run, capsys: pytest.CaptureFixture[str], interrupt: KeyboardInterrupt, line: str
+def test_a_stopped_command_ends_with_a_line_and_the_shells_code(
+    run: Run,
+    capsys: pytest.CaptureFixture[str],
+    stop: Callable[[DictConfig], object],
+    code: int,
+    line: str,
 ) -> None:
     with pytest.raises(SystemExit) as ended:
-        run(fail(interrupt))
-    assert ended.value.code == 130
-    assert capsys.readouterr().err == line
-
-
-def test_lightnings_exit_after_an_interrupt_ends_with_130(
-    run: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def job(cfg: DictConfig) -> None:
-        try:
-            raise KeyboardInterrupt
-        except KeyboardInterrupt:
-            sys.exit(1)
-
-    with pytest.raises(SystemExit) as ended:
-        run(job)
-    assert ended.value.code == 130
-    assert capsys.readouterr().err == "facegeo-toy: interrupted\n"
-
-
-def test_sigterm_in_a_training_ends_with_143(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    def job(cfg: DictConfig) -> None:
-        raise SIGTERMException
-
-    with pytest.raises(SystemExit) as ended:
-        run(job)
-    assert ended.value.code == 143
-    assert capsys.readouterr().err == (
-        "facegeo-toy: stopped by SIGTERM; the same command resumes\n"
-    )
+        run(stop)
+    assert ended.value.code == code
+    assert capsys.readouterr().err == f"facegeo-toy: {line}\n"
 
 
 def test_an_exit_code_of_the_job_is_kept(run: Run) -> None:

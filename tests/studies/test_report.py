@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from facegeo.errors import UserError
 from facegeo.studies.comparison import compare
 from facegeo.studies.report import beside, page, report_on, write_report
 from facegeo.studies.runs import read_folder
@@ -171,11 +170,6 @@ def test_a_search_before_its_first_trial_is_reported(
 def test_a_split_may_be_chosen(study: Path, tmp_path: Path) -> None:
     written = report_on([read_folder(study)], tmp_path / "val", "val")
     assert "No finished run has measured val/.../error_pct." in written.read_text()
-
-
-def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is not the folder of a study"):
-        write_report([tmp_path])
 
 
 def test_a_report_on_several_folders_goes_where_all_of_them_are(tmp_path: Path) -> None:

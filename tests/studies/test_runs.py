@@ -119,11 +119,9 @@ def test_about_comes_from_a_run_unless_given(keep_run: Keep) -> None:
     assert make_study("x", [run], about={}).about == {}
 
 
-@pytest.mark.parametrize(
-    ("low", "high"), [("a=9", "a=10"), ("a=1e-3", "a=0.01"), ("a=[1,9]", "a=[1,10]"), ("a", "b")]
-)
-def test_numbers_in_words_sort_as_numbers(low: str, high: str) -> None:
-    assert sorted([[high], [low]], key=natural) == [[low], [high]]
+def test_numbers_in_words_sort_as_numbers() -> None:
+    for low, high in (("a=9", "a=10"), ("a=1e-3", "a=0.01"), ("a=[1,9]", "a=[1,10]"), ("a", "b")):
+        assert sorted([[high], [low]], key=natural) == [[low], [high]]
 
 
 EARLY, LATE = "2026-01-01T00:00:00", "2026-01-03T00:00:00"

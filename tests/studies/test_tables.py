@@ -144,25 +144,15 @@ def test_latex_has_the_p_of_a_paired_t_test(keep_run: Keep, tmp_path: Path) -> N
     assert far_row.split(" & ")[4] == "$<0.001$"
 
 
-@pytest.mark.parametrize(
-    ("p", "text"), [(None, "- (3)"), (0.0123, "0.012 (3)"), (0.0004, "<0.001 (3)")]
-)
-def test_p_says_of_how_many_seeds(p: float | None, text: str) -> None:
-    assert show_p(Difference(3, 0.5, p)) == text
+def test_p_is_shown_with_its_number_of_seeds() -> None:
+    shown = {None: "- (3)", 0.0123: "0.012 (3)", 0.0004: "<0.001 (3)"}
+    assert {p: show_p(Difference(3, 0.5, p)) for p in shown} == shown
 
 
-@pytest.mark.parametrize(
-    ("link", "seen"),
-    [
-        ("https://wandb.ai/me/facegeo/runs/1", "https://wandb.ai/me/facegeo/runs/1"),
-        ("http://localhost:8080/me/p/runs/1", "http://localhost:8080/me/p/runs/1"),
-        ("javascript:alert(1)", "javascript:alert(1)"),
-    ],
-)
-def test_only_an_address_is_left_as_it_is(tmp_path: Path, link: str, seen: str) -> None:
-    found = relative(link, tmp_path)
-    assert found.endswith(seen)
-    assert found == seen if seen.startswith("http") else found.startswith("../")
+def test_only_an_address_is_left_as_it_is(tmp_path: Path) -> None:
+    for address in ("https://wandb.ai/me/facegeo/runs/1", "http://localhost:8080/me/p/runs/1"):
+        assert relative(address, tmp_path) == address
+    assert relative("javascript:alert(1)", tmp_path).startswith("../")
 
 
 def read(tmp_path: Path) -> Comparison:
@@ -218,8 +208,6 @@ def test_facts_are_gathered_from_the_records(keep_run: Keep, tmp_path: Path) -> 
     }
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0, ""), (59, "59 s"), (119, "2 min"), (7260, "2 h 1 min")]
-)
-def test_durations_are_said_as_people_do(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+def test_durations_are_in_words() -> None:
+    seconds = {0: "", 59: "59 s", 119: "2 min", 7260: "2 h 1 min"}
+    assert {key: duration(key) for key in seconds} == seconds
