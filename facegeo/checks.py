@@ -28,7 +28,7 @@ annotations for all objects of a configuration before they build any (``facegeo.
 def check_shape(
     name: str, value: Tensor | NDArray[Any], *wanted: int | str, sizes: dict[str, int] | None = None
 ) -> None:
-    """Raise unless ``value`` has the wanted shape; a letter stands for any size, but one size.
+    """Raise unless ``value`` has the wanted shape; equal letters are equal sizes.
 
     >>> import torch
     >>> sizes: dict[str, int] = {}
@@ -56,8 +56,8 @@ def check_shape(
         expected = known.setdefault(want, size) if isinstance(want, str) else want
         fits = fits and size == expected
     if not fits:
-        said = sizes or {}
-        shape = ", ".join(str(said.get(w, w) if isinstance(w, str) else w) for w in wanted)
+        tied = sizes or {}
+        shape = ", ".join(str(tied.get(w, w) if isinstance(w, str) else w) for w in wanted)
         comma = "," if len(wanted) == 1 else ""
         raise ValueError(f"{name} must have shape ({shape}{comma}), got {tuple(value.shape)}")
     if sizes is not None:

@@ -26,7 +26,7 @@ class Printed:
 
 
 def paper_values(section: str | None) -> dict[str, Any] | None:
-    """Read what the paper prints, by stage or row, from a section of the file of its numbers.
+    """Read a paper's numbers, by stage or row, from a section of ``paper_values.yaml``.
 
     Raises:
         UserError: If there is no such section.

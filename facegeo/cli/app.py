@@ -47,14 +47,14 @@ def launch(
         function: The command's work, called with the composed config; once for each job of a
             sweep.
         config_name: Name of the top-level config; the command is called ``facegeo-<name>``.
-        about: Says in one paragraph what the command does, for its help.
+        about: One paragraph on the command, for its help.
         examples: Command lines worth copying, for its help.
-        interrupted: Printed after Ctrl-C, such as how to resume, unless the exception says it.
+        interrupted: Printed after Ctrl-C, such as how to resume, unless the exception has a text.
         bare: Key of words that are typed without one.
         conf: Folder of the configs; the package's own if None.
 
     Raises:
-        SystemExit: After a mistake of the user or Ctrl-C, as said above.
+        SystemExit: After a mistake of the user or Ctrl-C, as above.
     """
     program, config = f"facegeo-{config_name}", (conf or conf_dir()) / f"{config_name}.yaml"
     words = sys.argv[1:]
@@ -107,7 +107,7 @@ def _set_up_logging() -> None:
 
 
 def _run_hydra(function: "Job", config: Path) -> "tuple[BaseException | None, DictConfig | None]":
-    """Compose the config and run the job or the sweep; return what was raised, and its config."""
+    """Compose the config and run the job or the sweep; return an exception and its config."""
     import hydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
@@ -124,7 +124,7 @@ def _run_hydra(function: "Job", config: Path) -> "tuple[BaseException | None, Di
         except Exception as error:
             configs.append(cfg)
             if HydraConfig.get().mode == RunMode.MULTIRUN:
-                raise  # Hydra says which job it was, after the others have run
+                raise  # Hydra names the job, after the others have run
             failures.append(error)  # Hydra would print a line of its own before ours
             return None
 

@@ -1,7 +1,7 @@
 """The words of a command line as Hydra's overrides: paths may hold any character.
 
 Hydra reads ``=``, commas, brackets, spaces and ``$`` in a value as its own grammar. The keys below
-take a path, so what is typed for them is quoted where Hydra would read something else.
+take a path, so their values are quoted where Hydra would read something else.
 """
 
 import re
@@ -86,7 +86,7 @@ def _each(values: str) -> str:
 def quoted(path: str) -> str:
     """Return a path so that Hydra reads it as typed; ``~`` becomes the home folder.
 
-    Null, ``???`` and what is quoted already stay; ``${KEY}`` is Hydra's unless such a file exists.
+    Null, ``???`` and quoted values stay; ``${KEY}`` is Hydra's unless such a file exists.
     """
     if path in ("", "null", "???") or (len(path) > 1 and path[0] == path[-1] and path[0] in "'\""):
         return path

@@ -1,32 +1,38 @@
 """``facegeo-prepare``."""
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from facegeo.cli.app import launch
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from facegeo.normals.prepare import Preparation
+
 
 def _prepare(cfg: "DictConfig") -> None:
     from facegeo.errors import UserError
 
-    layouts = {"photoface": _prepare_photoface, "yaleb": _prepare_people}
-    if cfg.layout not in layouts:
-        raise UserError(f"layout must be one of {', '.join(layouts)}, got {cfg.layout!r}")
-    layouts[cfg.layout](cfg)
-
-
-def _prepare_photoface(cfg: "DictConfig") -> None:
-    from pathlib import Path
-
+    if cfg.layout == "photoface":
+        preparation, title = _photoface(cfg), "normals from four photographs"
+    elif cfg.layout == "yaleb":
+        preparation, title = _people(cfg), "normals from one lamp at a time"
+    else:
+        raise UserError(f"layout must be one of photoface, yaleb, got {cfg.layout!r}")
     from rich.console import Console
 
     from facegeo.normals.prepare import prepare
+
+    report = prepare(preparation)
+    Console().print(preparation.table(report, f"{cfg.out}: {title}").rich())
+
+
+def _photoface(cfg: "DictConfig") -> "Preparation[Any]":
     from facegeo.normals.prepare_photoface import PhotofacePreparation
     from facegeo.normals.sessions import Reading
 
-    preparation = PhotofacePreparation(
+    return PhotofacePreparation(
         root=Path(cfg.root),
         out=Path(cfg.out),
         reading=Reading(cfg.lights, cfg.lights_frame, cfg.points),
@@ -35,21 +41,13 @@ def _prepare_photoface(cfg: "DictConfig") -> None:
         on_error=cfg.on_error,
         processes=cfg.processes,
     )
-    report = prepare(preparation)
-    title = f"{cfg.out}: normals from four photographs"
-    Console().print(preparation.table(report, title).rich())
 
 
-def _prepare_people(cfg: "DictConfig") -> None:
-    from pathlib import Path
-
-    from rich.console import Console
-
-    from facegeo.normals.prepare import prepare
+def _people(cfg: "DictConfig") -> "Preparation[Any]":
     from facegeo.normals.prepare_people import PeoplePreparation
     from facegeo.predict.people import FaceFinder
 
-    preparation = PeoplePreparation(
+    return PeoplePreparation(
         root=Path(cfg.root),
         out=Path(cfg.out),
         find_face=FaceFinder(cfg.cascade),
@@ -59,9 +57,6 @@ def _prepare_people(cfg: "DictConfig") -> None:
         on_error=cfg.on_error,
         processes=cfg.processes,
     )
-    report = prepare(preparation)
-    title = f"{cfg.out}: normals from one lamp at a time"
-    Console().print(preparation.table(report, title).rich())
 
 
 def main() -> None:

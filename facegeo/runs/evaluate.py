@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 def check_fit(name: str, model: nn.Module, data: WingData, options: Mapping[str, Any]) -> None:
-    """See that a model finds what the data have and knows the options, before any face is read.
+    """Check that model, data and options fit together, before any face is read.
 
     Args:
         name: The model, for messages.
@@ -87,7 +87,10 @@ def device_of(accelerator: str) -> str:
 
 
 def evaluate(cfg: DictConfig) -> dict[str, float]:
-    """Measure a trained model as ``cfg``, composed from ``conf/eval.yaml``, says.
+    """Measure a trained model.
+
+    Args:
+        cfg: Composed from ``conf/eval.yaml``.
 
     Returns:
         Metrics by name, as in ``metrics.json`` of the run's folder.
@@ -146,6 +149,6 @@ def _check_held_out(cfg: DictConfig, data: WingData, notes: Mapping[str, Any]) -
             if trained.get(key) != now.get(key)
         )
         raise UserError(
-            f"{cfg.checkpoint} held out other faces than data says ({differs}): it may have seen "
+            f"{cfg.checkpoint} held out other faces than data does ({differs}): it may have seen "
             f"these {' and '.join(cfg.splits)} faces; give it the same settings of the split"
         )

@@ -118,7 +118,7 @@ def check_job(cfg: DictConfig) -> None:
 
 
 def check_measured(cfg: DictConfig) -> None:
-    """Check what a run or an evaluation is to measure.
+    """Check the splits and other data that a run or an evaluation measures.
 
     Raises:
         UserError: If ``splits`` is not a list of words, ``also_on`` not data by name, or both are
@@ -137,7 +137,7 @@ def check_measured(cfg: DictConfig) -> None:
 
 
 OBJECT = "needs_python_object"
-"""Pydantic's name for what JSON cannot say: whether a value is of some class."""
+"""Pydantic's error for values that must be of a class, which JSON does not have."""
 OWN_OBJECTS = ConfigDict(arbitrary_types_allowed=True)
 
 
@@ -198,6 +198,6 @@ def _wanted(value: object, hint: Any) -> str:  # noqa: ANN401
     except ValidationError as error:
         faults = error.errors(include_url=False)
         if isinstance(value, str | Mapping) and all(fault["type"] == OBJECT for fault in faults):
-            return ""  # words and keys may stand for an object, as "cuda" does for a device
+            return ""  # text and mappings may mean an object, as "cuda" does
         return wanted_values(faults)
     return ""

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -115,7 +115,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def _peak_memory_mb() -> float:
-    """Most memory that this process held, MiB; 0 on Windows, which does not say."""
+    """Most memory that this process held, MiB; 0 on Windows, where it is not known."""
     try:
         import resource
     except ImportError:
@@ -135,33 +135,30 @@ def _packages() -> dict[str, str]:
         "torch": str(torch.__version__),  # with its build, as +cu126
     }
     for name in PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             found[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return found
 
 
 def _git() -> dict[str, str | bool] | None:
     """Commit of the checkout that the code runs from, and whether its files were changed."""
     root = Path(facegeo.__file__).parents[1]
-    if not (root / ".git").exists():  # installed somewhere below another project's checkout, say
+    if not (root / ".git").exists():  # such as an installation below another project's checkout
         return None
+
+    def ask(words: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(root), *words.split()],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+            env=os.environ | {"GIT_OPTIONAL_LOCKS": "0"},  # status must not write
+        )
+        return done.stdout.strip()
+
     try:
-        commit = _ask_git(root, ["rev-parse", "HEAD"])
-        changed = _ask_git(root, ["status", "--porcelain", "--", "facegeo", "conf"])
+        commit, changed = ask("rev-parse HEAD"), ask("status --porcelain -- facegeo conf")
     except (OSError, subprocess.SubprocessError):
         return None
     return {"commit": commit, "dirty": bool(changed)}
-
-
-def _ask_git(root: Path, words: Sequence[str]) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(root), *words],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=10,
-        env=os.environ | {"GIT_OPTIONAL_LOCKS": "0"},  # status must not write
-    )
-    return done.stdout.strip()

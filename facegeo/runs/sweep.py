@@ -108,7 +108,7 @@ def _objective(cfg: DictConfig, results: dict[str, float]) -> float | None:
 def _share_machine(cfg: DictConfig) -> int | None:
     """Limit this job to its share of the processors; return its GPU where there are several.
 
-    Launchers that run n jobs at a time on one machine say so in ``hydra.launcher.n_jobs``.
+    ``hydra.launcher.n_jobs`` is the number of jobs at a time on one machine.
     """
     config = HydraConfig.get()
     together = int(config.launcher.get("n_jobs") or 1)

@@ -109,7 +109,7 @@ class Comparison:
 
 
 def compare(study: Study) -> Comparison:
-    """Compare the variants of a study as its ``about`` says, or as its metrics suggest.
+    """Compare the variants of a study as its ``about`` asks, or as its metrics suggest.
 
     A mistake in ``about`` becomes a note: a report must not fail for it after days of runs.
     """
@@ -169,18 +169,18 @@ def difference(values: Mapping[int, float], baseline: Mapping[int, float]) -> Di
     common = sorted(values.keys() & baseline.keys())
     if not common:
         return None
-    ours, theirs = [values[seed] for seed in common], [baseline[seed] for seed in common]
-    differences = [one - other for one, other in zip(ours, theirs, strict=True)]
+    own, base = [values[seed] for seed in common], [baseline[seed] for seed in common]
+    differences = [one - other for one, other in zip(own, base, strict=True)]
     if not all(map(math.isfinite, differences)):
         return Difference(len(common), math.nan, None)
     mean = statistics.fmean(differences)
     # Equal differences, but for the rounding of a subtraction, have no spread to test against.
-    rounding = 1e-12 * max(map(abs, (*ours, *theirs)))
+    rounding = 1e-12 * max(map(abs, (*own, *base)))
     if max(differences) - min(differences) <= rounding:
         return Difference(len(common), mean, None)
     from scipy.stats import ttest_rel  # slow to import: here, not where a training starts
 
-    return Difference(len(common), mean, float(ttest_rel(ours, theirs).pvalue))
+    return Difference(len(common), mean, float(ttest_rel(own, base).pvalue))
 
 
 def warnings(done: Sequence[StudyRun], split: str) -> list[str]:

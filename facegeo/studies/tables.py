@@ -29,7 +29,7 @@ MEASURES = {  # unit, definition
 STATISTICS = (
     "Mean and sample standard deviation (over n - 1) over the seeds. Difference = this row minus "
     "the baseline, mean over the seeds that both have; p of a two-sided paired t-test over them, "
-    "their number in brackets; with few seeds it says little, and it is not corrected for many "
+    "their number in brackets; with few seeds it means little, and it is not corrected for many "
     "rows."
 )
 WEB = ("https://", "http://")
@@ -49,11 +49,11 @@ def _decimals(comparison: Comparison) -> int:
     return 0 if largest >= 1000 else 2 if largest >= 1 else 4
 
 
-def show_p(apart: Difference) -> str:
+def show_p(gap: Difference) -> str:
     """The p value and its number of seeds, such as ``0.012 (3)``."""
-    if apart.p is None:
-        return f"- ({apart.n})"
-    return f"{'<0.001' if apart.p < 0.001 else f'{apart.p:.3f}'} ({apart.n})"
+    if gap.p is None:
+        return f"- ({gap.n})"
+    return f"{'<0.001' if gap.p < 0.001 else f'{gap.p:.3f}'} ({gap.n})"
 
 
 def _paper(row: Row, places: int) -> str | None:
@@ -69,15 +69,15 @@ def main_table(comparison: Comparison) -> Table:
     mean = f"mean {comparison.measure}"
     rows: list[tuple[Cell, ...]] = []
     for row in comparison.rows:
-        apart = row.difference
+        gap = row.difference
         rows.append(
             (
                 f"{row.name} *" if row.name == comparison.baseline else row.name,
                 f"{len(row.values)} of {row.variant.planned}",  # seeds
                 row.spread.mean,
                 row.spread.std,
-                f"{apart.mean:+.{places + 1}f}" if apart else None,
-                show_p(apart) if apart else None,
+                f"{gap.mean:+.{places + 1}f}" if gap else None,
+                show_p(gap) if gap else None,
                 _paper(row, places),
             )
         )
@@ -137,9 +137,9 @@ def cells_csv(comparisons: Sequence[Comparison], folder: Path) -> str:
                 "baseline": comparison.baseline,
                 "runs": " ".join(relative(run.link, folder) for run in row.variant.done),
             }
-            if (apart := row.difference) is not None:
-                test = {"difference": _six(apart.mean), "p": _six(apart.p)}
-                cells |= test | {"common_seeds": apart.n}
+            if (gap := row.difference) is not None:
+                test = {"difference": _six(gap.mean), "p": _six(gap.p)}
+                cells |= test | {"common_seeds": gap.n}
             if row.paper:
                 cells |= {"paper": row.paper.value, "paper_certain": row.paper.certain}
             writer.writerow(cells)
@@ -164,13 +164,13 @@ def latex(comparison: Comparison) -> str:
         r"    \midrule",
     ]
     for row in comparison.rows:
-        shown, apart = row.spread, row.difference
+        shown, gap = row.spread, row.difference
         mean = "--" if shown.mean is None else f"{shown.mean:.{places}f}"
         if shown.std is not None:
             mean = f"${mean} \\pm {shown.std:.{places + 1}f}$"
         cells = [_tex(row.name), f"{shown.n}/{row.variant.planned}", mean]
-        p = "--" if apart is None or apart.p is None else show_p(apart).split()[0]
-        cells += [f"${apart.mean:+.{places + 1}f}$" if apart else "--"]
+        p = "--" if gap is None or gap.p is None else show_p(gap).split()[0]
+        cells += [f"${gap.mean:+.{places + 1}f}$" if gap else "--"]
         cells += [p.replace("<0.001", "$<0.001$"), _tex(_paper(row, places) or "--")]
         lines.append("    " + " & ".join(cells) + r" \\")
     lines += [r"    \bottomrule", r"  \end{tabular}", r"\end{table}"]
