@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import ModuleType
 from typing import Annotated, Any, cast
@@ -22,7 +22,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import affine_grid, avg_pool2d, grid_sample
 
-from facegeo.checks import Share, check_shape, checked
+from facegeo.checks import Share, checked
 from facegeo.errors import UserError
 from facegeo.geometry.normals import flip as flip_normals
 from facegeo.geometry.normals import rotate_vectors
@@ -133,15 +133,12 @@ class View:
         return torch.cat([turn, -turn @ self.shift[..., None]], dim=2)
 
     def source(self, squares: Tensor, height: int, width: int) -> Tensor:
-        """Maps from the picture to a larger one that holds the square, see ``sample_faces``.
+        """Maps from the picture to a larger one, (B, 2, 3), see ``sample_faces``.
 
         Args:
             squares: x and y of the middle and side of each face's square, px, (B, 3).
             height: Of the larger picture, px.
             width: Of the larger picture, px.
-
-        Returns:
-            Shape (B, 2, 3).
         """
         size = squares.new_tensor([width, height])
         maps = self.affine() * (squares[:, 2:] / size)[..., None]
@@ -254,17 +251,8 @@ def turn_faces(
         mask: Bool, (B, 1, S, S).
         angle: Radians, counter-clockwise as seen, (B,).
         scale: How much larger the face is seen, (B,).
-
-    Raises:
-        ValueError: If the shapes do not belong together.
     """
-    sizes: dict[str, int] = {}
-    check_shape("image", image, "B", 3, "S", "S", sizes=sizes)
-    check_shape("normal", normal, "B", 3, "S", "S", sizes=sizes)
-    check_shape("mask", mask, "B", 1, "S", "S", sizes=sizes)
-    check_shape("angle", angle, "B", sizes=sizes)
-    check_shape("scale", scale, "B", sizes=sizes)
-    view = View(angle > torch.inf, angle, scale, torch.zeros(len(angle), 2, device=angle.device))
+    view = replace(View.still(len(angle), angle.device), angle=angle, scale=scale)
     return sample_faces(image, normal, mask, view.affine(), angle, image.shape[-1])
 
 

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import cv2
 import numpy as np
-import numpy.typing as npt
+import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
@@ -207,12 +207,11 @@ def write_session(folder: Path, files: Mapping[str, bytes], record: Record) -> N
     write_whole(folder / RECORD, json.dumps(asdict(record), indent=1))
 
 
-def largest_part(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """The largest connected part of a mask (H, W): specks beside it do not belong to the face."""
-    _, parts, sizes, _ = cv2.connectedComponentsWithStats(pixels)
+def largest_part(mask: Tensor) -> Tensor:
+    """The largest connected part of a mask (1, H, W): specks beside it are not of the face."""
+    _, parts, sizes, _ = cv2.connectedComponentsWithStats(mask[0].to(torch.uint8).numpy())
     sizes[0] = 0  # the background
-    largest = parts == sizes[:, cv2.CC_STAT_AREA].argmax()
-    return np.asarray(largest & (pixels > 0))
+    return mask & torch.from_numpy(parts == sizes[:, cv2.CC_STAT_AREA].argmax())
 
 
 def white_level(albedo: Tensor) -> float:

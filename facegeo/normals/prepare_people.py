@@ -249,7 +249,8 @@ def face_mask(surface: Surface, outline: Points) -> Tensor:
     mean = avg_pool2d(surface.normals, WINDOW_PX, 1, WINDOW_PX // 2, count_include_pad=False)
     agreement = (normalise(mean) * surface.normals).sum(0, keepdim=True)
     rough = max_pool2d((agreement < math.cos(math.radians(ROUGH_DEG))).float(), 3, 1, 1) > 0
-    return torch.from_numpy(largest_part(opened) & inside)[None] & ~rough
+    part = largest_part(torch.from_numpy(opened > 0)[None])
+    return part & torch.from_numpy(inside) & ~rough
 
 
 def _npy(values: npt.NDArray[Any]) -> bytes:

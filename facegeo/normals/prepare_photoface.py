@@ -192,8 +192,7 @@ def _prepare_session(
     face = _face(session, surface, None if own_mask is None else own_mask[window], square)
     mask = face
     if session.outline is None:
-        seen = (face & surface.valid)[0].to(torch.uint8).numpy()
-        mask = torch.from_numpy(largest_part(seen))[None]
+        mask = largest_part(face & surface.valid)
     if not mask.any():
         return SessionFault(session.name, "im*", "a face", "no pixel that three lights reach")
     truth = None
@@ -236,7 +235,7 @@ def _face(
     if own is not None:
         return own
     bright = surface.albedo > BRIGHT * white_level(surface.albedo)
-    return torch.from_numpy(largest_part((surface.valid & bright).to(torch.uint8).numpy()))[None]
+    return largest_part((surface.valid & bright)[None])
 
 
 def _own_maps(session: RawSession, frame: str) -> tuple[Tensor | None, Tensor | None]:

@@ -103,12 +103,6 @@ def test_pixels_from_outside_the_image_are_masked_and_repeat_its_border() -> Non
     torch.testing.assert_close(seen, image)
 
 
-def test_wrong_shapes_are_refused() -> None:
-    image, normals, mask = faces()
-    with pytest.raises(ValueError, match=r"mask must have shape \(2, 1, 48, 48\)"):
-        turn_faces(image, normals, mask[:, 0], torch.zeros(2), torch.ones(2))
-
-
 def drawn(augment: NormalAugment, epoch: int, seed: int = 0) -> Tensor:
     view = augment.draw(seed, torch.full_like(ROWS, epoch), ROWS, len(ROWS))
     return torch.stack([view.flip.float(), view.angle, view.scale])
