@@ -1,6 +1,5 @@
 """LightMixturesDataModule from prepared people to the batch that a net is trained on."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,13 +41,8 @@ def trained_on(data: LightMixturesDataModule, steps: int) -> list[dict[str, Tens
 
 def test_batches_hold_photos_unit_normals_and_masks(prepared: Path) -> None:
     (batch,) = trained_on(module(prepared, batch_size=12), 1)
-    assert batch["image"].shape == batch["normal"].shape == (12, 3, 32, 32)
-    assert batch["mask"].shape == (12, 1, 32, 32)
-    assert batch["mask"].dtype == torch.bool
     assert 0 <= batch["image"].min() < 0.3 < batch["image"].max() <= 1
     torch.testing.assert_close(batch["image"] * 255, (batch["image"] * 255).round())
-    lengths = batch["normal"].norm(dim=1, keepdim=True)
-    torch.testing.assert_close(lengths, batch["mask"].float(), atol=1e-5, rtol=0)
     assert (batch["mask"].float().mean((1, 2, 3)) > 0.05).all()
 
 
@@ -195,8 +189,9 @@ def test_invalid_settings_are_named(prepared: Path) -> None:
         module(prepared, val=[]).check(["val"])
     with pytest.raises(UserError, match=r"not in data.root: yaleB40; it holds yaleB01, yaleB02"):
         module(prepared, val=["yaleB40"]).check(["val"])
-    with pytest.raises(UserError, match=r"data.size must be .* 1, got 0"):
-        module(prepared, size=0)
+    for size, bound in ((0, 1), (544, 512)):  # not larger than the tile of noise
+        with pytest.raises(UserError, match=rf"data.size must be .* {bound}, got {size}"):
+            module(prepared, size=size)
     assert not module(prepared, val=[]).validates
 
 
@@ -220,17 +215,6 @@ def test_options_out_of_range_are_named(
 ) -> None:
     with pytest.raises(UserError, match=message):
         kind(**options)
-
-
-def test_a_split_is_kept_and_hashed(prepared: Path, tmp_path: Path) -> None:
-    data, path = module(prepared), tmp_path / "run" / "split.json"
-    data.keep_split(path)
-    data.keep_split(path)
-    assert json.loads(path.read_text())["test"] == SPLIT["test"]
-    other = module(prepared, test=["yaleB02"])
-    assert data.split_settings["digest"] != other.split_settings["digest"]
-    with pytest.raises(UserError, match="the saved split is of other data or settings"):
-        other.keep_split(path)
 
 
 def test_the_config_makes_the_data_module(prepared: Path, tmp_path: Path) -> None:
@@ -266,8 +250,3 @@ def test_the_average_face_is_the_mean_of_training_people(prepared: Path) -> None
     ahead = torch.tensor([0.0, 0, 1])[:, None, None].expand_as(average)
     assert torch.equal(average[~inside], ahead[~inside])
     assert module(prepared, train=[]).average_face() is None
-
-
-def test_pictures_larger_than_the_noise_are_refused(prepared: Path) -> None:
-    with pytest.raises(UserError, match=r"data\.size must be .* 512, got 544"):
-        module(prepared, size=544)

@@ -87,19 +87,6 @@ def test_a_still_view_shows_the_square() -> None:
     assert bool(known.all())
 
 
-def test_pixels_beyond_the_picture_repeat_its_border_and_are_no_face() -> None:
-    view = View.still(1, torch.device("cpu"))
-    image = torch.rand(1, 1, 16, 16)
-    normal, mask = torch.zeros(1, 3, 16, 16), torch.ones(1, 1, 16, 16, dtype=torch.bool)
-    normal[:, 2] = 1
-    source = view.source(torch.tensor([[7.5, 7.5, 32.0]]), 16, 16)
-    seen, normals, known = sample_faces(image, normal, mask, source, view.angle, 32)
-    torch.testing.assert_close(seen[0, 0, 8:24, 8:24], image[0, 0])
-    torch.testing.assert_close(seen[0, 0, 10, :8], image[0, 0, 2, 0].expand(8))
-    assert known[0, 0].sum() == 16 * 16
-    assert normals[0, :, 0, 0].abs().max() == 0
-
-
 def test_a_view_turns_faces_as_turn_faces_does() -> None:
     torch.manual_seed(0)
     image = torch.rand(2, 3, 16, 16)

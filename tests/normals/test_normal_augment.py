@@ -110,6 +110,8 @@ def drawn(augment: NormalAugment, epoch: int, seed: int = 0) -> Tensor:
 
 def test_draws_depend_only_on_seed_epoch_and_row() -> None:
     augment = NormalAugment(flip=0.5, rotation_deg=10, scale_spread=0.1)
+    assert augment.turns
+    assert not NormalAugment(flip=1).turns
     first = drawn(augment, 0)
     assert not torch.equal(first, drawn(augment, 1))
     assert not torch.equal(first, drawn(augment, 0, seed=1))
@@ -118,16 +120,6 @@ def test_draws_depend_only_on_seed_epoch_and_row() -> None:
     some = torch.stack([view.flip.float(), view.angle, view.scale])
     whole = torch.stack([drawn(augment, 1)[:, 3], first[:, 7], drawn(augment, 1)[:, 0]], dim=1)
     assert torch.equal(some, whole)
-
-
-def test_draws_keep_to_their_ranges() -> None:
-    augment = NormalAugment(flip=0.25, rotation_deg=10, scale_spread=0.1)
-    flip, angle, scale = torch.cat([drawn(augment, e) for e in range(50)], dim=1)
-    assert flip.mean() == pytest.approx(0.25, abs=0.04)
-    assert 9.5 < math.degrees(angle.abs().max()) <= 10
-    assert angle.mean() == pytest.approx(0, abs=0.01)
-    assert 0.095 < scale.log().abs().max() <= 0.1001
-    assert not NormalAugment(flip=1).turns
 
 
 def test_all_options_out_of_range_are_named() -> None:

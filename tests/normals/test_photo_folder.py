@@ -115,13 +115,6 @@ def test_five_points_are_scaled_to_the_box_of_68(tmp_path: Path) -> None:
     assert got == pytest.approx([100 - 51, 83 - 51, 100 + 51, 83 + 51], abs=1)
 
 
-def test_shrinking_averages(tmp_path: Path) -> None:
-    board = np.indices((64, 64)).sum(axis=0) % 2 * 255
-    cv2.imwrite(str(tmp_path / "board.png"), board.astype(np.uint8))
-    grey = PhotoFolder(tmp_path, 16)[0]["image"]
-    torch.testing.assert_close(grey, torch.full_like(grey, 0.5), rtol=0, atol=0.01)
-
-
 def test_photos_come_by_name_at_any_depth_and_collate(tmp_path: Path) -> None:
     for name in ("b.png", "a/2.jpg", "a/1.BMP", "c.webp"):
         save(tmp_path / name)
@@ -185,14 +178,6 @@ def test_bad_points_are_refused_beside_the_photo_and_in_a_list(
         PhotoFolder(tmp_path, 64, points=points)
     (tmp_path / "one.txt").write_text(text.replace(",", "\n"))
     with pytest.raises(UserError, match="points beside " + message):
-        PhotoFolder(tmp_path, 64)
-
-
-def test_points_beside_some_photos_only_are_a_fault(tmp_path: Path) -> None:
-    save(tmp_path / "one.png")
-    save(tmp_path / "two.png")
-    (tmp_path / "one.txt").write_text(line(sixty_eight(70, 50, 120, 90), " "))
-    with pytest.raises(UserError, match=r"1 fault .*\n  two\.png: wanted its place.*\nCorrect"):
         PhotoFolder(tmp_path, 64)
 
 

@@ -108,7 +108,9 @@ def test_training_reads_the_prepared_folder(order: Preparation) -> None:
     assert manifest["prepared"]["frame"] == "down_right_camera"
 
 
-def test_finished_sessions_are_kept_and_unfinished_ones_redone(order: Preparation) -> None:
+def test_finished_sessions_are_kept_and_unfinished_or_changed_ones_redone(
+    order: Preparation, raw: Path
+) -> None:
     prepare(order)
     before = contents(order.out)
     (order.out / SESSIONS[0] / "prepared.json").unlink()
@@ -120,10 +122,6 @@ def test_finished_sessions_are_kept_and_unfinished_ones_redone(order: Preparatio
     assert (order.out / SESSIONS[2] / "sn_c.png").stat().st_mtime_ns == untouched
     assert contents(order.out) == before
     assert len(report.records) == 3
-
-
-def test_a_session_whose_photograph_changed_is_redone(order: Preparation, raw: Path) -> None:
-    prepare(order)
     (raw / SESSIONS[0] / "im0.bmp").write_bytes((raw / SESSIONS[1] / "im0.bmp").read_bytes())
     assert prepare(order).done == 1
 
@@ -197,7 +195,9 @@ def spoil(raw: Path) -> None:
     (raw / SESSIONS[2] / "LightSource.m").write_text("L = [9 9; 9 9; 9 9; 9 9]")
 
 
-def test_all_faults_are_reported_before_any_work(order: Preparation, raw: Path) -> None:
+def test_all_faults_are_reported_before_any_work_or_skipped_on_demand(
+    order: Preparation, raw: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     spoil(raw)
     with pytest.raises(UserError, match="2 faults in 2 sessions") as error:
         prepare(order)
@@ -205,12 +205,6 @@ def test_all_faults_are_reported_before_any_work(order: Preparation, raw: Path) 
     assert "1002/a/LightSource.m: wanted lights that do not lie in one plane" in str(error.value)
     assert "on_error=skip" in str(error.value)
     assert not order.out.exists()
-
-
-def test_faulty_sessions_are_skipped_on_demand(
-    order: Preparation, raw: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    spoil(raw)
     with caplog.at_level(logging.WARNING):
         report = prepare(replace(order, on_error="skip"))
     assert (report.done, report.faulty) == (1, 2)
