@@ -1,49 +1,44 @@
 """``facegeo-train`` reports the jobs of a sweep, also when its launcher dies."""
 
-import pytest
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-from facegeo.cli import train
-from facegeo.cli.app import INTERRUPTED, STOPPED
+import pytest
+from omegaconf import OmegaConf
+
+from facegeo.runs.jobs import Outcome
 from facegeo.studies import callback as study_callback
+
+Command = Callable[..., Any]  # returns Ended of conftest.py
+INTERRUPT = "+logger.x={_target_:signal.raise_signal,_args_:[2]}"
 
 
 @pytest.fixture
-def reported(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Reports of a sweep that was broken off."""
-    found: list[str] = []
-    monkeypatch.setattr(study_callback, "show_broken_off", lambda: found.append("shown"))
+def _begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep of this process of which one job has ended."""
+    config = {"study": None, "dry_run": False, "hydra": {"sweep": {"dir": str(tmp_path)}}}
+    monkeypatch.setattr(study_callback, "BEGUN", [OmegaConf.create(config)])
     monkeypatch.setattr(study_callback, "FAILED", [])
-    return found
+    (tmp_path / "jobs").mkdir()
+    outcome = json.dumps(Outcome("a", [], "done").__dict__)
+    (tmp_path / "jobs" / "00000.json").write_text(outcome)
 
 
+@pytest.mark.usefixtures("_begun")
 @pytest.mark.parametrize(
-    ("end", "reports"),
-    [
-        (SystemExit(2), 1),
-        (RuntimeError("of the launcher"), 1),
-        (SystemExit(INTERRUPTED), 0),
-        (SystemExit(STOPPED), 0),
-    ],
-    ids=str,
+    ("word", "code", "shown"), [("sed=1", 2, "1 jobs: 1 done\n"), (INTERRUPT, 130, "")]
 )
-def test_a_broken_off_sweep_is_reported(
-    monkeypatch: pytest.MonkeyPatch, reported: list[str], end: BaseException, reports: int
+def test_a_sweep_that_broke_off_is_reported_unless_it_was_interrupted(
+    command: Command, tmp_path: Path, word: str, code: int, shown: str
 ) -> None:
-    def launch(*arguments: object, **more: object) -> None:
-        raise end
-
-    monkeypatch.setattr(train, "launch", launch)
-    with pytest.raises(type(end)):
-        train.main()
-    assert len(reported) == reports
+    ended = command("train", word, f"out={tmp_path}")
+    assert (ended.code, ended.out) == (code, shown)
 
 
+@pytest.mark.usefixtures("_begun")
 @pytest.mark.parametrize("failed", [[], ["a folder"]])
-def test_the_exit_code_says_whether_a_job_failed(
-    monkeypatch: pytest.MonkeyPatch, reported: list[str], failed: list[str]
-) -> None:
-    monkeypatch.setattr(train, "launch", lambda *arguments, **more: None)
+def test_the_exit_code_says_whether_a_job_failed(command: Command, failed: list[str]) -> None:
     study_callback.FAILED.extend(failed)
-    with pytest.raises(SystemExit) as end:
-        train.main()
-    assert (end.value.code, reported) == (len(failed), [])
+    assert command("train", "--version").code == len(failed)

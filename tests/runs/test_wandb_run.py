@@ -2,7 +2,6 @@ import logging
 import pickle
 import socket
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -31,84 +30,6 @@ def plan(study: Path) -> Path:
     return folders[0]
 
 
-@dataclass
-class FakeRun:
-    """What a job asked of W&B; the call named ``broken`` raises."""
-
-    dir: str
-    offline: bool
-    broken: str | None
-    url: str = "https://wandb.example/run"
-    logged: list[dict[str, Any]] = field(default_factory=list)
-    defined: dict[str, dict[str, Any]] = field(default_factory=dict)
-    config: Any = None
-    summary: Any = None
-    exits: list[int] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.config, self.summary = FakeValues(self, "config"), FakeValues(self, "summary")
-
-    def _may(self, what: str) -> None:
-        if what == self.broken:
-            raise RuntimeError(f"no {what} today")
-
-    def log(self, point: dict[str, Any]) -> None:
-        self._may("log")
-        self.logged.append(point)
-
-    def define_metric(self, name: str, **options: Any) -> None:
-        self.defined[name] = options
-
-    def finish(self, exit_code: int) -> None:
-        self.exits.append(exit_code)
-        self._may("finish")
-
-
-class FakeValues(dict[str, Any]):
-    def __init__(self, run: FakeRun, name: str) -> None:
-        self.run, self.name = run, name
-
-    def update(self, values: dict[str, Any], allow_val_change: bool = False) -> None:  # type: ignore[override]
-        self.run._may(self.name)
-        super().update(values)
-
-
-class FakeWandb(SimpleNamespace):
-    """Stands in for the module."""
-
-    def __init__(self) -> None:
-        super().__init__(broken=None, logged_in=True, runs=[], asked=[], torn_down=0)
-
-    def login(self, prompt: bool, verify: bool) -> bool:
-        assert not prompt
-        assert not verify
-        return bool(self.logged_in)
-
-    def Settings(self, **settings: Any) -> dict[str, Any]:  # noqa: N802
-        return settings
-
-    def Image(self, path: str) -> str:  # noqa: N802
-        return f"picture {path}"
-
-    def init(self, **asked: Any) -> FakeRun:
-        self.asked.append(asked)
-        if self.broken in ("init", f"{asked['mode']} init"):
-            raise RuntimeError("no init today\nbecause")
-        folder = f"{asked['dir']}/wandb/run-1/files"
-        self.runs.append(FakeRun(folder, asked["mode"] == "offline", self.broken))
-        return self.runs[-1]  # type: ignore[no-any-return]
-
-    def teardown(self) -> None:
-        self.torn_down += 1
-
-
-@pytest.fixture
-def wandb(monkeypatch: pytest.MonkeyPatch) -> FakeWandb:
-    fake = FakeWandb()
-    monkeypatch.setitem(sys.modules, "wandb", fake)  # type: ignore[arg-type]
-    return fake
-
-
 def begun(folder: Path, config: dict[str, Any] = CONFIG, **options: Any) -> WandbRun:
     logger = WandbRun(folder, "facegeo", **options)
     logger.log_hyperparams(config)
@@ -124,7 +45,7 @@ def whole_job(logger: WandbRun) -> None:
     logger.close({"test/stage1/error_pct": 1.5}, record, "done")
 
 
-def test_a_job_is_one_run_named_for_its_differences(wandb: FakeWandb, tmp_path: Path) -> None:
+def test_a_job_is_one_run_named_for_its_differences(wandb: SimpleNamespace, tmp_path: Path) -> None:
     folder = plan(tmp_path)
     whole_job(begun(folder, entity="lab"))
     (asked,) = wandb.asked
@@ -136,13 +57,13 @@ def test_a_job_is_one_run_named_for_its_differences(wandb: FakeWandb, tmp_path: 
     assert (config["variant"], config["varied"]) == ("data.shake=0", {"data/shake": 0.0})
 
 
-def test_outside_a_study_the_folder_gives_the_name(wandb: FakeWandb, tmp_path: Path) -> None:
+def test_outside_a_study_the_folder_gives_the_name(wandb: SimpleNamespace, tmp_path: Path) -> None:
     plan(tmp_path)
     whole_job(begun(tmp_path / "my-run", CONFIG | {"study": None, "about": None}))
     assert (wandb.asked[0]["name"], wandb.asked[0]["tags"]) == ("my-run", [])
 
 
-def test_stages_have_curves_and_batches_of_their_own(wandb: FakeWandb, tmp_path: Path) -> None:
+def test_stages_have_curves_and_batches_each(wandb: SimpleNamespace, tmp_path: Path) -> None:
     whole_job(begun(tmp_path))
     (run,) = wandb.runs
     assert run.logged == [
@@ -153,7 +74,7 @@ def test_stages_have_curves_and_batches_of_their_own(wandb: FakeWandb, tmp_path:
     assert run.defined["stage2/*"] == {"step_metric": "stage2/batch", "summary": "none"}
 
 
-def test_the_end_logs_metrics_record_and_settings(wandb: FakeWandb, tmp_path: Path) -> None:
+def test_the_end_logs_metrics_record_and_settings(wandb: SimpleNamespace, tmp_path: Path) -> None:
     whole_job(begun(tmp_path))
     (run,) = wandb.runs
     assert run.summary == {"test/stage1/error_pct": 1.5}
@@ -163,13 +84,13 @@ def test_the_end_logs_metrics_record_and_settings(wandb: FakeWandb, tmp_path: Pa
 
 @pytest.mark.parametrize(("status", "code"), [("done", 0), ("failed", 1), ("stopped", 1)])
 def test_exit_code_says_how_the_job_ended(
-    wandb: FakeWandb, tmp_path: Path, status: str, code: int
+    wandb: SimpleNamespace, tmp_path: Path, status: str, code: int
 ) -> None:
     begun(tmp_path).close({}, {}, status)  # nothing was logged: it has failed early
     assert wandb.runs[0].exits == [code]
 
 
-def test_a_resumed_job_keeps_its_id(wandb: FakeWandb, tmp_path: Path) -> None:
+def test_a_resumed_job_keeps_its_id(wandb: SimpleNamespace, tmp_path: Path) -> None:
     for folder in ("one", "one", "two"):
         whole_job(begun(tmp_path / folder))
     first, again, other = (asked["id"] for asked in wandb.asked)
@@ -179,7 +100,7 @@ def test_a_resumed_job_keeps_its_id(wandb: FakeWandb, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("broken", ["init", "config", "log", "summary", "finish"])
 def test_a_wandb_failure_is_reported_once_and_does_not_stop_the_job(
-    wandb: FakeWandb, tmp_path: Path, caplog: pytest.LogCaptureFixture, broken: str
+    wandb: SimpleNamespace, tmp_path: Path, caplog: pytest.LogCaptureFixture, broken: str
 ) -> None:
     wandb.broken = broken
     whole_job(begun(tmp_path))
@@ -190,7 +111,7 @@ def test_a_wandb_failure_is_reported_once_and_does_not_stop_the_job(
 
 
 def test_a_lost_network_keeps_the_run_offline(
-    wandb: FakeWandb, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    wandb: SimpleNamespace, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     wandb.broken = "online init"
     whole_job(begun(tmp_path, mode="online"))
@@ -202,7 +123,7 @@ def test_a_lost_network_keeps_the_run_offline(
 
 
 def test_online_without_an_account_is_offline(
-    wandb: FakeWandb, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    wandb: SimpleNamespace, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     wandb.logged_in = False
     whole_job(begun(tmp_path, mode="online"))
@@ -210,14 +131,14 @@ def test_online_without_an_account_is_offline(
     assert "nobody is logged in" in caplog.text
 
 
-def test_waiting_has_an_end(wandb: FakeWandb, tmp_path: Path) -> None:
+def test_waiting_has_an_end(wandb: SimpleNamespace, tmp_path: Path) -> None:
     whole_job(begun(tmp_path, mode="online"))
     settings = wandb.asked[0]["settings"]
     assert 0 < settings["init_timeout"] <= 60
     assert 0 < settings["finish_timeout"] <= 300
 
 
-def test_address_is_a_page_or_an_id(wandb: FakeWandb, tmp_path: Path) -> None:
+def test_address_is_a_page_or_an_id(wandb: SimpleNamespace, tmp_path: Path) -> None:
     online, offline = (begun(tmp_path / mode, mode=mode) for mode in ("online", "offline"))
     assert online.address == "https://wandb.example/run"
     assert offline.address == offline.version
@@ -240,7 +161,7 @@ def test_unknown_mode_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("spawned", "exits"), [(False, []), (True, [0])])
 def test_a_spawned_process_ends_its_own_run_with_its_training(
-    wandb: FakeWandb, tmp_path: Path, spawned: bool, exits: list[int]
+    wandb: SimpleNamespace, tmp_path: Path, spawned: bool, exits: list[int]
 ) -> None:
     logger = begun(tmp_path)
     logger.log_metrics({"train/loss": 1.0}, 0)
