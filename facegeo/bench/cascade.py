@@ -167,9 +167,11 @@ def _ours(cascade: Cascade) -> dict[str, Find]:
 
 def _onnx_file(cascade: Cascade) -> bytes:
     """A cascade as ``facegeo-export`` writes it: image and boxes in, points out."""
-    from facegeo.export.programs import cascade_program, onnx_bytes
+    from facegeo.export.programs import onnx_bytes
+    from facegeo.landmarks.export import CascadeForm
 
-    return onnx_bytes(cascade_program(cascade), ["image", "boxes"], ["points"], {})
+    form = CascadeForm(cascade)
+    return onnx_bytes(form.program(), form.inputs, form.outputs, {})
 
 
 def _candidates(

@@ -24,23 +24,28 @@ def is_exported(name: str | Path) -> bool:
     return Path(name).suffix.lower() == ".onnx"
 
 
-class _OnnxModel:
+class OnnxModel:
     """An exported file in a session of ONNX Runtime.
 
     Args:
         path: File that ``facegeo-export`` wrote.
         threads: Threads of one call; 0: all cores.
         providers: Execution providers, best first, by their names in ONNX Runtime.
+        task: What its metadata must say, in place of the class's ``task``.
 
     Raises:
         UserError: If ONNX Runtime is not installed, or the file was not exported by facegeo.
     """
 
-    task: str
-    metadata: dict[str, str]
+    task = ""
 
     def __init__(
-        self, path: str | Path, threads: int = 1, providers: tuple[str, ...] | None = None
+        self,
+        path: str | Path,
+        threads: int = 1,
+        providers: tuple[str, ...] | None = None,
+        *,
+        task: str = "",
     ) -> None:
         try:
             import onnxruntime
@@ -61,11 +66,12 @@ class _OnnxModel:
             raise UserError(
                 f"{path} is not a valid ONNX file ({error}); export it again"
             ) from error
-        self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
+        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        task = task or self.task
         said = self.metadata.get("format"), self.metadata.get("task")
-        if said != (FORMAT, self.task):
+        if said != (FORMAT, task):
             raise UserError(
-                f"{path}: wanted a file of format {FORMAT!r} for {self.task!r}, got {said[0]!r} "
+                f"{path}: wanted a file of format {FORMAT!r} for {task!r}, got {said[0]!r} "
                 f"for {said[1]!r}; export it with facegeo-export"
             )
 
@@ -75,8 +81,14 @@ class _OnnxModel:
         notes: dict[str, Any] = json.loads(self.metadata["notes"])
         return notes
 
+    def run(self, *inputs: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+        """Return the outputs for inputs in the file's order."""
+        names = [one.name for one in self._session.get_inputs()]
+        feed = dict(zip(names, map(np.ascontiguousarray, inputs), strict=True))
+        return list(self._session.run(None, feed))
 
-class OnnxCascade(_OnnxModel):
+
+class OnnxCascade(OnnxModel):
     """An exported cascade; called as ``facegeo.landmarks.graph.CascadeGraph`` is."""
 
     task = CASCADE
@@ -100,12 +112,10 @@ class OnnxCascade(_OnnxModel):
             )
         if not len(boxes):  # the loop over regions would have nothing to join
             return np.zeros((0, self._session.get_outputs()[0].shape[1], 5, 2), np.float32)
-        feed = {"image": np.ascontiguousarray(image), "boxes": np.asarray(boxes, np.float64)}
-        points: npt.NDArray[np.float32] = self._session.run(None, feed)[0]
-        return points
+        return self.run(image, np.asarray(boxes, np.float64))[0]
 
 
-class OnnxNormals(_OnnxModel):
+class OnnxNormals(OnnxModel):
     """An exported generator of normals."""
 
     task = NORMALS
@@ -120,4 +130,4 @@ class OnnxNormals(_OnnxModel):
             The t + 1 maps from the initial to the last, each (B, 3, S, S), unit length, x right,
             y up, z to the camera.
         """
-        return tuple(self._session.run(None, {"images": np.asarray(images, np.float32)}))
+        return tuple(self.run(np.asarray(images, np.float32)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from inspect import signature
 from pathlib import Path
@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader
 from facegeo.checks import checked_call
 from facegeo.errors import UserError
 from facegeo.files.faults import OnError, log_skipped, read_all
+from facegeo.files.images import ImageError, decode
 from facegeo.geometry.crops import FaceCrops
 from facegeo.geometry.windows import shift
 from facegeo.landmarks.lists import read_list
@@ -36,7 +37,7 @@ from facegeo.training.stream import (
     twins,
     validation_split,
 )
-from facegeo.training.wing import Settings, WingData
+from facegeo.training.wing import Scene, Settings, WingData
 
 
 def _stage_of(key: str) -> str | None:
@@ -161,6 +162,26 @@ class LFPWDataModule(LightningDataModule, WingData):
         from facegeo.landmarks.evaluate import report_points
 
         return report_points(cast(Cascade, model), self, folder, splits, **how)
+
+    def scenes(self, split: str, most: int | None = None) -> Iterator[Scene]:
+        """Yield the faces of a list, one a scene.
+
+        Args:
+            split: "train" or "test".
+            most: Largest number of faces, spread evenly over the list; None: all.
+
+        Raises:
+            UserError: If the list or an image cannot be read.
+        """
+        faces = read_list(self.root, self.lists[split], self.on_error)
+        count = len(faces) if most is None else min(most, len(faces))
+        for row in np.linspace(0, len(faces) - 1, count).astype(int):
+            path = faces.path(row)
+            try:
+                image = decode(path.read_bytes())
+            except (ImageError, OSError) as error:
+                raise UserError(f"{path}: wanted an image, got {error}; copy it again") from error
+            yield Scene(image, faces.boxes[row : row + 1], faces.points[row : row + 1])
 
     @staticmethod
     def weight_parts(config: Mapping[str, Any], settings: Settings) -> dict[str, Settings]:

@@ -15,9 +15,10 @@ import torch.nn.functional as F  # noqa: N812  torch's own habit
 from torch import Tensor, nn
 
 from facegeo.checks import checked_call
+from facegeo.errors import UserError
 from facegeo.geometry.windows import POINT_NAMES, from_window, to_window, window_of_region
 from facegeo.papers import paper_values
-from facegeo.training.wing import Profile
+from facegeo.training.wing import ExportForm, Profile
 
 
 class SideBySide(nn.Module):
@@ -401,6 +402,24 @@ class Cascade(nn.Module):
         from facegeo.landmarks.cost import cascade_costs
 
         return cascade_costs(self)
+
+    def export_form(
+        self,
+        precision: str,
+        notes: Mapping[str, Any],
+        t: int | None = None,
+        size: int | None = None,
+    ) -> ExportForm:
+        """Return how it is exported.
+
+        Raises:
+            UserError: If ``t`` or ``size`` is given.
+        """
+        from facegeo.landmarks.export import CascadeForm
+
+        if t is not None or size is not None:
+            raise UserError("t and size are for models of normals; leave them out with points")
+        return CascadeForm(self, precision)
 
     def profile(self) -> Profile:
         """Costs net by net, beside the paper's Table 3."""

@@ -29,6 +29,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  torch's own habit
 from torch import Tensor, nn
 
+from facegeo.normals.export import NormalsModel
 from facegeo.normals.generator import check_one_stage, face_camera, to_normals
 
 UNITS = 3
@@ -77,7 +78,7 @@ class Cascading(nn.Module):
         return x
 
 
-class CARN(nn.Module):
+class CARN(NormalsModel):
     """Cascading residual network: 816,451 parameters with ``scale`` 1.
 
     The published one has 1,591,939, "1,592K": besides, the upsampling for factors 2, 3 and 4.
@@ -89,10 +90,6 @@ class CARN(nn.Module):
     Raises:
         ValueError: If ``scale`` is not 1, 2 or 4.
     """
-
-    t = 0
-
-    finds = "normals"
 
     def __init__(self, scale: int = 1, width: int = 64) -> None:
         super().__init__()
@@ -221,7 +218,7 @@ class TransformerBlock(nn.Module):
         return cast(Tensor, x + self.feed_forward(self.norm2(x)))
 
 
-class Restormer(nn.Module):
+class Restormer(NormalsModel):
     """U-shaped transformer of four levels: 26,126,644 parameters with the paper's sizes.
 
     Args:
@@ -236,10 +233,7 @@ class Restormer(nn.Module):
             channels evenly.
     """
 
-    t = 0
     stride = 2 ** (LEVELS - 1)
-
-    finds = "normals"
 
     def __init__(
         self,

@@ -25,6 +25,7 @@ from facegeo.checks import check_shape
 from facegeo.errors import UserError
 from facegeo.files.torch_file import check_tensors, read_torch_file
 from facegeo.geometry.normals import normalise
+from facegeo.normals.export import NormalsModel
 from facegeo.papers import paper_values
 from facegeo.training.resnet import CHANNELS, ResNet
 from facegeo.training.wing import Profile
@@ -257,7 +258,7 @@ class CascadedBlock(nn.Module):
         return cast(Tensor, self.decoder(self.encoder(normals), structure))
 
 
-class CasFNE(nn.Module):
+class CasFNE(NormalsModel):
     """The cascade: structure once, initial normals, then ``t`` refinements by one block.
 
     18,102,758 parameters for every t >= 1, 11,767,683 for t = 0.
@@ -272,8 +273,6 @@ class CasFNE(nn.Module):
     Raises:
         ValueError: If a value is out of range.
     """
-
-    finds = "normals"
 
     def __init__(
         self,

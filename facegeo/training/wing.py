@@ -6,7 +6,8 @@ A wing is one problem with its models and its data. A third one (depth, say) nee
 - ``finds``: what they find, one word, equal to ``finds`` of the data that fit;
 - ``costs()``: their ``Costs``, for a run's record and for plots of cost against error;
 - ``profile()``: their ``Profile``, for ``facegeo-profile``;
-- ``fast_form()``: a network with equal outputs that computes faster, for prediction and export.
+- ``fast_form()``: a network with equal outputs that computes faster, for prediction and export;
+- ``export_form(precision, notes, t, size)``: their ``ExportForm``, for ``facegeo-export``.
 
 A package says which of its models a file can hold by entry points, ``DepthNet = "depth_wing"``
 under ``[project.entry-points."facegeo.models"]``: class and module.
@@ -14,11 +15,15 @@ under ``[project.entry-points."facegeo.models"]``: class and module.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
-from torch import nn
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor, nn
+from torch.export import ExportedProgram
 
 from facegeo.errors import UserError
 from facegeo.files.tables import Table
@@ -41,6 +46,83 @@ def fast_form(model: nn.Module, **options: str) -> nn.Module:
     """Return what a model gives as its fast form; the model itself if it has none."""
     make = getattr(model, "fast_form", None)
     return cast(nn.Module, make(**options)) if callable(make) else model
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """An image and its faces.
+
+    Attributes:
+        image: Red, green, blue, uint8, (H, W, 3).
+        boxes: left, right, top, bottom, px, (F, 4).
+        points: True points, px, (F, 5, 2), where they are known.
+    """
+
+    image: npt.NDArray[np.uint8]
+    boxes: npt.NDArray[np.float64]
+    points: npt.NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Difference between the outputs of an exported model and of PyTorch's in fp32.
+
+    Attributes:
+        inputs: Name of the inputs.
+        count: Faces.
+        figures: Mean, worst and further figures, in the order of ``ExportForm.columns``.
+    """
+
+    inputs: str
+    count: int
+    figures: tuple[float | None, ...]
+
+
+class ExportForm:
+    """How a model is exported and compared with itself; a base of such forms.
+
+    Attributes:
+        task: Content of the file, for its metadata.
+        inputs: Names of the inputs.
+        outputs: Names of the outputs.
+        texts: Further metadata.
+        most_faces: Number of the data's faces to compare on; None: all.
+        on_noise: Whether to compare on noise too.
+        limits: Largest difference allowed, and its unit, by precision: the worst for "fp32", the
+            mean for others.
+        columns: Headings of a ``Difference``'s figures, and their decimals.
+        note: Explains them.
+    """
+
+    task: ClassVar[str]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    texts: Mapping[str, str]
+    most_faces: int | None = None
+    on_noise: bool = True
+    limits: ClassVar[Mapping[str, tuple[float, str]]]
+    columns: ClassVar[Mapping[str, int]]
+    note: ClassVar[str]
+
+    def program(self) -> ExportedProgram:
+        """Trace the model, in the precision wanted."""
+        raise NotImplementedError(f"{type(self).__name__} must define program")
+
+    def plain(self, *inputs: Tensor) -> Sequence[Tensor]:
+        """Run the model as it is, in fp32."""
+        raise NotImplementedError(f"{type(self).__name__} must define plain")
+
+    def compare(
+        self, exported: Callable[..., Sequence[Tensor]], inputs: str, scenes: Iterable[Scene]
+    ) -> Difference:
+        """Measure how far an exported model is from ``plain``.
+
+        Args:
+            exported: Maps tensors as ``plain`` does.
+            inputs: Name of the scenes.
+            scenes: Images and boxes of faces.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define compare")
 
 
 class WingData:
@@ -148,6 +230,18 @@ class WingData:
 
     def compare_notes(self, notes: Mapping[str, Any]) -> None:
         """Warn if a model was trained on faces of another kind than these."""
+
+    def scenes(self, split: str, most: int | None = None) -> Iterator[Scene]:
+        """Return images with the boxes and points of their faces, to compare exported models on.
+
+        Args:
+            split: "train" or "test".
+            most: Largest number of faces, spread evenly over the split; None: all.
+
+        Raises:
+            UserError: If these data have none, or they cannot be read.
+        """
+        raise UserError("wanted data=lfpw or generated, faces with boxes and points, got others")
 
     def costs(self, model: nn.Module) -> Costs:
         """Return what a model for these data costs."""

@@ -1,7 +1,7 @@
 """The command: what it prints and keeps, and the options it refuses."""
 
 import shutil
-from dataclasses import replace
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,18 @@ from torch import Tensor
 
 from facegeo.cli.export import main
 from facegeo.errors import UserError
-from facegeo.export import job, parity
+from facegeo.export import job
 from facegeo.export.job import Order, export_model
-from facegeo.export.parity import listed_scenes
-from facegeo.export.programs import ProgramCascade, ProgramNormals
+from facegeo.export.parity import check_parity, noise_scenes
+from facegeo.export.programs import load_program
 from facegeo.files.shipped import conf_dir
 from facegeo.landmarks.data import LFPWDataModule
+from facegeo.landmarks.export import CascadeForm
 from facegeo.landmarks.nets import Cascade
 from facegeo.normals.baselines import CARN
+from facegeo.normals.export import NormalsForm
 from facegeo.training.model_file import load_model, save_model
+from facegeo.training.wing import ExportForm, WingData
 
 CARN_CONFIG = {"_target_": "facegeo.normals.baselines.CARN", "width": 4}
 
@@ -60,7 +63,7 @@ def test_the_command_prints_how_far_the_file_is_from_pytorch(exported: tuple[Pat
 def test_a_model_that_came_out_different_is_not_kept(
     carn: Path, data: LFPWDataModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job._NormalsExport, "limits", replace(parity.NORMALS, worst=-1.0))
+    monkeypatch.setattr(NormalsForm, "limits", {"fp32": (-1.0, "at most")})
     order = Order(str(carn), "torch_export", size=64, output=tmp_path / "a" / "b.pt2")
     with pytest.raises(UserError, match=r"differs from PyTorch's on noise by .* at most, allowed"):
         export_model(order, data)
@@ -75,11 +78,12 @@ def test_a_cascade_that_came_out_different_is_not_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     file = exported[0].read_bytes()
-    monkeypatch.setattr(job._PointsExport, "file", lambda _: file)  # made once, which takes long
+    monkeypatch.setattr(CascadeForm, "program", lambda _: None)  # made once, which takes long
+    monkeypatch.setattr(job, "onnx_bytes", lambda *_: file)
     output = tmp_path / "points.onnx"
     output.write_text("an earlier one")
-    limits = replace(parity.POINTS, worst=-1.0, mean={"fp16": -1.0})
-    monkeypatch.setattr(job._PointsExport, "limits", limits)
+    limits = dict.fromkeys(("fp32", "fp16"), (-1.0, "px"))
+    monkeypatch.setattr(CascadeForm, "limits", limits)
     for precision in ("fp32", "fp16"):
         with pytest.raises(UserError, match=r"differs from PyTorch's on noise by .* allowed is -1"):
             export_model(Order(str(small_checkpoint[0]), "onnx", precision, output=output), data)
@@ -102,25 +106,18 @@ def test_an_impossible_output_is_reported_before_the_work(
         export_model(Order(str(small_checkpoint[0]), output=tmp_path / "file" / "x.onnx"), data)
 
 
-def test_outputs_that_are_no_numbers_are_different() -> None:
-    found = [parity.Difference("noise", 1, float("nan"), float("nan"))]
-    for limits in (parity.POINTS, parity.NORMALS):
+def without_numbers_once(form: ExportForm) -> Callable[..., list[Tensor]]:
+    """The form's own outputs, the first call's NaN."""
+    calls = iter([np.nan, *[0.0] * 7])
+    return lambda *inputs: [one + next(calls) for one in form.plain(*inputs)]
+
+
+def test_one_image_without_numbers_is_not_lost_among_others(cascade: Cascade) -> None:
+    for form in (NormalsForm(CARN(width=4).eval(), size=64), CascadeForm(cascade)):
+        found = [form.compare(without_numbers_once(form), "faces", noise_scenes()[:2])]
         for precision in ("fp32", "fp16"):
-            with pytest.raises(UserError, match="on noise by nan"):
-                parity.check_parity(found, precision, limits)
-
-
-def test_one_image_without_numbers_is_not_lost_among_others() -> None:
-    def exported(image: np.ndarray) -> list[np.ndarray]:
-        return [np.full_like(image, np.nan if image.min() > 0 else 0)]
-
-    def generator(image: Tensor, t: int) -> list[Tensor]:
-        return [torch.zeros_like(image)]
-
-    images = np.stack([np.ones((3, 8, 8)), np.zeros((3, 8, 8))]).astype(np.float32)
-    found = parity.normals_difference(generator, 0, exported, "faces", images)  # type: ignore
-    with pytest.raises(UserError, match="on faces by nan"):
-        parity.check_parity([found], "fp32", parity.NORMALS)
+            with pytest.raises(UserError, match="on faces by nan"):
+                check_parity(found, precision, form)
 
 
 def test_a_torn_image_is_named(data: LFPWDataModule, tmp_path: Path) -> None:
@@ -128,7 +125,7 @@ def test_a_torn_image_is_named(data: LFPWDataModule, tmp_path: Path) -> None:
     data.root = tmp_path / "faces"
     (data.root / "test" / "000001.jpg").write_bytes(b"torn")
     with pytest.raises(UserError, match=r"000001\.jpg: wanted an image, got 4 bytes that are no"):
-        list(listed_scenes(data, "test"))
+        list(data.scenes("test"))
 
 
 def test_a_model_in_eight_bits_is_loaded_as_the_whole_one(
@@ -156,9 +153,9 @@ def test_a_cascade_and_normals_as_programs_of_torch(
     path = export_model(
         Order(str(small_checkpoint[0]), "torch_export", "fp16", output=tmp_path / "c.pt2"), data
     )
-    assert ProgramCascade(path).metadata["precision"] == "fp16"
+    assert load_program(path)[1]["precision"] == "fp16"
     path = export_model(Order(str(carn), "torch_export", output=tmp_path / "n.pt2"), data)
-    assert ProgramNormals(path).metadata["t"] == "0"
+    assert load_program(path)[1]["t"] == "0"
 
 
 @pytest.mark.parametrize(
@@ -200,9 +197,9 @@ def test_refinements_of_a_generator_without_a_block_are_refused_before_the_work(
 def test_other_data_and_lists_that_are_not_there_are_refused_at_once(
     carn: Path, data: LFPWDataModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(job._NormalsExport, "file")  # the long work
+    monkeypatch.delattr(NormalsForm, "program")  # the long work
     with pytest.raises(UserError, match="wanted data=lfpw or generated"):
-        export_model(Order(str(carn)), object())
+        export_model(Order(str(carn)), WingData())
     data.root = tmp_path / "nowhere"
     with pytest.raises(UserError, match=r"set data\.root to the folder"):
         export_model(Order(str(carn)), data)
@@ -214,7 +211,7 @@ def test_models_that_find_something_else_are_refused(
     depth = torch.nn.Identity()
     depth.finds = "depth"  # type: ignore[assignment]
     monkeypatch.setattr(job, "load_model", lambda name: (depth, {}))
-    with pytest.raises(UserError, match="checkpoint=ccnn-lfpw finds depth: only models of points"):
+    with pytest.raises(UserError, match=r"finds depth: .* Identity has no export_form"):
         export_model(Order("ccnn-lfpw", output=tmp_path / "x.onnx"), data)
 
 

@@ -7,24 +7,29 @@ import pytest
 import torch
 
 from facegeo.export.onnx_model import OnnxNormals
-from facegeo.export.parity import normals_difference
-from facegeo.export.programs import normals_metadata, normals_program
+from facegeo.export.parity import noise_scenes
+from facegeo.export.programs import file_metadata, onnx_bytes
 from facegeo.normals.baselines import CARN
+from facegeo.normals.export import NormalsForm
 from facegeo.normals.generator import CasFNE
 
 
-def written(
-    path: Path, generator: torch.nn.Module, t: int, size: int | None, half: bool = False
-) -> OnnxNormals:
+def written(path: Path, form: NormalsForm) -> OnnxNormals:
     pytest.importorskip("onnxscript", reason="exports need the extra 'export'")
     pytest.importorskip("onnxruntime", reason="exports need the extra 'export'")
-    from facegeo.export.programs import onnx_bytes
-
-    program = normals_program(generator, t, size, half)
-    names = [f"normals_{i}" for i in range(t + 1)]
-    texts = normals_metadata("fp16" if half else "fp32", {}, path.with_suffix(".md"), t, size)
-    path.write_bytes(onnx_bytes(program, ["images"], names, texts))
+    texts = file_metadata(form, "fp32", {}, path.with_suffix(".md"))
+    path.write_bytes(onnx_bytes(form.program(), form.inputs, form.outputs, texts))
     return OnnxNormals(path)
+
+
+def difference(form: NormalsForm, exported: OnnxNormals) -> tuple[float, float]:
+    def run(images: torch.Tensor) -> list[torch.Tensor]:
+        return [torch.from_numpy(stage) for stage in exported(images.numpy())]
+
+    mean, worst = form.compare(run, "noise", noise_scenes()[:2]).figures
+    assert mean is not None
+    assert worst is not None
+    return mean, worst
 
 
 def images(count: int, height: int, width: int) -> torch.Tensor:
@@ -34,7 +39,7 @@ def images(count: int, height: int, width: int) -> torch.Tensor:
 def test_normals_of_any_size_and_number(tmp_path: Path) -> None:
     torch.manual_seed(0)
     generator = CARN(width=4).eval()
-    exported = written(tmp_path / "a.onnx", generator, 0, None)
+    exported = written(tmp_path / "a.onnx", NormalsForm(generator))
     for shape in ((1, 32, 64), (3, 96, 32)):
         with torch.no_grad():
             wanted = generator(images(*shape))
@@ -47,25 +52,23 @@ def test_normals_of_any_size_and_number(tmp_path: Path) -> None:
 def test_half_precision_is_near_and_answers_in_single(tmp_path: Path) -> None:
     torch.manual_seed(0)
     generator = CARN(width=4).eval()
-    exported = written(tmp_path / "a.onnx", generator, 0, 64, half=True)
+    form = NormalsForm(generator, "fp16", size=64)
+    exported = written(tmp_path / "a.onnx", form)
     (got,) = exported(images(2, 64, 64).numpy())
     assert got.dtype == np.float32
-    apart = normals_difference(generator, 0, exported, "noise", images(2, 64, 64).numpy())
-    assert 0 < apart.mean < 0.2
+    assert 0 < difference(form, exported)[0] < 0.2
 
 
-def test_a_file_says_how_its_photos_are_coded(tmp_path: Path) -> None:
+def test_a_file_says_how_its_photos_are_coded() -> None:
     for notes, coding in (({"coding": "linear"}, "linear"), ({"data": "Photoface"}, "unknown")):
-        metadata = normals_metadata("fp32", notes, tmp_path / "no.md", 0, None)
-        assert metadata["coding"].startswith(coding)
+        assert NormalsForm(torch.nn.Identity(), notes=notes).texts["coding"].startswith(coding)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [64, None])
 def test_cas_fne_with_its_refinements(size: int | None, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    generator = CasFNE(1).eval()
-    exported = written(tmp_path / "a.onnx", generator, 2, size)
+    form = NormalsForm(CasFNE(1).eval(), t=2, size=size)
+    exported = written(tmp_path / "a.onnx", form)
     assert len(exported(images(1, 64, 64).numpy())) == 3
-    apart = normals_difference(generator, 2, exported, "noise", images(2, 64, 64).numpy())
-    assert apart.worst < 1e-4
+    assert difference(form, exported)[1] < 1e-4

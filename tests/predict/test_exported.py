@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from facegeo.errors import UserError
+from facegeo.export.programs import file_metadata, onnx_bytes
 from facegeo.landmarks.nets import Cascade
+from facegeo.normals.export import NormalsModel
 from facegeo.predict.normals import load_normals
 from facegeo.predict.photo import Image
 from facegeo.predict.points import FindPoints, load_points
@@ -20,16 +22,18 @@ pytest.importorskip("onnxscript")
 pytestmark = pytest.mark.slow  # an export takes ten seconds
 
 
+def written(checkpoint: str | Path, path: Path, size: int | None = None) -> Path:
+    model, notes = load_model(checkpoint)
+    assert isinstance(model, Cascade | NormalsModel)
+    form = model.export_form("fp32", notes, size=size)
+    texts = file_metadata(form, "fp32", notes, path)
+    path.write_bytes(onnx_bytes(form.program(), form.inputs, form.outputs, texts))
+    return path
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from facegeo.export.programs import cascade_metadata, cascade_program, onnx_bytes
-
-    model, notes = load_model("ccnn-lfpw")
-    assert isinstance(model, Cascade)
-    path = tmp_path_factory.mktemp("exported") / "points.onnx"
-    metadata = cascade_metadata("fp32", notes, path)
-    path.write_bytes(onnx_bytes(cascade_program(model), ["image", "boxes"], ["points"], metadata))
-    return path
+    return written("ccnn-lfpw", tmp_path_factory.mktemp("exported") / "points.onnx")
 
 
 def test_an_exported_cascade_finds_the_same_points(
@@ -54,17 +58,11 @@ def test_one_kind_is_not_taken_for_the_other(exported: Path) -> None:
 def test_an_exported_generator_knows_its_size_and_coding(
     tmp_path: Path, small_normals: Callable[..., Path]
 ) -> None:
-    from facegeo.export.programs import normals_metadata, normals_program, onnx_bytes
-
     run = small_normals(tmp_path / "run", coding="linear")
-    model, notes = load_model(run)
+    model, _ = load_model(run)
     faces = torch.rand(2, 3, 32, 32)
     for size in (None, 32):
-        path = tmp_path / f"normals{size}.onnx"
-        metadata = normals_metadata("fp32", notes, path, 0, size)
-        program = normals_program(model, 0, size, half=False)
-        path.write_bytes(onnx_bytes(program, ["images"], ["normals_0"], metadata))
-        loaded = load_normals(path, "cpu")
+        loaded = load_normals(written(run, tmp_path / f"normals{size}.onnx", size), "cpu")
         assert (loaded.size, loaded.coding) == (32, "linear")
         with torch.inference_mode():
             torch.testing.assert_close(
