@@ -77,3 +77,6 @@ def test_a_third_wing_trains_sweeps_and_evaluates(run: Run, tmp_path: Path) -> N
     run("facegeo-eval", f"checkpoint={folders[0]}", "data=depth", "accelerator=cpu", "name=again")
     again = json.loads((tmp_path / "runs" / "again" / "metrics.json").read_text())
     assert again["test/depth/rmse"] == pytest.approx(errors[folders[0]], rel=1e-6)
+    words = [f"checkpoint={folders[0]}", "data=depth", "format=torch_export", "output=depth.pt2"]
+    assert "random surfaces" in run("facegeo-export", *words)
+    assert (tmp_path / "depth.pt2").is_file()
