@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -216,8 +217,7 @@ class _Plan:
                     vectors, mask, side = blank, blank[..., 0] > 0, None
                 else:
                     vectors, mask, side = loaded
-                colours = ((vectors + 1) * 127.5).round().clip(0, 255).astype(np.uint8)
-                normals.write((vectors.astype(np.float16) if self.halves else colours).tobytes())
+                normals.write(self._coded(vectors).tobytes())
                 masks.write(mask.tobytes())
                 sides.append(side)
         with (folder / IMAGES).open("wb") as images:
@@ -232,6 +232,11 @@ class _Plan:
         if faults and on_error == "raise":
             raise _UnsoundError(faults)
         return {"faults": [asdict(fault) for fault in faults], "rows": sorted(lost)}
+
+    def _coded(self, vectors: Floats) -> npt.NDArray[Any]:
+        if self.halves:
+            return vectors.astype(np.float16)
+        return ((vectors + 1) * 127.5).round().clip(0, 255).astype(np.uint8)
 
     def _load_map(self, number: int) -> tuple[Floats, Mask, int | None]:
         normal, mask = self.maps[number]
