@@ -118,13 +118,14 @@ def planned(config: DictConfig) -> dict[Path, Planned]:
         if not word.is_sweep_override() and word.get_key_element() not in {*axes, "seed"}
     ]
     values = dict(word.split("=", 1) for word in effective(fixed) if "=" in word)
+    about = OmegaConf.to_container(config.about, resolve=True) if config.about else None
     search = Planned(
         command=shlex.join(["facegeo-train", *sys.argv[1:]]),
         base=_base(config, fixed),
         shared=" ".join(f"{key}={value}" for key, value in values.items() if key != "ablation"),
         experiment=config.hydra.runtime.choices.get("experiment"),
         overrides=(),
-        config=plain(OmegaConf.masked_copy(config, ["study", "about"])),
+        config={"study": config.study, "about": about},
         order=(time.time(), 0),
         trials=int(sweeper.get("n_trials") or 0),
     )
