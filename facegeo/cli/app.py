@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from facegeo import __version__
 from facegeo.cli.arguments import overrides
@@ -17,9 +17,11 @@ from facegeo.files.shipped import conf_dir
 from facegeo.training.memory import keep_freed_memory
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
+    from omegaconf import DictConfig as DictConfig
+else:
+    DictConfig = Any  # it takes a quarter of a second to import, which --version need not wait for
 
-    Job = Callable[[DictConfig], object]
+Job = Callable[[DictConfig], object]
 
 USER_ERROR = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
@@ -28,7 +30,7 @@ BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 
 def launch(
-    function: "Job",
+    function: Job,
     config_name: str,
     about: str,
     examples: Sequence[str],
@@ -77,7 +79,7 @@ def launch(
         _end(failure, program, config, cfg)
 
 
-def _end(failure: BaseException, program: str, config: Path, cfg: "DictConfig | None") -> NoReturn:
+def _end(failure: BaseException, program: str, config: Path, cfg: DictConfig | None) -> NoReturn:
     """End the process after SIGTERM or a mistake of the user; raise anything else again."""
     if isinstance(failure, SystemExit):
         print(f"{program}: stopped by SIGTERM; the same command resumes", file=sys.stderr)
@@ -106,7 +108,7 @@ def _set_up_logging() -> None:
     warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
 
 
-def _run_hydra(function: "Job", config: Path) -> "tuple[BaseException | None, DictConfig | None]":
+def _run_hydra(function: Job, config: Path) -> tuple[BaseException | None, DictConfig | None]:
     """Compose the config and run the job or the sweep; return an exception and its config."""
     import hydra
     from hydra.core.hydra_config import HydraConfig
@@ -116,7 +118,7 @@ def _run_hydra(function: "Job", config: Path) -> "tuple[BaseException | None, Di
     configs: list[DictConfig] = []
 
     @functools.wraps(function)
-    def job(cfg: "DictConfig") -> object:
+    def job(cfg: DictConfig) -> object:
         _set_up_logging()  # in a process of a launcher it is not yet
         keep_freed_memory()
         try:

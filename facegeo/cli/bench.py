@@ -2,18 +2,16 @@
 
 from typing import TYPE_CHECKING
 
-from facegeo.cli.app import launch
+from facegeo.cli.app import DictConfig, launch
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
     from facegeo.bench.report import Comparison, Report
 
 WIDE = 200
 """Columns where the output is not a terminal."""
 
 
-def _bench(cfg: "DictConfig") -> None:
+def _bench(cfg: DictConfig) -> None:
     import sys
     from pathlib import Path
 

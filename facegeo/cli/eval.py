@@ -1,14 +1,9 @@
 """``facegeo-eval``."""
 
-from typing import TYPE_CHECKING
-
-from facegeo.cli.app import launch
-
-if TYPE_CHECKING:
-    from omegaconf import DictConfig
+from facegeo.cli.app import DictConfig, launch
 
 
-def _evaluate(cfg: "DictConfig") -> object:
+def _evaluate(cfg: DictConfig) -> object:
     from facegeo.runs.evaluate import evaluate
 
     return evaluate(cfg)

@@ -1,14 +1,9 @@
 """``facegeo-predict``."""
 
-from typing import TYPE_CHECKING
-
-from facegeo.cli.app import launch
-
-if TYPE_CHECKING:
-    from omegaconf import DictConfig
+from facegeo.cli.app import DictConfig, launch
 
 
-def _predict(cfg: "DictConfig") -> None:
+def _predict(cfg: DictConfig) -> None:
     from pathlib import Path
 
     from hydra.utils import instantiate

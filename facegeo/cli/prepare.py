@@ -3,15 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facegeo.cli.app import launch
+from facegeo.cli.app import DictConfig, launch
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
     from facegeo.normals.prepare import Preparation
 
 
-def _prepare(cfg: "DictConfig") -> None:
+def _prepare(cfg: DictConfig) -> None:
     from facegeo.errors import UserError
 
     if cfg.layout == "photoface":
@@ -28,7 +26,7 @@ def _prepare(cfg: "DictConfig") -> None:
     Console().print(preparation.table(report, f"{cfg.out}: {title}").rich())
 
 
-def _photoface(cfg: "DictConfig") -> "Preparation[Any]":
+def _photoface(cfg: DictConfig) -> "Preparation[Any]":
     from facegeo.normals.prepare_photoface import PhotofacePreparation
     from facegeo.normals.sessions import Reading
 
@@ -43,7 +41,7 @@ def _photoface(cfg: "DictConfig") -> "Preparation[Any]":
     )
 
 
-def _people(cfg: "DictConfig") -> "Preparation[Any]":
+def _people(cfg: DictConfig) -> "Preparation[Any]":
     from facegeo.normals.prepare_people import PeoplePreparation
     from facegeo.predict.people import FaceFinder
 

@@ -1,14 +1,9 @@
 """``facegeo-profile``."""
 
-from typing import TYPE_CHECKING
-
-from facegeo.cli.app import launch
-
-if TYPE_CHECKING:
-    from omegaconf import DictConfig
+from facegeo.cli.app import DictConfig, launch
 
 
-def _profile(cfg: "DictConfig") -> None:
+def _profile(cfg: DictConfig) -> None:
     import json
 
     from hydra.utils import instantiate

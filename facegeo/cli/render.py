@@ -2,15 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from facegeo.cli.app import launch
+from facegeo.cli.app import DictConfig, launch
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
     from facegeo.rendering.order import Order
 
 
-def _render(cfg: "DictConfig") -> None:
+def _render(cfg: DictConfig) -> None:
     from pathlib import Path
 
     order = _order(cfg)
@@ -28,7 +26,7 @@ def _render(cfg: "DictConfig") -> None:
     print(report.text(root))
 
 
-def _order(cfg: "DictConfig") -> "Order":
+def _order(cfg: DictConfig) -> "Order":
     from pathlib import Path
 
     from facegeo.rendering.order import Order

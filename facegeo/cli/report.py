@@ -1,15 +1,11 @@
 """``facegeo-report``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from facegeo.cli.app import launch
-
-if TYPE_CHECKING:
-    from omegaconf import DictConfig
+from facegeo.cli.app import DictConfig, launch
 
 
-def _report(cfg: "DictConfig") -> None:
+def _report(cfg: DictConfig) -> None:
     from facegeo.errors import UserError
     from facegeo.runs.folder import plain
     from facegeo.studies.report import beside, report_on

@@ -1,15 +1,11 @@
 """``facegeo-train``."""
 
 import sys
-from typing import TYPE_CHECKING
 
-from facegeo.cli.app import INTERRUPTED, STOPPED, launch
-
-if TYPE_CHECKING:
-    from omegaconf import DictConfig
+from facegeo.cli.app import INTERRUPTED, STOPPED, DictConfig, launch
 
 
-def _train(cfg: "DictConfig") -> object:
+def _train(cfg: DictConfig) -> object:
     from facegeo.runs.sweep import job
 
     return job(cfg)
