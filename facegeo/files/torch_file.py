@@ -36,8 +36,9 @@ def read_torch_file(path: Path) -> object:
             "because it could run code; wanted a file of weights written by torch.save"
         ) from error
     except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"{path} is not a whole file of torch.save ({_first_line(error)}); copy it again"
+            f"{path} is not a whole file of torch.save ({reason}); copy it again"
         ) from error
 
 
@@ -87,7 +88,3 @@ def _some(names: Iterable[object]) -> str:
     ordered = sorted(map(str, names))
     more = f" and {len(ordered) - SHOWN} more" if len(ordered) > SHOWN else ""
     return ", ".join(ordered[:SHOWN]) + more
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

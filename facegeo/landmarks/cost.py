@@ -8,14 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
-from functools import partial
-from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from facegeo.files.tables import Cell, Table
-from facegeo.landmarks.nets import Cascade, NetBank, Stage
+from facegeo.landmarks.nets import Cascade, NetBank
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,8 @@ def net_layers(bank: NetBank, net: int) -> list[Layer]:
         side //= 2
         shape = f"{side}x{side}x{channels}"
         layers.append(Layer(f"pool{number}", convolved, "2x2/2", shape))
-    for number, (values, out) in enumerate(_connections(bank, net), 1):
+    _, hidden, features = bank.fc1_weight.shape
+    for number, (values, out) in enumerate([(features, hidden), (hidden, bank.outputs[net])], 1):
         name = f"{out}d-fc{number}"
         layers.append(Layer(name, shape, "-", str(out), values * out, out, values * out))
         shape = str(out)
@@ -81,47 +80,31 @@ def module_layers(net: nn.Module, channels: int, side: int) -> list[Layer]:
         side: Of a crop, px.
     """
     shapes = deepcopy(net).eval().to("meta")
-    owners = [name.rpartition(".")[0] for name, _ in shapes.named_parameters()]
-    macs = dict.fromkeys((_layer_name(owner) for owner in owners), 0)
-    sizes: dict[str, tuple[str, str]] = {}
-    for name in macs:
-        shapes.get_submodule(name).register_forward_hook(partial(_note_size, sizes, name))
-    for name, module in shapes.named_modules():
+    sizes: dict[nn.Module, tuple[str, str]] = {}
+    macs: dict[nn.Module, int] = {}
+
+    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if isinstance(output, Tensor):  # a whole encoder gives several
+            sizes[module] = (_size(inputs[0]), _size(output))
         if isinstance(module, nn.Conv2d | nn.Linear):
-            module.register_forward_hook(partial(_note_macs, macs, _layer_name(name)))
+            macs[module] = output.numel() * module.weight[0].numel()
+
+    for module in shapes.modules():
+        module.register_forward_hook(note)
     shapes(torch.empty(1, channels, side, side, device="meta"))
     layers = []
-    for name, count in macs.items():
+    names = [".".join(name.split(".")[:-1][:2]) for name, _ in shapes.named_parameters()]
+    for name in dict.fromkeys(names):
         module = shapes.get_submodule(name)
-        numbers = [p.numel() for p in module.parameters() if p.dim() > 1]
+        weights = sum(p.numel() for p in module.parameters() if p.dim() > 1)
         biases = sum(p.numel() for p in module.parameters() if p.dim() == 1)
-        taken, given = sizes[name]
-        layers.append(Layer(name, taken, _kernels(module), given, sum(numbers), biases, count))
+        count = sum(macs.get(part, 0) for part in module.modules())
+        layers.append(
+            Layer(
+                name, sizes[module][0], _kernels(module), sizes[module][1], weights, biases, count
+            )
+        )
     return layers
-
-
-def _layer_name(module: str) -> str:
-    return ".".join(module.split(".")[:2])
-
-
-def _note_size(
-    sizes: dict[str, tuple[str, str]],
-    name: str,
-    module: nn.Module,
-    inputs: tuple[Tensor, ...],
-    output: Tensor,
-) -> None:
-    sizes[name] = (_size(inputs[0]), _size(output))
-
-
-def _note_macs(
-    macs: dict[str, int],
-    name: str,
-    module: nn.Conv2d | nn.Linear,
-    inputs: tuple[Tensor, ...],
-    output: Tensor,
-) -> None:
-    macs[name] += output.numel() * module.weight[0].numel()
 
 
 def _size(values: Tensor) -> str:
@@ -138,12 +121,6 @@ def _kernels(module: nn.Module) -> str:
     if len(kinds) > 1:
         return f"{len(convs)} convolutions"
     return f"{len(convs)} of {kinds.pop()}" if len(convs) > 1 else "".join(kinds) or "-"
-
-
-def _connections(bank: NetBank, net: int) -> list[tuple[int, int]]:
-    """(inputs, outputs) of the two fully connected layers of a net."""
-    _, hidden, features = bank.fc1_weight.shape
-    return [(features, hidden), (hidden, bank.outputs[net])]
 
 
 MIB = 2**20
@@ -182,14 +159,13 @@ def profile_cascade(cascade: Cascade) -> dict[str, object]:
 
 def cascade_costs(cascade: Cascade) -> dict[str, dict[str, int]]:
     """Parameters and multiplications of all nets up to each stage: ``stage1``, ``stage2``, ..."""
-    nets = cast("dict[str, dict[str, Any]]", profile_cascade(cascade)["nets"])
     costs: dict[str, dict[str, int]] = {}
-    parameters = macs = 0
+    layers: list[Layer] = []
     for number, stage in enumerate(cascade.stages, 1):
-        own = [net for net in nets.values() if net["stage"] == stage]
-        parameters += sum(net["parameters"] for net in own)
-        macs += sum(net["macs"] for net in own)
-        costs[f"stage{number}"] = {"parameters": parameters, "macs": macs}
+        for own, net in _nets(cascade).values():
+            layers += net if own == stage else []
+        total = _costs(layers)
+        costs[f"stage{number}"] = {name: int(total[name]) for name in ("parameters", "macs")}
     return costs
 
 
@@ -215,40 +191,40 @@ def profile_tables(
     everything = [layer for layers, names in builds.items() for layer in layers * len(names)]
     count = sum(len(names) for names in builds.values())
     rows.append(("all together", count, *_costs(everything).values()))
-    columns = ("net", "number", "weights", "parameters", "MACs", "MB")
-    tables = [Table("Cost of the cascade for one face", columns, tuple(rows), NOTE)]
+    heads = ("net", "number", "weights", "parameters", "MACs", "MB")
+    tables = [Table("Cost of the cascade for one face", heads, tuple(rows), NOTE)]
     if printed is not None:
-        tables.append(_table_3(_costs(everything), printed))
-    return tables + [_layer_table(_names(names), layers) for layers, names in builds.items()]
+        total = _costs(everything)
+        sizes: list[tuple[Cell, ...]] = [
+            ("counted: weights", 4 * total["weights"] / MIB, None),
+            ("counted: all parameters", 4 * total["parameters"] / MIB, None),
+        ]
+        for name, cell in printed.items():
+            sizes.append((f"printed: {name}", cell.get("size_mb"), cell.get("time_ms")))
+        title = "Size beside the paper's Table 3"
+        tables.append(Table(title, ("", "MB", "ms"), tuple(sizes), TABLE3_NOTE))
+    columns = ("name", "input", "kernel/step", "output", "weights", "biases", "MACs")
+    for build, names in builds.items():
+        lines: list[tuple[Cell, ...]] = []
+        for one in build:
+            counts = (one.weights or None, one.biases or None, one.macs or None)
+            lines.append((one.name, one.input, one.kernel, one.output, *counts))
+        tables.append(Table(f"Layers of {_names(names)}", columns, tuple(lines)))
+    return tables
 
 
 def _nets(cascade: Cascade) -> dict[str, tuple[str, list[Layer]]]:
     """Name of each net -> its stage and layers."""
     nets = {}
-    for stage_name, module in cascade.stages.items():
-        stage = cast("Stage", module)
-        for number, name in enumerate(cast("Sequence[str]", stage.names)):
-            nets[name] = (stage_name, _layers(stage, number))
+    for stage_name, stage in cascade.by_name().items():
+        channels = 1 if stage.colour == "grey" else 3
+        for number, name in enumerate(stage.names):
+            if isinstance(stage.bank, NetBank):
+                layers = net_layers(stage.bank, number)
+            else:
+                layers = module_layers(stage.bank.nets[number], channels, stage.input_size)
+            nets[name] = (stage_name, layers)
     return nets
-
-
-def _layers(stage: Stage, net: int) -> list[Layer]:
-    if isinstance(stage.bank, NetBank):
-        return net_layers(stage.bank, net)
-    channels = 1 if stage.colour == "grey" else 3
-    return module_layers(stage.bank.nets[net], channels, stage.input_size)
-
-
-def _table_3(costs: Mapping[str, int | float], printed: Mapping[str, Mapping[str, float]]) -> Table:
-    """The size of this cascade, with and without biases, above the rows that the paper prints."""
-    rows: list[tuple[Cell, ...]] = [
-        ("counted: weights", 4 * costs["weights"] / MIB, None),
-        ("counted: all parameters", 4 * costs["parameters"] / MIB, None),
-    ]
-    for name, cell in printed.items():
-        rows.append((f"printed: {name}", cell.get("size_mb"), cell.get("time_ms")))
-    title = "Size beside the paper's Table 3"
-    return Table(title, ("", "MB", "ms"), tuple(rows), TABLE3_NOTE)
 
 
 def _costs(layers: Sequence[Layer]) -> dict[str, int | float]:
@@ -259,15 +235,6 @@ def _costs(layers: Sequence[Layer]) -> dict[str, int | float]:
         "macs": sum(layer.macs for layer in layers),
         "size_mb": round(4 * weights / MIB, 4),
     }
-
-
-def _layer_table(title: str, layers: Sequence[Layer]) -> Table:
-    columns = ("name", "input", "kernel/step", "output", "weights", "biases", "MACs")
-    rows: list[tuple[Cell, ...]] = []
-    for one in layers:
-        counts = (one.weights or None, one.biases or None, one.macs or None)
-        rows.append((one.name, one.input, one.kernel, one.output, *counts))
-    return Table(f"Layers of {title}", columns, tuple(rows))
 
 
 def _names(names: Sequence[str]) -> str:

@@ -40,12 +40,6 @@ from facegeo.training.stream import (
 from facegeo.training.wing import Scene, Settings, WingData
 
 
-def _stage_of(key: str) -> str | None:
-    """The stage that a dotted key is about, if it is about one."""
-    match = re.match(r"(?:model\.stages|procedure\.steps)\.(\w+)", key)
-    return match[1] if match else None
-
-
 class LFPWDataModule(LightningDataModule, WingData):
     """Crops of one CCNN stage from Sun et al.'s lists (MMLab CNN_FacePoint, "LFPW").
 
@@ -187,15 +181,16 @@ class LFPWDataModule(LightningDataModule, WingData):
     def weight_parts(config: Mapping[str, Any], settings: Settings) -> dict[str, Settings]:
         """Stages: their weights depend on their settings and on those of the stages before."""
         names = list(config["model"]["stages"])[: config["model"].get("count")]
-        return {
-            name: {
-                key: value
-                for key, value in settings.items()
-                if _stage_of(key) in (None, *names[: number + 1])
-                and not (number == 0 and key == "data.anchors")  # it has none
-            }
-            for number, name in enumerate(names)
-        }
+        parts: dict[str, Settings] = {}
+        for number, name in enumerate(names):
+            known = parts[name] = dict(settings)
+            if number == 0:
+                known.pop("data.anchors", None)  # the first stage has none
+            for key in settings:
+                about = re.match(r"(?:model\.stages|procedure\.steps)\.(\w+)", key)
+                if about and about[1] not in names[: number + 1]:
+                    del known[key]
+        return parts
 
     def faces(self, split: str) -> Faces:
         """The faces of list "train" or "test", read and decoded on first use.

@@ -180,7 +180,16 @@ def report_points(
         keep_errors(folder / f"{split}_errors.npz", found)
         _draw(data, found, measured, folder, split, paper)
     if "test" in splits:
-        _show_twins(data, console)
+        noise = label_noise(data)
+        if len(noise):
+            console.print(
+                f"{len(noise)} pairs of byte-identical images are labelled differently, by "
+                f"{100 * noise.mean():.2f} % of the box width on average"
+            )
+        for train, test in data.twins():
+            console.print(
+                f"Test image {test} is byte-identical to training image {train}; it counts"
+            )
     keep_metrics(folder, results, console)
     return results
 
@@ -207,41 +216,23 @@ def _draw(
 ) -> None:
     title = f"{len(found.rows)} {split} faces of {data.title}"
     ced_plot(folder / f"{split}_ced.png", {n: m.ced_curve() for n, m in measured.items()}, title)
-    errors = {
-        name: torch.stack([values[f"{split}/{name}/error_{point}_pct"] for point in POINT_NAMES])
-        for name, values in ((n, m.compute()) for n, m in measured.items())
-        if name != "mean_shape"
-    }
-    ours = {name: error[None] for name, error in errors.items()}
+    ours = {}
+    for name, metric in measured.items():
+        if name != "mean_shape":
+            values = metric.compute()
+            points = [values[f"{split}/{name}/error_{point}_pct"] for point in POINT_NAMES]
+            ours[name] = torch.stack(points)[None]
     cells = {name: printed(paper or {}, name, "error_pct") for name in ours}
     beside = {name: cell.value for name, cell in cells.items() if cell}
     stage_plot(folder / f"{split}_stages.png", ours, title, beside)
     shown = torch.linspace(0, len(found.rows) - 1, min(SHOWN, len(found.rows))).long()
-    images, corners = zip(*(_cutout(data, split, int(found.rows[i])) for i in shown), strict=True)
-    origin = torch.stack(corners)[:, None]
+    faces = data.faces("test" if split == "test" else "train")
+    rows = found.rows[shown]
+    origin = (faces.boxes[rows, 0::2] - faces.store.origin[rows].cpu())[:, None]
     found_points(
         folder / f"{split}_points.png",
-        images,
+        [faces.store.image(row).cpu().numpy() for row in rows.tolist()],
         found.target[shown] + origin,
         found.points[shown, -1] + origin,
         title,
     )
-
-
-def _cutout(data: LFPWDataModule, split: str, row: int) -> tuple[np.ndarray, Tensor]:
-    """The stored region of a face, uint8 (H, W, 3), and the box's corner in it, px (2,)."""
-    faces = data.faces("test" if split == "test" else "train")
-    corner = faces.boxes[row, 0::2] - faces.store.origin[row].cpu()
-    return faces.store.image(row).cpu().numpy(), corner
-
-
-def _show_twins(data: LFPWDataModule, console: Console) -> None:
-    """Name test images that were trained on, and report label noise from copies."""
-    noise = label_noise(data)
-    if len(noise):
-        console.print(
-            f"{len(noise)} pairs of byte-identical images are labelled differently, by "
-            f"{100 * noise.mean():.2f} % of the box width on average"
-        )
-    for train, test in data.twins():
-        console.print(f"Test image {test} is byte-identical to training image {train}; it counts")

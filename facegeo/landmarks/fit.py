@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from facegeo.training.results import SharedWeights
 
 log = logging.getLogger(__name__)
 SHORT_S = 30.0
-"""A training shorter than this begins without a word on its length."""
+"""The length of a training shorter than this is not logged."""
 PROBE_BATCHES = 3
 """Batches that each stage is timed with, after one that is not timed."""
 BESIDE_NETS = 1.45
@@ -37,32 +36,26 @@ MEASURING_S = 20.0
 """Reading the faces, measuring the trained cascade and drawing, s."""
 
 
-@dataclass(frozen=True)
-class ExpectedTime:
-    """What is left to do.
+def expected_time(training_s: float, rendering_s: float = 0.0) -> str:
+    """Say how long everything will take.
 
-    Attributes:
-        training_s: Time of the training, s.
+    >>> expected_time(100.0, rendering_s=90.0)
+    'this takes about 3.5 minutes on this machine: 1.5 to render faces, 1.5 to train'
     """
 
-    training_s: float
+    def minutes(seconds: float) -> str:  # to the next half, from half a minute on
+        return f"{max(1, round(seconds / 30)) / 2:g}"
 
-    def text(self, rendering_s: float = 0.0) -> str:
-        """Say how long everything will take.
-
-        >>> ExpectedTime(100.0).text(90.0)
-        'this takes about 3.5 minutes on this machine: 1.5 to render faces, 1.5 to train'
-        """
-        parts = [(rendering_s, "to render faces"), (self.training_s, "to train")]
-        total = sum(seconds for seconds, _ in parts) + MEASURING_S
-        listed = [f"{_minutes(seconds)} {what}" for seconds, what in parts if seconds]
-        return f"this takes about {_minutes(total)} minutes on this machine: {', '.join(listed)}"
+    parts = [(rendering_s, "to render faces"), (training_s, "to train")]
+    listed = ", ".join(f"{minutes(seconds)} {task}" for seconds, task in parts if seconds)
+    total = minutes(training_s + rendering_s + MEASURING_S)
+    return f"this takes about {total} minutes on this machine: {listed}"
 
 
-def cascade_time(
+def training_seconds(
     cascade: Cascade, steps: Mapping[str, int], batch_size: int, device: str
-) -> ExpectedTime:
-    """Time a few empty batches through copies of the nets.
+) -> float:
+    """Estimate the time of a training, s: times a few empty batches through copies of the nets.
 
     Args:
         cascade: Left as it is.
@@ -70,11 +63,11 @@ def cascade_time(
         batch_size: Faces of a batch.
         device: Where it will be trained.
     """
-    stages = {name: stage for name, stage in cascade.by_name().items() if steps.get(name)}
-    seconds = [
-        steps[name] * _batch_seconds(stage, batch_size, device) for name, stage in stages.items()
-    ]
-    return ExpectedTime(BESIDE_NETS * sum(seconds))
+    return BESIDE_NETS * sum(
+        steps[name] * _batch_seconds(stage, batch_size, device)
+        for name, stage in cascade.by_name().items()
+        if steps.get(name)
+    )
 
 
 def announce(
@@ -102,16 +95,16 @@ def announce(
         for name, count in lengths.items()
         if not (folder / f"{name}.safetensors").is_file()
     }
-    expected = cascade_time(model, steps, data.batch_size, device)
+    training = training_seconds(model, steps, data.batch_size, device)
     rendering: list[float] = []
 
     def say(seconds: float) -> None:
         rendering.append(seconds)
-        log.info(expected.text(seconds))
+        log.info(expected_time(training, seconds))
 
     data.prepare_data(on_rate=say)
-    if not rendering and expected.training_s > SHORT_S:
-        log.info(expected.text())
+    if not rendering and training > SHORT_S:
+        log.info(expected_time(training))
 
 
 def _batch_seconds(stage: Stage, batch_size: int, device: str) -> float:
@@ -127,11 +120,6 @@ def _batch_seconds(stage: Stage, batch_size: int, device: str) -> float:
         float(loss.detach())  # waits for a GPU
         found.append(time.perf_counter() - start)
     return min(found[1:])
-
-
-def _minutes(seconds: float) -> str:
-    """Minutes to the next half, from half a minute on."""
-    return f"{max(1, round(seconds / 30)) / 2:g}"
 
 
 MakeTask = Callable[..., LightningModule]

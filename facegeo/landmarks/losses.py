@@ -2,8 +2,10 @@ r"""Losses of one CCNN stage, on votes.
 
 A vote is one net's estimate of one point it sees, in *window units*: the crop runs from 0 to 1
 along x and along y (CCNN, formula 9). A stage's nets are side by side along V: 5 + 3 + 3 = 11
-votes in stage 1, 10 x 1 in the others. Every loss is a **sum over votes** and a mean over the
-batch, so a net's gradient does not depend on which nets are trained beside it.
+votes in stage 1, 10 x 1 in the others. Every loss maps votes and true positions in the same
+windows, which may lie outside [0, 1], both (B, V, 2), to a scalar: a **sum over votes** and a mean
+over the batch, so a net's gradient does not depend on which nets are trained beside it. All raise
+``ValueError`` if the two shapes do not belong together.
 """
 
 import math
@@ -16,31 +18,24 @@ from torch import Tensor, nn
 from facegeo.checks import check_shape, checked_call
 
 
-def half_squared_error(pred: Tensor, target: Tensor) -> Tensor:
-    r"""Half the squared distance, summed over votes, mean over the batch.
+class HalfSquaredError(nn.Module):
+    r"""Half the squared distance, in squared window units: the paper's loss.
 
     .. math:: E = \frac{1}{m} \sum_j \sum_v \tfrac12 \lVert y_{jv} - d_{jv} \rVert^2
 
     CCNN, formulas (3) and (6) without their weight penalty, which belongs to the optimizer, and
     without their 1/N: a constant for each net ("the number of nodes in the input layer"), and
     leaving it out is what keeps nets independent. ``torch.nn.MSELoss`` is this divided by V.
-
-    Args:
-        pred: Votes in window units, shape (B, V, 2), float, (x, y).
-        target: True positions in the same windows, same shape; may lie outside [0, 1].
-
-    Returns:
-        The loss, shape (), in squared window units.
-
-    Raises:
-        ValueError: If the two shapes do not belong together.
     """
-    _check_votes(pred, target)
-    return 0.5 * (pred - target).square().sum(dim=(1, 2)).mean()
+
+    def forward(self, pred: Tensor, target: Tensor) -> Tensor:
+        """Return the loss, shape ()."""
+        _check_votes(pred, target)
+        return 0.5 * (pred - target).square().sum(dim=(1, 2)).mean()
 
 
-def euclidean_error(pred: Tensor, target: Tensor, eps: float = 1e-6) -> Tensor:
-    r"""Distance, summed over votes, mean over the batch; the error that is measured.
+class EuclideanError(nn.Module):
+    r"""Distance, in window units: 0 for perfect votes; the error that is measured.
 
     .. math:: E = \frac{1}{m} \sum_j \sum_v
         \left(\sqrt{\lVert y_{jv} - d_{jv} \rVert^2 + \epsilon^2} - \epsilon\right)
@@ -48,23 +43,24 @@ def euclidean_error(pred: Tensor, target: Tensor, eps: float = 1e-6) -> Tensor:
     Ours, not in the paper. Rounded below ``eps`` so that a perfect vote has gradient zero.
 
     Args:
-        pred: Votes in window units, shape (B, V, 2), float, (x, y).
-        target: True positions in the same windows, same shape.
-        eps: Distance, in window units, below which the cone becomes a bowl; above 0.
-
-    Returns:
-        The loss, shape (), in window units: 0 for perfect votes, never above the distance.
-
-    Raises:
-        ValueError: If the two shapes do not belong together.
+        eps: Distance, in window units, below which the cone becomes a bowl; gradients in float32
+            would be NaN below 1e-12.
     """
-    _check_votes(pred, target)
-    squared = (pred - target).square().sum(dim=2)
-    return ((squared + eps**2).sqrt() - eps).sum(dim=1).mean()
+
+    @checked_call
+    def __init__(self, eps: Annotated[float, Field(ge=1e-12)] = 1e-6) -> None:
+        super().__init__()
+        self.eps = eps
+
+    def forward(self, pred: Tensor, target: Tensor) -> Tensor:
+        """Return the loss, shape ()."""
+        _check_votes(pred, target)
+        squared = (pred - target).square().sum(dim=2)
+        return ((squared + self.eps**2).sqrt() - self.eps).sum(dim=1).mean()
 
 
-def wing_error(pred: Tensor, target: Tensor, width: float = 0.1, curvature: float = 0.02) -> Tensor:
-    r"""Wing loss of each coordinate, summed over votes, mean over the batch.
+class WingLoss(nn.Module):
+    r"""Wing loss of each coordinate, in window units.
 
     .. math:: \operatorname{wing}(e) = \begin{cases}
         w \ln(1 + |e| / \epsilon) & |e| < w \\ |e| - w + w \ln(1 + w / \epsilon) & \text{else}
@@ -75,61 +71,8 @@ def wing_error(pred: Tensor, target: Tensor, width: float = 0.1, curvature: floa
     window units (one unit = the side of the crop). The defaults are ours.
 
     Args:
-        pred: Votes in window units, shape (B, V, 2), float, (x, y).
-        target: True positions in the same windows, same shape.
-        width: w, in window units: below it the loss is logarithmic.
-        curvature: epsilon, in window units: the smaller, the steeper near zero.
-
-    Returns:
-        The loss, shape (), in window units.
-
-    Raises:
-        ValueError: If the two shapes do not belong together.
-    """
-    _check_votes(pred, target)
-    error = (pred - target).abs()
-    step = width * (1 - math.log1p(width / curvature))
-    loss = torch.where(error < width, width * torch.log1p(error / curvature), error - step)
-    return loss.sum(dim=(1, 2)).mean()
-
-
-class HalfSquaredError(nn.Module):
-    """The paper's loss: ``half_squared_error`` as a module."""
-
-    def forward(self, pred: Tensor, target: Tensor) -> Tensor:
-        """Return the loss, shape (), of votes and truth, both (B, V, 2) in window units."""
-        return half_squared_error(pred, target)
-
-
-class EuclideanError(nn.Module):
-    """``euclidean_error`` as a module.
-
-    Args:
-        eps: Rounding of the tip, in window units.
-
-    Raises:
-        ValueError: If ``eps`` is below 1e-12, where float gradients would be NaN.
-    """
-
-    @checked_call
-    def __init__(self, eps: Annotated[float, Field(ge=1e-12)] = 1e-6) -> None:
-        super().__init__()
-        self.eps = eps
-
-    def forward(self, pred: Tensor, target: Tensor) -> Tensor:
-        """Return the loss, shape (), of votes and truth, both (B, V, 2) in window units."""
-        return euclidean_error(pred, target, self.eps)
-
-
-class WingLoss(nn.Module):
-    """``wing_error`` as a module.
-
-    Args:
-        width: w, in window units.
-        curvature: epsilon, in window units.
-
-    Raises:
-        ValueError: If either is below 1e-6.
+        width: w: below it the loss is logarithmic.
+        curvature: epsilon: the smaller, the steeper near zero.
     """
 
     @checked_call
@@ -142,8 +85,12 @@ class WingLoss(nn.Module):
         self.width, self.curvature = width, curvature
 
     def forward(self, pred: Tensor, target: Tensor) -> Tensor:
-        """Return the loss, shape (), of votes and truth, both (B, V, 2) in window units."""
-        return wing_error(pred, target, self.width, self.curvature)
+        """Return the loss, shape ()."""
+        _check_votes(pred, target)
+        error = (pred - target).abs()
+        step = self.width * (1 - math.log1p(self.width / self.curvature))
+        bent = self.width * torch.log1p(error / self.curvature)
+        return torch.where(error < self.width, bent, error - step).sum(dim=(1, 2)).mean()
 
 
 def _check_votes(pred: Tensor, target: Tensor) -> None:

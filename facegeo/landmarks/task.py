@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -11,26 +11,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchmetrics import Metric
 
+from facegeo.landmarks.nets import Stage
 from facegeo.landmarks.views import StageBatch
 from facegeo.training.schedules import MakeScheduler
 
 MakeOptimizer = Callable[[list[dict[str, Any]]], Optimizer]
-
-
-class PointNets(Protocol):
-    """Nets that vote for points; a ``torch.nn.Module``."""
-
-    def __call__(self, crops: Tensor) -> Tensor:
-        """Votes (B, V, 2) from crops (B, W, 3, S, S)."""
-
-    def targets(self, points: Tensor, frames: Tensor) -> Tensor:
-        """Target outputs of the nets, (B, V, 2), for true points (B, 5, 2)."""
-
-    def fuse(self, votes: Tensor, frames: Tensor) -> Tensor:
-        """Points (B, 5, 2) from votes (B, V, 2)."""
-
-    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Weights and biases; a bias has "bias" in its name."""
 
 
 class LandmarkStageTask(LightningModule):
@@ -41,7 +26,7 @@ class LandmarkStageTask(LightningModule):
     which is applied to weights and not to biases.
 
     Args:
-        stage: Maps crops (B, W, 3, S, S) to votes (B, V, 2); gives targets and fuses votes.
+        stage: Its nets are trained; a bias has "bias" in its name.
         loss: Maps (votes, targets), both (B, V, 2) in window units, to a scalar.
         metrics: Takes points and true points (B, 5, 2) and box width (B,), px.
         optimizer: Called with parameter groups.
@@ -51,7 +36,7 @@ class LandmarkStageTask(LightningModule):
 
     def __init__(
         self,
-        stage: PointNets,
+        stage: Stage,
         loss: nn.Module,
         metrics: Metric,
         optimizer: MakeOptimizer,

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from facegeo.files.tables import Table
-from facegeo.files.writing import TakenError, locked, write_whole
+from facegeo.files.writing import locked, write_whole
 
 METRICS = "metrics.json"
 
@@ -58,21 +58,15 @@ class SharedWeights:
             own: The run's file of the part's weights.
         """
         kept = self.folder / f"{self.keys[part]}.safetensors"
-        lock = kept.with_suffix(".lock")
-        try:
-            with locked(lock):
-                yield from self._exchange(part, own, kept)
-        except TakenError as error:
-            log.info("%s is being trained by %s; waiting for it", part, error)
-            with locked(lock, wait=True):
-                yield from self._exchange(part, own, kept)
-
-    def _exchange(self, part: str, own: Path, kept: Path) -> Iterator[None]:
-        if kept.is_file() and not own.is_file():
-            log.info("%s was trained by another run of a study: taken from %s", part, kept)
-            write_whole(own, kept.read_bytes())
-            self.taken[part] = self.keys[part]
-        had = own.is_file()
-        yield
-        if own.is_file() and not had and not kept.is_file():  # what this session trained
-            write_whole(kept, own.read_bytes())
+        lock = kept.with_name(
+            f"{part}-{kept.stem}.lock"
+        )  # the name is logged while it is waited for
+        with locked(lock, wait=True):
+            if kept.is_file() and not own.is_file():
+                log.info("%s was trained by another run of a study: taken from %s", part, kept)
+                write_whole(own, kept.read_bytes())
+                self.taken[part] = self.keys[part]
+            had = own.is_file()
+            yield
+            if own.is_file() and not had and not kept.is_file():  # trained inside the block
+                write_whole(kept, own.read_bytes())

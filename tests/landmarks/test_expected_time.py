@@ -7,8 +7,8 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from facegeo.landmarks import fit as expected_time
-from facegeo.landmarks.fit import ExpectedTime, cascade_time
+from facegeo.landmarks import fit
+from facegeo.landmarks.fit import expected_time, training_seconds
 
 
 def test_the_estimate_counts_the_batches_of_the_stages_that_are_left(
@@ -21,11 +21,11 @@ def test_the_estimate_counts_the_batches_of_the_stages_that_are_left(
         sizes.append(batch_size)
         return {20: 2.0, 15: 1.0}[stage.input_size]
 
-    monkeypatch.setattr(expected_time, "_batch_seconds", seconds)
-    found = cascade_time(cascade, {"stage1": 10, "stage2": 5}, 8, "cpu")
-    assert found.training_s == pytest.approx(expected_time.BESIDE_NETS * 25)
+    monkeypatch.setattr(fit, "_batch_seconds", seconds)
+    found = training_seconds(cascade, {"stage1": 10, "stage2": 5}, 8, "cpu")
+    assert found == pytest.approx(fit.BESIDE_NETS * 25)
     assert sizes == [8, 8]
-    assert cascade_time(cascade, {}, 8, "cpu").training_s == 0
+    assert training_seconds(cascade, {}, 8, "cpu") == 0
 
 
 def test_timing_draws_no_number_and_changes_no_weight(
@@ -34,7 +34,7 @@ def test_timing_draws_no_number_and_changes_no_weight(
     cascade = instantiate(tiny_config().model)
     before = {name: value.clone() for name, value in cascade.state_dict().items()}
     state = torch.get_rng_state()
-    assert cascade_time(cascade, {"stage1": 3}, 2, "cpu").training_s > 0
+    assert training_seconds(cascade, {"stage1": 3}, 2, "cpu") > 0
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(before[name], value) for name, value in cascade.state_dict().items())
     assert all(parameter.grad is None for parameter in cascade.parameters())
@@ -49,4 +49,4 @@ def test_timing_draws_no_number_and_changes_no_weight(
     ],
 )
 def test_minutes_are_rounded_to_halves(training_s: float, rendering_s: float, words: str) -> None:
-    assert ExpectedTime(training_s).text(rendering_s).endswith(words)
+    assert expected_time(training_s, rendering_s).endswith(words)

@@ -7,14 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from facegeo.landmarks.losses import (
-    EuclideanError,
-    HalfSquaredError,
-    WingLoss,
-    euclidean_error,
-    half_squared_error,
-    wing_error,
-)
+from facegeo.landmarks.losses import EuclideanError, HalfSquaredError, WingLoss
 
 LOSSES = [HalfSquaredError(), EuclideanError(eps=1e-3), WingLoss()]
 NAMES = ["half-squared", "euclidean", "wing"]
@@ -29,12 +22,12 @@ OFFSET[1, 2] = torch.tensor([0.06, 0.08])
 
 def test_half_squared_error_by_hand() -> None:
     # 0.5 * 0.05^2 and 0.5 * 0.10^2, mean of two faces
-    got = half_squared_error(TARGET + OFFSET, TARGET)
+    got = HalfSquaredError()(TARGET + OFFSET, TARGET)
     torch.testing.assert_close(got, torch.tensor(0.5 * (0.0025 + 0.01) / 2))
 
 
 def test_euclidean_error_by_hand() -> None:
-    got = euclidean_error(TARGET + OFFSET, TARGET)
+    got = EuclideanError()(TARGET + OFFSET, TARGET)
     # eps = 1e-6 may take that much off each vote
     torch.testing.assert_close(got, torch.tensor((0.05 + 0.10) / 2), rtol=0, atol=3e-6)
 
@@ -44,14 +37,14 @@ def test_wing_error_by_hand() -> None:
     bent = [width * math.log(1 + error / curvature) for error in (0.03, 0.04)]
     constant = width - width * math.log(1 + width / curvature)
     straight = [error - constant for error in (0.06, 0.08)]
-    got = wing_error(TARGET + OFFSET, TARGET, width, curvature)
+    got = WingLoss(width, curvature)(TARGET + OFFSET, TARGET)
     torch.testing.assert_close(got, torch.tensor((sum(bent) + sum(straight)) / 2))
 
 
 def test_wing_has_no_step_at_its_width() -> None:
     target = torch.zeros(1, 1, 2, dtype=torch.float64)
     pred = torch.tensor([[[0.1, 0.0]]], dtype=torch.float64)
-    below, above = wing_error(pred - 1e-9, target), wing_error(pred + 1e-9, target)
+    below, above = (WingLoss()(pred + step, target) for step in (-1e-9, 1e-9))
     assert 0 < float(above - below) < 2e-7
 
 
@@ -102,7 +95,7 @@ def test_a_few_steps_bring_the_loss_down(loss: nn.Module) -> None:
     assert loss(pred, TARGET) < 0.9 * before
 
 
-@pytest.mark.parametrize("loss", [half_squared_error, euclidean_error, wing_error], ids=NAMES)
+@all_losses
 @pytest.mark.parametrize(
     ("pred", "target", "message"),
     [
@@ -113,10 +106,7 @@ def test_a_few_steps_bring_the_loss_down(loss: nn.Module) -> None:
     ids=["flat", "broadcast-votes", "broadcast-batch"],
 )
 def test_shapes_that_would_broadcast_are_refused(
-    loss: Callable[[Tensor, Tensor], Tensor],
-    pred: tuple[int, ...],
-    target: tuple[int, ...],
-    message: str,
+    loss: nn.Module, pred: tuple[int, ...], target: tuple[int, ...], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
         loss(torch.zeros(pred), torch.zeros(target))
