@@ -84,22 +84,6 @@ def test_few_pixels_are_grouped_and_many_looped() -> None:
     assert bank()._loops(torch.zeros(1, 3, 3, 39, 39))  # one face in stage 1
 
 
-def test_batch_of_two_is_two_batches() -> None:
-    nets, x = bank(), crops(2)
-    torch.testing.assert_close(nets(x), torch.cat([nets(x[:1]), nets(x[1:])]))
-
-
-@pytest.mark.parametrize("batch", [1, 40])
-def test_a_net_sees_only_its_own_crop(batch: int) -> None:
-    nets, x = bank(), crops(batch)
-    changed = x.clone()
-    changed[:, 1] += 1
-    before, after = (nets(y).split(nets.outputs, dim=1) for y in (x, changed))
-    torch.testing.assert_close(after[0], before[0], rtol=0, atol=0)
-    torch.testing.assert_close(after[2], before[2], rtol=0, atol=0)
-    assert not torch.isclose(after[1], before[1]).any()
-
-
 @pytest.mark.parametrize(
     ("shape", "outputs", "weights", "biases"),
     [

@@ -1,3 +1,5 @@
+"""Random state and checkpoints of trainings."""
+
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,66 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from facegeo.errors import UserError
-from facegeo.training.callbacks import BatchCheckpoints
+from facegeo.training.callbacks import BatchCheckpoints, RandomState, WholeCheckpoints
+
+
+def test_numbers_go_on_where_the_checkpoint_was_made() -> None:
+    trainer, module = Trainer(logger=False, accelerator="cpu"), LightningModule()
+    torch.manual_seed(0)
+    torch.rand(5)
+    state = RandomState().state_dict()
+    wanted = torch.rand(3)
+    later = RandomState()
+    later.load_state_dict(state)
+    torch.rand(7)  # setting up draws numbers
+    later.on_train_start(trainer, module)
+    assert torch.equal(torch.rand(3), wanted)
+    after = torch.rand(3)
+    later.on_train_start(trainer, module)  # a second training keeps the state
+    assert not torch.equal(torch.rand(3), wanted)
+    assert not torch.equal(after, wanted)
+
+
+def test_a_new_training_draws_its_usual_random_numbers() -> None:
+    trainer, module = Trainer(logger=False, accelerator="cpu"), LightningModule()
+    torch.manual_seed(0)
+    wanted = torch.rand(3)
+    torch.manual_seed(0)
+    RandomState().on_train_start(trainer, module)
+    assert torch.equal(torch.rand(3), wanted)
+
+
+def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "last.ckpt"
+    WholeCheckpoints().save_checkpoint({"a": torch.arange(3), "step": 7}, path)
+    loaded = torch.load(path, weights_only=True)
+    assert loaded["step"] == 7
+    assert torch.equal(loaded["a"], torch.arange(3))
+    assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
+
+
+def test_a_checkpoint_removes_the_half_one_of_a_killed_process(tmp_path: Path) -> None:
+    (tmp_path / ".1.last.ckpt").write_bytes(b"half")
+    WholeCheckpoints().save_checkpoint({"step": 7}, tmp_path / "last.ckpt")
+    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_a_killed_write_leaves_the_checkpoint_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "last.ckpt"
+    WholeCheckpoints().save_checkpoint({"step": 7}, path)
+
+    def killed(_checkpoint: object, file: Path) -> None:
+        file.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            WholeCheckpoints().save_checkpoint({"step": 8}, path)
+    assert torch.load(path, weights_only=True) == {"step": 7}
+
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),

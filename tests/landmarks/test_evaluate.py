@@ -1,17 +1,32 @@
+"""Measuring a cascade: points found, errors, their tables and their causes."""
+
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
+from rich.console import Console
 from torch import Tensor, nn
 
 from facegeo.geometry.crops import FaceCrops
 from facegeo.landmarks.data import LFPWDataModule
-from facegeo.landmarks.evaluate import Found, find_points, mean_shape, measure, report_points
-from facegeo.landmarks.nets import Crop
+from facegeo.landmarks.evaluate import (
+    Found,
+    find_points,
+    keep_errors,
+    label_noise,
+    mean_shape,
+    measure,
+    report_points,
+    window_misses,
+)
+from facegeo.landmarks.nets import Cascade, Crop
+from facegeo.landmarks.tables import stage_table
 
 Compose = Callable[..., DictConfig]
 GUESSES = torch.tensor([[[0.5, 0.4]] * 5, [[0.25, 0.75]] * 5])  # two stages, box frame
@@ -113,3 +128,92 @@ def test_twins_are_reported_when_the_test_faces_are_measured(
     said = " ".join(capsys.readouterr().out.split())
     assert "Test image 30.png is byte-identical to training image 4.png" in said
     assert json.loads((tmp_path / "metrics.json").read_text()) == held_out | results
+
+
+def test_a_point_outside_its_window_is_counted_for_that_windows_stage(
+    tiny_config: Compose,
+) -> None:
+    cascade: Cascade = instantiate(tiny_config().model)
+    # One face, box of 100 x 200 px, truth in the middle. Stage 1 is off by 17 % of the box in x
+    # for the left eye alone: outside the window of half size .16, inside that of .18.
+    target = torch.tensor([[[50.0, 100.0]] * 5])
+    found = target[:, None].repeat(1, 3, 1, 1)
+    found[0, 0, 0, 0] += 17.0
+    misses = window_misses(
+        cascade, Found(found, target, torch.tensor([[100.0, 200.0]]), torch.tensor([0])), "val"
+    )
+    assert misses == pytest.approx(
+        {"val/stage1/outside_pct": 0.0, "val/stage2/outside_pct": 10.0, "val/stage3/outside_pct": 0}
+    )
+
+
+def test_label_noise_is_the_distance_between_labels_of_one_photograph(
+    tiny_config: Compose, tiny_faces: Path, tmp_path: Path
+) -> None:
+    for file in tiny_faces.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    # A copy of the first training image in the test list, all points 3 px further right.
+    (tmp_path / "copy.png").write_bytes((tmp_path / "0.png").read_bytes())
+    _, *numbers = (tmp_path / "trainImageList.txt").read_text().splitlines()[0].split()
+    box, points = [float(v) for v in numbers[:4]], [float(v) for v in numbers[4:]]
+    moved = [v + 3.0 * (i % 2 == 0) for i, v in enumerate(points)]
+    line = " ".join(["copy.png", *(f"{v:.3f}" for v in (*box, *moved))])
+    with (tmp_path / "testImageList.txt").open("a") as file:
+        file.write(f"\n{line}")
+    noise = label_noise(instantiate(tiny_config(f"data.root={tmp_path}").data))
+    torch.testing.assert_close(noise, torch.tensor([3.0 / (box[1] - box[0])]), rtol=1e-3, atol=0)
+
+
+def test_without_copies_there_is_no_noise_to_report(tiny_config: Compose) -> None:
+    assert len(label_noise(instantiate(tiny_config().data))) == 0
+
+
+def test_the_mean_error_of_each_image_is_kept_by_stage(tmp_path: Path) -> None:
+    target = torch.zeros(2, 5, 2)
+    found = torch.zeros(2, 2, 5, 2)
+    found[0, 0, :, 0] = 3.0  # 3 px of 100: 3 %
+    found[1, 0, 0, 1] = 10.0  # 10 px of 200 at one point of five: 1 %
+    found[1, 1] = torch.nan
+    size = torch.tensor([[100.0, 50.0], [200.0, 50.0]])
+    keep_errors(tmp_path / "test_errors.npz", Found(found, target, size, torch.arange(2)))
+    with np.load(tmp_path / "test_errors.npz") as kept:
+        assert kept["stage1"].dtype == np.float32
+        np.testing.assert_allclose(kept["stage1"], [3.0, 1.0])
+        np.testing.assert_equal(kept["stage2"], np.array([0.0, np.nan], np.float32))
+
+
+POINTS = ("LE", "RE", "N", "LM", "RM")
+
+
+def stage(prefix: str, error: float) -> dict[str, float]:
+    """Every quantity of one stage, each a different number."""
+    points = {f"{prefix}error_{p}_pct": error + i / 100 for i, p in enumerate(POINTS, 1)}
+    rest = {"error_pct": error, "fail5_pct": 20.0, "fail10_pct": 3.0, "auc10": 0.8125}
+    return points | {prefix + name: value for name, value in rest.items()}
+
+
+def test_stage_table_has_a_row_a_stage_in_their_order_under_the_mean_shape() -> None:
+    results = stage("test/stage10/", 1.0) | stage("test/stage2/", 1.5) | stage("test/stage1/", 2.0)
+    results |= stage("test/mean_shape/", 8.0) | stage("val/stage4/", 9.0) | {"test/loss": 0.1}
+    table = stage_table(results)
+    assert [row[0] for row in table.rows] == ["mean shape", "stage 1", "stage 2", "stage 10"]
+    assert table.rows[1][1:] == (2.01, 2.02, 2.03, 2.04, 2.05, 2.0, 20.0, 3.0, 0.8125)
+
+
+def test_stage_table_without_a_baseline_and_with_gaps() -> None:
+    table = stage_table({"val/stage1/error_pct": 2.0}, split="val", title="Quick look")
+    assert table.rows == (("stage 1", None, None, None, None, None, 2.0, None, None, None),)
+    assert table.title == "Quick look"
+    assert "face box width" in table.note
+
+
+def test_stage_table_fits_eighty_columns() -> None:
+    results = stage("test/mean_shape/", 10.5) | stage("test/stage1/", 12.0)
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(stage_table(results).rich())
+    assert "…" not in console.export_text()
+
+
+def test_stage_table_of_a_split_that_was_not_evaluated_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"no name like test/stage1/error_pct among 9 results"):
+        stage_table(stage("val/stage1/", 2.0))
