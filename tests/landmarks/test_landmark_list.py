@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from facegeo.errors import UserError
+from facegeo.files.faults import OnError
 from facegeo.landmarks.lists import read_list
 
 Writer = Callable[..., Path]
@@ -166,17 +167,12 @@ def test_select_keeps_rows_together(face_folder: Writer) -> None:
 
 
 @pytest.mark.parametrize("on_error", ["raise", "skip"])
-def test_no_list(tmp_path: Path, on_error: str) -> None:
-    message = "list.txt: wanted a list of faces, got No such file .*; set data.root"
-    with pytest.raises(UserError, match=message):
-        read_list(tmp_path, "list.txt", on_error)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("on_error", ["raise", "skip"])
-def test_empty_list(tmp_path: Path, on_error: str) -> None:
+def test_a_missing_or_empty_list_is_refused(tmp_path: Path, on_error: OnError) -> None:
+    with pytest.raises(UserError, match=r"list\.txt: wanted a list of faces, got No such file"):
+        read_list(tmp_path, "list.txt", on_error)
     (tmp_path / "list.txt").write_text("\n \n")
     with pytest.raises(UserError, match=r"wanted one face a line .*, got an empty list"):
-        read_list(tmp_path, "list.txt", on_error)  # type: ignore[arg-type]
+        read_list(tmp_path, "list.txt", on_error)
 
 
 def test_skip_stops_if_nothing_is_left(tmp_path: Path) -> None:

@@ -54,23 +54,6 @@ def test_a_checkpoint_removes_the_half_one_of_a_killed_process(tmp_path: Path) -
     assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
 
 
-def test_a_killed_write_leaves_the_checkpoint_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "last.ckpt"
-    WholeCheckpoints().save_checkpoint({"step": 7}, path)
-
-    def killed(_checkpoint: object, file: Path) -> None:
-        file.write_bytes(b"half")
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(torch, "save", killed)
-        with pytest.raises(KeyboardInterrupt):
-            WholeCheckpoints().save_checkpoint({"step": 8}, path)
-    assert torch.load(path, weights_only=True) == {"step": 7}
-
-
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
     pytest.mark.filterwarnings("ignore:You defined a `validation_step` but have no"),

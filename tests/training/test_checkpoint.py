@@ -229,22 +229,6 @@ def test_a_file_that_contradicts_itself_is_refused(file: Path, edit: Edit, messa
         load_model(edited(file, edit))
 
 
-def test_a_killed_save_leaves_the_old_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = file.read_bytes()
-
-    write = Path.write_bytes
-
-    def killed(path: Path, data: bytes) -> None:
-        write(path, data[:50])
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_bytes", killed)
-        with pytest.raises(KeyboardInterrupt):
-            save_model(file, instantiate(CONFIG), CONFIG, {})
-    assert file.read_bytes() == before
-
-
 def test_eight_bits_keep_each_weight_within_half_a_level(tmp_path: Path, file: Path) -> None:
     model, _ = load_model(file)
     small = tmp_path / "small.safetensors"

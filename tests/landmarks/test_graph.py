@@ -1,4 +1,4 @@
-"""The graph that cuts its own crops finds what the cascade finds on the pixels of training."""
+"""Forms of the cascade for export and recording find the points that the cascade finds."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,13 +14,14 @@ from torch import Tensor
 
 from facegeo.files.images import decode
 from facegeo.files.shipped import conf_dir
-from facegeo.geometry.crops import LEVELS, source_regions
+from facegeo.geometry.crops import LEVELS, FaceCrops, source_regions
 from facegeo.landmarks.data import LFPWDataModule
 from facegeo.landmarks.evaluate import find_points
-from facegeo.landmarks.graph import CascadeGraph
+from facegeo.landmarks.graph import CascadeGraph, StoredCascade, StoredPixels
 from facegeo.landmarks.lists import read_list
-from facegeo.landmarks.nets import Cascade
+from facegeo.landmarks.nets import BoxStage, Cascade, PointStage
 from facegeo.predict.points import CascadePoints
+from facegeo.training.recorded import Recorded
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "landmarks"
 NEAR_PX = 1e-3
@@ -170,3 +171,60 @@ def test_other_shapes_are_refused(
 def test_an_image_of_floats_is_refused() -> None:
     with pytest.raises(ValueError, match=r"must be uint8, values to 255, got torch\.float32"):
         CascadeGraph(cascade("ccnn"))(torch.zeros(8, 9, 3), torch.zeros(1, 4))
+
+
+NET = {"input_size": 15, "channels": [4, 4], "kernels": [4, 3], "hidden": 8}
+NETS = {
+    "F1": {"region": [0.0, 1.0, 0.0, 1.0], "points": ["LE", "RE", "N", "LM", "RM"]},
+    "EN1": {"region": [0.0, 1.0, 0.0, 0.5], "points": ["LE", "RE", "N"]},
+}
+
+
+def small_cascade() -> Cascade:
+    torch.manual_seed(0)
+    stages = {
+        "stage1": BoxStage(NETS, NET, fusion="first"),
+        "stage2": PointStage([0.16, 0.18], NET, label="image"),
+        "stage3": PointStage([0.08], NET),
+    }
+    return Cascade(stages).eval().requires_grad_(False)
+
+
+def inputs(faces: int) -> tuple[Tensor, ...]:
+    """Faces of 40 x 60 px on two levels, pixels that nobody uses behind them."""
+    random = torch.Generator().manual_seed(1)
+    sizes = torch.tensor([[40, 60], [20, 30]])
+    lengths = sizes.prod(1).repeat(faces)
+    pixels = torch.randint(0, 2**24, (int(lengths.sum()) + 99,), generator=random).int()
+    offset = (lengths.cumsum(0) - lengths).view(faces, 2)
+    frames = torch.tensor([[30.0, 0.0, 15.0], [0.0, 30.0, 4.0]]).expand(faces, 2, 3)
+    canvas = torch.tensor([[0.5, 0.4, 1.0, 0.7]]).expand(faces, 4)
+    origin = torch.zeros(faces, 2, dtype=torch.long)
+    size, rows = sizes.expand(faces, 2, 2), torch.arange(faces).flip(0)
+    return pixels, offset, size, origin, rows, frames, canvas
+
+
+def want(model: Cascade, given: tuple[Tensor, ...]) -> Tensor:
+    found: Tensor = model(FaceCrops(StoredPixels(*given[:4]), *given[4:6]), given[6])
+    return found
+
+
+@pytest.mark.parametrize("faces", [1, 3])
+def test_points_of_every_stage_are_equal(faces: int) -> None:
+    model, given = small_cascade(), inputs(faces)
+    found = StoredCascade(model)(*given)
+    assert found.shape == (faces, 3, 5, 2)
+    torch.testing.assert_close(found, want(model, given))
+    assert not torch.allclose(found[:, 1], found[:, 2])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_it_can_be_recorded() -> None:
+    model, given = small_cascade(), inputs(2)
+    wanted = want(model, given)
+    recorded = Recorded(StoredCascade(model.cuda()))
+    with torch.backends.cudnn.flags(allow_tf32=False):
+        found = recorded(*(tensor.cuda() for tensor in given))
+    assert isinstance(found, Tensor)
+    torch.testing.assert_close(found.cpu(), wanted, atol=1e-4, rtol=0)
