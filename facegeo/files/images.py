@@ -86,7 +86,7 @@ def rgb(image: Image.Image) -> Bytes:
 
 @contextmanager
 def _opened(data: bytes) -> Iterator[Image.Image]:
-    """Open an image and check the checksums that it has; report what is wrong as ``ImageError``."""
+    """Open an image and check the checksums that it has; report faults as ``ImageError``."""
     if not data:
         raise ImageError("an empty file (0 bytes)")
     try:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeRemainingColumn
 
 Bar = Callable[[str, int, int], None]
-"""Called with what is worked on, how much of it is done, and how much there is (0: unknown)."""
+"""Called with a title, how much is done, and how much there is (0: unknown)."""
 Item = TypeVar("Item")
 
 

@@ -12,7 +12,7 @@ pooling without the gain, the bias and the second tanh that the paper has behind
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812  torch's own habit
@@ -57,8 +57,7 @@ class PartedConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, channels, H, W) to (B, out, H - kernel + 1, W - kernel + 1)."""
         if len(self.parts) == 1:
-            alone: Tensor = self.parts[0](x)
-            return alone
+            return cast(Tensor, self.parts[0](x))
         (high, wide), more = self.step, self.kernel - 1
         cells = []
         for number, conv in enumerate(self.parts):
@@ -135,9 +134,7 @@ class SunNets(SideBySide):
         outputs: Output numbers of each net.
         input_size: Side of the square crops, px.
         shapes: ``rows``, ``parts`` and ``hidden`` of each net, or one for all of them.
-        channels: See ``SunNet``.
-        kernels: See ``SunNet``.
-        pools: See ``SunNet``.
+        channels, kernels, pools: See ``SunNet``.
 
     Raises:
         ValueError: If there are neither as many shapes as nets nor one.

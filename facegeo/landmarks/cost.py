@@ -131,7 +131,7 @@ NOTE = (
     "MB: 4 bytes a weight / 2^20, as the paper prints."
 )
 TABLE3_NOTE = (
-    "MB: 4 bytes each / 2^20. As printed: CCNN counts weights alone, the ResNets are those with "
+    "MB: 4 bytes each / 2^20. As printed: CCNN counts only weights, the ResNets are those with "
     "1,000 classes and all parameters, of which ResNet-34 has 83.15 MB (a digit is wrong). "
     "ms: a face on the paper's GPU."
 )

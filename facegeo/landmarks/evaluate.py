@@ -115,8 +115,9 @@ def window_misses(cascade: Cascade, found: Found, split: str) -> dict[str, float
 def label_noise(data: LFPWDataModule) -> Tensor:
     """Distance between two labels of the same photograph, as a share of the box width.
 
-    Byte-identical images of the training and the test list were labelled more than once. Two
-    labels with independent errors of one size are the square root of two times that apart.
+    Byte-identical images of the training and the test list were labelled more than once. The
+    distance of two labels with independent errors of one size is the square root of two times
+    that size.
 
     Returns:
         Mean over the five points for each pair of copies, (P,); boxes may differ, so points are

@@ -31,7 +31,7 @@ SHORT_S = 30.0
 PROBE_BATCHES = 3
 """Batches that each stage is timed with, after one that is not timed."""
 BESIDE_NETS = 1.45
-"""Time of a training over that of its nets alone: crops, optimizer, validation, logging."""
+"""Time of a training over that of its nets only: crops, optimizer, validation, logging."""
 MEASURING_S = 20.0
 """Reading the faces, measuring the trained cascade and drawing, s."""
 

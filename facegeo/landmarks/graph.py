@@ -24,7 +24,7 @@ class CascadeGraph(nn.Module):
     """A cascade for use: cuts its own crops, by the rule it was trained with.
 
     The pixels are those of ``facegeo.landmarks.pixels`` and the crops those of
-    ``facegeo.geometry.crops``, made for the regions round the boxes alone, at as many sizes as
+    ``facegeo.geometry.crops``, made only for the regions round the boxes, at as many sizes as
     large faces need.
 
     Args:
@@ -69,7 +69,9 @@ class CascadeGraph(nn.Module):
                 raise ValueError(f"image must be uint8, values to 255, got {image.dtype}")
             if not len(boxes):
                 return boxes.new_zeros((0, len(self.counts), POINTS, 2), dtype=torch.float32)
-        low, sides = _corner(boxes.float())
+        edges = boxes.float()
+        sides = edges[:, 1::2] - edges[:, 0::2]
+        low = sides * -0.5 + (edges[:, 0::2] + edges[:, 1::2]) / 2  # rounded as by view_frames
         regions = source_regions(boxes.double(), image.shape[0], image.shape[1])
         step = sides[:, None] * self.reach  # image px between samples, (F, all W, 2)
         level = ((step[..., 0] * step[..., 1])[..., None] > self.bounds).long().sum(-1)
@@ -80,7 +82,8 @@ class CascadeGraph(nn.Module):
         start = starts.gather(1, level)
         scale = self.scales[level][..., None]
         origin = regions[:, None, 0::2].float()
-        canvas = _canvas(image, low, sides)
+        whole = torch.stack([low.new_full((), side) for side in (image.shape[1], image.shape[0])])
+        canvas = torch.cat([((whole - 1) / 2 - low) / sides, whole / 2 / sides], dim=-1)
         anchors = low.new_full((1, POINTS, 2), 0.5).expand(boxes.shape[0], -1, -1)
         found, after = [], 0
         for number, stage in enumerate(self.cascade.by_name().values()):
@@ -94,31 +97,13 @@ class CascadeGraph(nn.Module):
             tick = step[:, own] * scale[:, own]
             crops = _sample(pixels, first, tick, size[:, own], start[:, own], side)
             crops = _standardise(grey(crops) if stage.colour == "grey" else crops)
-            votes = _in_nets_type(stage.bank, crops)
+            kind = next(stage.bank.parameters()).dtype  # may be half precision
+            votes = stage.bank(crops.to(kind)).float()
             frames = stage.frames(windows, canvas)
             places = (votes.unflatten(1, (-1, 2)) - 0.5) * (2 * frames[..., 2:]) + frames[..., :2]
             anchors = cast(Tensor, getattr(self, f"fusion{number}")) @ places
             found.append(anchors)
         return torch.stack(found, dim=1) * sides[:, None, None] + low[:, None, None]
-
-
-def _in_nets_type(nets: nn.Module, crops: Tensor) -> Tensor:
-    """Outputs in float32 of nets that may be in half precision."""
-    kind = next(nets.parameters()).dtype
-    return cast(Tensor, nets(crops.to(kind))).float()
-
-
-def _corner(boxes: Tensor) -> tuple[Tensor, Tensor]:
-    """Left top corner and sides of boxes, px, (F, 2) each, rounded as ``view_frames`` does."""
-    low, high = boxes[:, 0::2], boxes[:, 1::2]
-    sides = high - low
-    return sides * -0.5 + (low + high) / 2, sides
-
-
-def _canvas(image: Tensor, low: Tensor, sides: Tensor) -> Tensor:
-    """The whole image as a window of each box frame, (F, 4)."""
-    size = torch.stack([low.new_full((), image.shape[1]), low.new_full((), image.shape[0])])
-    return torch.cat([((size - 1) / 2 - low) / sides, size / 2 / sides], dim=-1)
 
 
 def _sample(
@@ -201,11 +186,7 @@ class StoredPixels:
 
 
 class StoredCascade(nn.Module):
-    """As ``Cascade``, with everything it needs among its inputs.
-
-    Args:
-        cascade: Used as it is, not copied.
-    """
+    """As ``Cascade``, which is not copied, with everything it needs among its inputs."""
 
     def __init__(self, cascade: Cascade) -> None:
         super().__init__()
@@ -224,13 +205,13 @@ class StoredCascade(nn.Module):
         """Find the points of a batch of faces.
 
         Args:
-            pixels: As all up to ``frames``: see ``FaceCrops`` and its ``Pixels``. May be longer
-                than what is used, so that photos of many sizes have one shape.
-            offset: Same.
-            size: Same.
-            origin: Same.
-            faces: Same.
-            frames: Same.
+            pixels: See ``Pixels``. May be longer than needed, so that photos of many sizes have
+                one shape.
+            offset: See ``Pixels``.
+            size: See ``Pixels``.
+            origin: See ``Pixels``.
+            faces: Rows of the pixels, see ``FaceCrops``.
+            frames: See ``FaceCrops``.
             canvas: Each whole image as a window of the box frame, (B, 4).
 
         Returns:

@@ -106,73 +106,57 @@ def read_list(root: Path, list_name: str, on_error: OnError = "raise") -> Landma
         UserError: If the list cannot be read, holds no face, or, with ``"raise"``, has faults.
     """
     root = Path(root)
-    parser = _Parser(root)
-    names: list[str] = []
+    try:
+        lines = list(numbered_lines(root / list_name))
+    except OSError as error:
+        raise UserError(
+            f"{root / list_name}: wanted a list of faces, got {error.strerror or error}; "
+            "set data.root to the folder that holds the original lists beside their images"
+        ) from error
+    resolved = root.resolve()
+    line_of: dict[str, int] = {}
     numbers: list[list[float]] = []
-    lines: list[int] = []
     faults: list[Fault] = []
-    for number, line in _lines(root / list_name):
+    for number, line in lines:
         fields = line.rsplit(maxsplit=len(NUMBERS))  # from the right: a path may hold spaces
         try:
-            name, values = parser.face(fields, number)
+            name, values = _face(root, resolved, fields)
+            if name in line_of:
+                raise WantedError("each image once", f"the image of line {line_of[name]} again")
         except WantedError as error:
             faults.append(Fault(list_name, number, fields[0], error.wanted, error.got))
         else:
-            names.append(name)
+            line_of[name] = number
             numbers.append(values)
-            lines.append(number)
     table = np.array(numbers, dtype=np.float64).reshape(-1, len(NUMBERS))
     return LandmarkList(
         root=root,
         list_name=list_name,
-        names=tuple(names),
+        names=tuple(line_of),
         boxes=table[:, :4],
         points=table[:, 4:].reshape(-1, 5, 2),
-        lines=tuple(lines),
+        lines=tuple(line_of.values()),
         skipped=tuple(faults),
     ).settle(on_error)
 
 
-def _lines(path: Path) -> list[tuple[int, str]]:
+def _face(root: Path, resolved: Path, fields: Sequence[str]) -> tuple[str, list[float]]:
+    """Name and 14 numbers of a line; ``resolved`` is the folder without links."""
+    if len(fields) != FIELDS:
+        raise WantedError(LAYOUT, f"{len(fields)}")
+    name = relative_path(fields[0])
     try:
-        return list(numbered_lines(path))
-    except OSError as error:
-        raise UserError(
-            f"{path}: wanted a list of faces, got {error.strerror or error}; "
-            "set data.root to the folder that holds the original lists beside their images"
-        ) from error
-
-
-class _Parser:
-    """Checks lines one by one and remembers which images it has seen."""
-
-    def __init__(self, root: Path) -> None:
-        self.root, self.resolved = root, root.resolve()
-        self.seen: dict[str, int] = {}
-
-    def face(self, fields: Sequence[str], number: int) -> tuple[str, list[float]]:
-        """Name and 14 numbers of line ``number``."""
-        if len(fields) != FIELDS:
-            raise WantedError(LAYOUT, f"{len(fields)}")
-        name = relative_path(fields[0])
-        try:
-            check_file(self.root, self.resolved, name, "an image")
-        except WantedError as error:
-            if is_number(name.rpartition(" ")[2]):  # the path swallowed a number
-                raise WantedError(LAYOUT, f"{FIELDS + 1} or more") from error
-            raise
-        values = [_number(key, text) for key, text in zip(NUMBERS, fields[1:], strict=True)]
-        _check_box(values)
-        first = self.seen.setdefault(name, number)
-        if first != number:
-            raise WantedError("each image once", f"the image of line {first} again")
-        return name, values
-
-
-def _number(key: str, text: str) -> float:
-    if not is_number(text):
-        raise WantedError(f"a finite number for {key}", repr(text))
-    return float(text)
+        check_file(root, resolved, name, "an image")
+    except WantedError as error:
+        if is_number(name.rpartition(" ")[2]):  # the path swallowed a number
+            raise WantedError(LAYOUT, f"{FIELDS + 1} or more") from error
+        raise
+    for key, text in zip(NUMBERS, fields[1:], strict=True):
+        if not is_number(text):
+            raise WantedError(f"a finite number for {key}", repr(text))
+    values = [float(text) for text in fields[1:]]
+    _check_box(values)
+    return name, values
 
 
 def _check_box(values: Sequence[float]) -> None:

@@ -301,9 +301,7 @@ class BoxStage(Stage):
     Args:
         nets: For each net its ``region`` (x0, x1, y0, y1) in the box frame and its ``points``.
         net: Builds the nets.
-        label: See ``Stage``, as for ``fusion`` and ``colour``.
-        fusion: Same.
-        colour: Same.
+        label, fusion, colour: See ``Stage``.
     """
 
     regions: Tensor
@@ -335,9 +333,7 @@ class PointStage(Stage):
         net: Builds the nets.
         mode: "half": a is half the window's side (ours); "full": the whole side.
         level: Number in the nets' names (LE21: left eye, level 2, first net).
-        label: See ``Stage``, as for ``fusion`` and ``colour``.
-        fusion: Same.
-        colour: Same.
+        label, fusion, colour: See ``Stage``.
     """
 
     reach: Tensor

@@ -22,7 +22,7 @@ class LandmarkStageTask(LightningModule):
     """Fit the nets of one stage together; knows losses and logging, nothing of architectures.
 
     The loss is a sum over nets that share no parameter, so each net learns what it would learn
-    alone (a test holds this). The L2 term of formula (6) is the optimizer's ``weight_decay``,
+    by itself (a test holds this). The L2 term of formula (6) is the optimizer's ``weight_decay``,
     which is applied to weights and not to biases.
 
     Args:

@@ -126,7 +126,7 @@ class BatchCheckpoints(Callback):
 
 
 def _fault(loss: Tensor, module: LightningModule) -> str | None:
-    """Name what is not finite; a step with a finite loss can still break weights."""
+    """Name a loss or weight that is not finite; a finite loss can still break weights."""
     if not torch.isfinite(loss):
         return f"{LOSS} is {loss.item()}"
     lost = (name for name, value in module.state_dict().items() if not value.isfinite().all())

@@ -137,7 +137,7 @@ def find_model(name: str | Path) -> Path:
     """Path of a model file given as such, as a run folder, or as a released name.
 
     Raises:
-        UserError: If there is none; names the places that were searched and the released models.
+        UserError: If there is no such model; names the searched places and the released models.
     """
     path = Path(name).expanduser()
     for candidate in (path, path / MODEL, RELEASED / f"{name}.safetensors"):

@@ -18,8 +18,8 @@ METRICS = "metrics.json"
 
 def keep_table(folder: Path, name: str, table: Table, console: Console) -> None:
     """Show a table and write it as ``name``.md and .csv."""
-    (folder / f"{name}.md").write_text(table.markdown())
-    (folder / f"{name}.csv").write_text(table.csv())
+    write_whole(folder / f"{name}.md", table.markdown())
+    write_whole(folder / f"{name}.csv", table.csv())
     console.print(table.rich())
 
 

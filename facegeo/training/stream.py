@@ -83,12 +83,12 @@ def as_it_is(batch: object) -> object:
 
 
 class ResumableLoader(DataLoader[Any]):
-    """A DataLoader over a ``BatchStream`` that Lightning can stop and take up at any batch."""
+    """A DataLoader over a ``BatchStream`` that Lightning can stop and resume at any batch."""
 
     batch_sampler: BatchStream
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        """Go on from where the stream was left, then start over."""
+        """Resume where the stream was left; the next pass starts over."""
         self._given = self.batch_sampler.start
         for batch in super().__iter__():
             self._given += 1
