@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 def load(
     name: "str | Path" = "ccnn-lfpw",
     *,
-    normals: "str | Path | None" = None,
+    normals: "str | Path | bool | None" = None,
     detect: "Detect | None" = None,
     device: str = "auto",
     looks: int = 1,
@@ -23,7 +23,7 @@ def load(
 
     Args:
         name: A cascade: a released name, a model file, a run's folder or an exported ``.onnx``.
-        normals: A generator of normals, named alike.
+        normals: A generator of normals, named alike; True: the released ``casfne-faces``.
         detect: Finds the boxes of images for which none are given; by default OpenCV's Haar
             cascade.
         device: "cpu", "cuda", or "auto": CUDA where there is one. Exported models run on the CPU.

@@ -10,9 +10,9 @@ def _predict(cfg: DictConfig) -> None:
     from rich.console import Console
 
     from facegeo.errors import UserError
-    from facegeo.predict.job import Settings, predict_files
+    from facegeo.predict.job import predict_files
     from facegeo.predict.predictor import load
-    from facegeo.predict.results import Looks
+    from facegeo.predict.results import Looks, Settings
 
     if not isinstance(cfg.smooth, bool):  # Hydra takes "no" for a word, and words for true
         raise UserError(f"smooth must be true or false, got {cfg.smooth!r}")

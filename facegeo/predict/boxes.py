@@ -5,7 +5,6 @@ other detectors must be moved and scaled first; ``experiments/ccnn/boxes.md`` me
 """
 
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import numpy.typing as npt
 
 from facegeo.errors import UserError
 from facegeo.files.faults import Fault, FaultsError, WantedError
-from facegeo.files.lists import numbered_lines, numbered_rows
+from facegeo.files.lists import is_number, numbered_lines, numbered_rows
 from facegeo.landmarks.lists import BOX_FIELDS
 from facegeo.predict.folders import shown
 from facegeo.predict.photo import FORMAT, Boxes, Image
@@ -92,12 +91,7 @@ def is_inside(boxes: Boxes, height: int, width: int) -> npt.NDArray[np.bool_]:
 
 
 def check_boxes(boxes: npt.ArrayLike, height: int, width: int) -> Boxes:
-    """Return boxes, or one box (4,), as float64 (F, 4).
-
-    Args:
-        boxes: Left, right, top, bottom, px.
-        height: Of their image, px.
-        width: Of their image, px.
+    """Return boxes of an image, left, right, top, bottom, px, or one box (4,), as float64 (F, 4).
 
     Raises:
         UserError: If a box is empty, not finite, far larger than the image, or its middle lies
@@ -216,7 +210,7 @@ def _list(file: Path) -> Entries:
 def _csv(file: Path) -> Entries:
     columns: Sequence[str] = ("file", *SIZES)
     for number, fields in numbered_rows(file):
-        if number == 1 and not any(map(_is_number, fields)):
+        if number == 1 and not any(map(is_number, fields)):
             columns = [field.lower() for field in fields]
             if not any({"file", *way} <= {*columns} for way in (BOX_FIELDS, SIZES)):
                 raise UserError(
@@ -233,7 +227,7 @@ def _edges(row: dict[str, str]) -> list[object]:
     if "right" in row or not set(SIZES) <= row.keys():
         return [row[field] for field in BOX_FIELDS if field in row]
     left, top, width, height = (row[field] for field in SIZES)
-    if not all(map(_is_number, (left, top, width, height))):
+    if not all(map(is_number, (left, top, width, height))):
         return [left, width, top, height]
     return [left, float(left) + float(width), top, float(top) + float(height)]
 
@@ -283,20 +277,13 @@ def _box(edges: Sequence[object]) -> Box:
     if len(edges) != len(BOX_FIELDS):
         raise WantedError("left, right, top, bottom", f"{len(edges)} numbers")
     for value in edges:
-        if not _is_number(value):
+        if not is_number(str(value)):
             raise WantedError("finite numbers", repr(value))
     left, right, top, bottom = (float(str(value)) for value in edges)
     if right - left < 2 or bottom - top < 2:
         got = f"left {left:g}, right {right:g}, top {top:g}, bottom {bottom:g}"
         raise WantedError("a box of 2 px or more, left < right, top < bottom", got)
     return left, right, top, bottom
-
-
-def _is_number(value: object) -> bool:
-    try:
-        return not isinstance(value, bool) and math.isfinite(float(str(value)))
-    except ValueError:
-        return False
 
 
 def _key(image: str) -> str:

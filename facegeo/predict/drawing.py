@@ -1,6 +1,6 @@
 """Points and normals drawn on photos; contact sheets."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import ceil
 from typing import Final
@@ -8,6 +8,7 @@ from typing import Final
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
 
 from facegeo.geometry.light import LIGHTS, directional_shading
 from facegeo.geometry.normals import encode
@@ -28,12 +29,7 @@ second."""
 def enlarged(photo: Image, faces: Sequence[Face]) -> tuple[Image, list[Face]]:
     """Return a photo of small faces enlarged by a whole number, so that points do not overlap.
 
-    Args:
-        photo: RGB.
-        faces: On it.
-
-    Returns:
-        The enlarged photo and its faces; both unchanged if the faces are large.
+    Its faces are moved with it, without their normals. Large faces stay as they are.
     """
     sides = [face.box[1] - face.box[0] for face in faces]
     wanted = ceil(CLEAR_PX / max(2.0, min(sides, default=CLEAR_PX)))
@@ -102,29 +98,26 @@ def normal_colours(face: Face) -> Image:
 
 def draw_normals(photo: Image, faces: Sequence[Face]) -> Image:
     """Lay the normals' colours, (n + 1) / 2, over each face."""
-    image = photo.copy()
-    for face in faces:
-        if face.normals is not None:
-            colours = encode(torch.from_numpy(face.normals).permute(2, 0, 1))
-            lay_over(image, face, colours.permute(1, 2, 0).numpy())
-    return image
+    return _with_faces(photo, faces, lambda normals: encode(normals).permute(1, 2, 0).numpy())
 
 
 def draw_shading(photo: Image, faces: Sequence[Face], light: str = "left") -> Image:
-    """Lay white skin under a distant light over each face.
+    """Lay white skin under a distant light, a key of ``LIGHTS``, over each face."""
 
-    Args:
-        photo: RGB; it is not changed.
-        faces: On it.
-        light: A key of ``facegeo.geometry.light.LIGHTS``.
-    """
+    def shaded(normals: Tensor) -> Image:
+        grey = directional_shading(normals, torch.tensor([LIGHTS[light]]))[0]
+        levels = (255 * grey.clamp(0, 1)).round().to(torch.uint8).numpy()
+        return np.repeat(levels[..., None], 3, axis=2)
+
+    return _with_faces(photo, faces, shaded)
+
+
+def _with_faces(photo: Image, faces: Sequence[Face], pixels_of: Callable[[Tensor], Image]) -> Image:
+    """A photo with pixels made of each face's normals (3, S, S) laid over it."""
     image = photo.copy()
     for face in faces:
         if face.normals is not None:
-            normals = torch.from_numpy(face.normals).permute(2, 0, 1)
-            grey = directional_shading(normals, torch.tensor([LIGHTS[light]]))[0]
-            levels = (255 * grey.clamp(0, 1)).round().to(torch.uint8).numpy()
-            lay_over(image, face, np.repeat(levels[..., None], 3, axis=2))
+            lay_over(image, face, pixels_of(torch.from_numpy(face.normals).permute(2, 0, 1)))
     return image
 
 
@@ -193,19 +186,13 @@ class Sheet:
         wide = max(tile.shape[1] for tile in self._tiles)
         columns = max(1, min(len(self._tiles), COLUMNS * TILE_PX // wide))
         blank = np.full((TILE_PX, wide, 3), 255, np.uint8)
-        rows = []
-        for start in range(0, len(self._tiles), columns):
-            row = self._tiles[start : start + columns]
-            rows.append(
-                np.hstack(
-                    [*(_widened(tile, wide) for tile in row), *[blank] * (columns - len(row))]
-                )
-            )
+        tiles = [
+            np.pad(tile, ((0, 0), (0, wide - tile.shape[1]), (0, 0)), constant_values=255)
+            for tile in self._tiles
+        ]
+        tiles += [blank] * (-len(tiles) % columns)
+        rows = [np.hstack(tiles[n : n + columns]) for n in range(0, len(tiles), columns)]
         return write_jpeg(np.vstack(rows))
-
-
-def _widened(tile: Image, wide: int) -> Image:
-    return np.pad(tile, ((0, 0), (0, wide - tile.shape[1]), (0, 0)), constant_values=255)
 
 
 def _tile(photo: Image, face: Face) -> Image:

@@ -61,7 +61,8 @@ def find_sources(wanted: str, out: Path) -> tuple[list[Source], Counter[str]]:
     if path.is_dir():
         base, found = path, [file for file in path.rglob("*") if file.is_file()]
     elif glob.has_magic(wanted):
-        base = _fixed_part(path)
+        first = next(n for n, part in enumerate(path.parts) if glob.has_magic(part))
+        base = Path(*path.parts[:first])
         found = [Path(file) for file in glob.glob(str(path), recursive=True)]  # noqa: PTH207
         found = [file for file in found if file.is_file()]
     else:
@@ -90,13 +91,6 @@ def shown(name: str) -> str:
     'caf\\udce9.jpg'
     """
     return name.encode("utf-8", "backslashreplace").decode()
-
-
-def _fixed_part(pattern: Path) -> Path:
-    """Return the folder before a pattern's first wildcard."""
-    parts = pattern.parts
-    first = next(number for number, part in enumerate(parts) if glob.has_magic(part))
-    return Path(*parts[:first])
 
 
 def _name(file: Path, base: Path) -> str:
@@ -133,7 +127,7 @@ class OutputFolder:
         """Write all results of a photo or video; remove its others of an earlier run.
 
         Args:
-            source: Name of the photo or video; empty for results of the whole run.
+            source: Name of the photo or video; empty for results of the run as such.
             files: Content by name, relative to the folder, with ``/``.
 
         Raises:

@@ -7,11 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field
-
-from facegeo.checks import checked
 from facegeo.errors import UserError
 from facegeo.files.progress import Bar, bars
 from facegeo.files.tables import Table
@@ -19,8 +15,7 @@ from facegeo.predict.drawing import Sheet
 from facegeo.predict.folders import OutputFolder, Source, find_sources, open_output, shown
 from facegeo.predict.photo import Boxes, Face, Image, read_photo
 from facegeo.predict.predictor import Predictor
-from facegeo.predict.results import LIST, Looks, list_csv, photo_files, rows_of
-from facegeo.predict.tracks import OneEuro
+from facegeo.predict.results import LIST, Settings, list_csv, photo_files, rows_of
 from facegeo.predict.video import Watched, watch
 
 SHEET = "sheet.jpg"
@@ -77,122 +72,92 @@ class Summary:
         return tables
 
 
-@checked(prefix="", strict=True)
-@dataclass
-class Settings:
-    """Options of a prediction job.
-
-    Attributes:
-        batch: Photos, or frames, that run at once.
-        looks: Pictures and meshes to make of normals.
-        smooth: How to smooth boxes and points in videos; None: no smoothing.
-        overwrite: Write into a folder with files of others, and replace those of equal names.
-    """
-
-    batch: Annotated[int, Field(ge=1)] = 8
-    looks: Looks = field(default_factory=Looks)
-    smooth: OneEuro | None = None
-    overwrite: bool = False
-
-
 def predict_files(wanted: str, out: Path, predictor: Predictor, settings: Settings) -> Summary:
-    """Predict photos and videos and write the results below a folder.
+    """Predict photos and videos, ``wanted`` as ``find_sources`` has it, and write the results.
 
     Results of an earlier run on the same files are replaced or removed; those on other files stay,
     and so do those on files that fail now. List and sheet are of this run only.
-
-    Args:
-        wanted: Input as ``find_sources`` takes it.
-        out: The folder.
-        predictor: Finds faces.
-        settings: Batch size, pictures and meshes, smoothing.
 
     Raises:
         UserError: If there is no input, or the folder may not be used.
     """
     settings.looks.check(normals=predictor.find_normals is not None)
     sources, skipped = find_sources(wanted, out)
-    report, sheet, done = Summary(skipped=skipped), Sheet(), 0
     with open_output(out, settings.overwrite) as folder, bars() as bar:
-        photos = [source for source in sources if not source.is_video]
+        job = _Job(folder, predictor, settings, Summary(skipped=skipped))
+        photos, done = [source for source in sources if not source.is_video], 0
         try:
             for found in _in_batches(photos, predictor, settings.batch):
                 for source, result in found:
-                    _keep(folder, source, result, report, sheet, settings)
+                    job.keep(source, result)
                 bar("photos", done := done + len(found), len(photos))
             for source in sources:
                 if source.is_video:
-                    report.only_of_photos = settings.looks.only_of_photos()
-                    _watch(folder, source, predictor, report, sheet, settings, bar)
+                    job.watch(source, bar)
         finally:  # interrupted or not: the faces found are listed
-            pictures = {SHEET: sheet.jpeg()} if sheet else {}
-            folder.write("", {LIST: list_csv(report.rows).encode()} | pictures)
-    return report
+            pictures = {SHEET: job.sheet.jpeg()} if job.sheet else {}
+            folder.write("", {LIST: list_csv(job.report.rows).encode()} | pictures)
+    return job.report
 
 
 Read = tuple[Image, Boxes] | Exception
 Result = tuple[Image, list[Face]] | Exception
 
 
+@dataclass
+class _Job:
+    """Where results go."""
+
+    folder: OutputFolder
+    predictor: Predictor
+    settings: Settings
+    report: Summary
+    sheet: Sheet = field(default_factory=Sheet)
+
+    def keep(self, source: Source, result: Result) -> None:
+        """Make all files of a photo, write and count them."""
+        try:
+            if isinstance(result, Exception):
+                raise result
+            photo, faces = result
+            files, missing = photo_files(source.name, photo, faces, self.settings.looks)
+            self.folder.write(source.name, files)
+            self.sheet.add(photo, faces)
+        except Exception as error:
+            self.report.faults.append((source.name, _why(source, error)))
+            return
+        self.report.faults += [(source.name, why) for why in missing]
+        self.report.photos += 1
+        self.report.faces += len(faces)
+        self.report.rows += rows_of(source.name, faces)
+        if not faces:
+            self.report.without.append(source.name)
+
+    def watch(self, source: Source, bar: Bar) -> None:
+        """Find faces in a video, and count them."""
+        self.report.only_of_photos = self.settings.looks.only_of_photos()
+        seen, tick = Watched(), partial(bar, source.name)
+        try:
+            watch(source, self.folder, self.predictor, self.settings, tick, seen)
+        except Exception as error:
+            done = f" (frames done before: {seen.frames})" if seen.frames else ""
+            seen.fault = _why(source, error) + done
+        finally:  # interrupted or not
+            self.report.rows += seen.rows
+            self.report.frames += seen.frames
+        if seen.fault:
+            self.report.faults.append((source.name, seen.fault))
+        if seen.best is not None:
+            self.report.videos += 1
+            self.sheet.add(*seen.best)
+            if not seen.rows:
+                self.report.without.append(source.name)
+
+
 def _why(source: Source, error: Exception) -> str:
-    """Reason why a file could not be done."""
     if isinstance(error, UserError):
         return str(error).removeprefix(f"{source.path}: ")
     return f"{type(error).__name__}: {error}"
-
-
-def _keep(
-    folder: OutputFolder,
-    source: Source,
-    result: Result,
-    report: Summary,
-    sheet: Sheet,
-    settings: Settings,
-) -> None:
-    try:
-        if isinstance(result, Exception):
-            raise result
-        photo, faces = result
-        files, missing = photo_files(source.name, photo, faces, settings.looks)
-        folder.write(source.name, files)
-        sheet.add(photo, faces)
-    except Exception as error:
-        report.faults.append((source.name, _why(source, error)))
-        return
-    report.faults += [(source.name, why) for why in missing]
-    report.photos += 1
-    report.faces += len(faces)
-    report.rows += rows_of(source.name, faces)
-    if not faces:
-        report.without.append(source.name)
-
-
-def _watch(
-    folder: OutputFolder,
-    source: Source,
-    predictor: Predictor,
-    report: Summary,
-    sheet: Sheet,
-    settings: Settings,
-    bar: Bar,
-) -> None:
-    seen, work, looks = Watched(), (predictor, settings.batch), (settings.looks, settings.smooth)
-    try:
-        watch(source, folder, *work, *looks, partial(bar, source.name), seen)
-    except Exception as error:
-        done = f" (frames done before: {seen.frames})" if seen.frames else ""
-        seen.fault = _why(source, error) + done
-    finally:  # interrupted or not
-        report.rows += seen.rows
-        report.frames += seen.frames
-    if seen.fault:
-        report.faults.append((source.name, seen.fault))
-    if seen.best is None:
-        return
-    report.videos += 1
-    sheet.add(*seen.best)
-    if not seen.rows:
-        report.without.append(source.name)
 
 
 def _in_batches(

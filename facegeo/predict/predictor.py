@@ -20,7 +20,7 @@ from facegeo.export.onnx_model import is_exported
 from facegeo.predict.boxes import box_of_points, check_boxes, is_inside
 from facegeo.predict.detectors import Detect, Haar
 from facegeo.predict.normals import load_normals
-from facegeo.predict.photo import Boxes, Face, Floats, Image, is_one, to_photo
+from facegeo.predict.photo import Boxes, Face, Image, is_one, to_photo
 from facegeo.predict.points import FindPoints, load_points
 
 if TYPE_CHECKING:
@@ -96,9 +96,7 @@ class Predictor:
     def many(self, images: Iterable[object], boxes: ManyBoxes = None) -> list[list[Face]]:
         """Predict many images, as ``__call__`` does, with a definite type.
 
-        Args:
-            images: Any number of images.
-            boxes: One entry an image; None, or None for an image: the detector finds them.
+        Images in ``boxes`` whose entry is None are left to the detector.
         """
         listed = list(images)
         given = [None] * len(listed) if boxes is None else list(boxes)
@@ -127,8 +125,8 @@ class Predictor:
         Args:
             photo: The image.
             given: Its boxes, if they are known.
-            name: Its path, or that of its video.
-            frame: Its number in the video.
+            name: Its path, or that of its video, for detectors.
+            frame: Its number in the video, for detectors.
 
         Raises:
             UserError: If a given box is empty or lies outside the image.
@@ -157,10 +155,12 @@ class Predictor:
         start = perf_counter()
         points = self.find_points(photos, boxes)
         for _ in range(self.looks - 1):
-            boxes = [
-                _around_points(photo, box, own)
-                for photo, box, own in zip(photos, boxes, points, strict=True)
-            ]
+            around = []
+            for photo, old, found in zip(photos, boxes, points, strict=True):
+                new = box_of_points(found[:, -1])
+                kept = is_inside(new, *photo.shape[:2])  # else the old box is used again
+                around.append(np.where(kept[:, None], new, old))
+            boxes = around
             points = self.find_points(photos, boxes)
         took["points"] = perf_counter() - start
         faces = [
@@ -178,12 +178,6 @@ class Predictor:
         return [[next(timed) for _ in own] for own in boxes]
 
 
-def _around_points(photo: Image, boxes: Boxes, stages: Floats) -> Boxes:
-    """Boxes around points (F, T, 5, 2); the old box where the new one would be off the photo."""
-    found = box_of_points(stages[:, -1])
-    return np.where(is_inside(found, *photo.shape[:2])[:, None], found, boxes)
-
-
 RELEASED_NORMALS = "casfne-faces"
 
 
@@ -195,19 +189,10 @@ def load(
     device: str = "auto",
     looks: int = 1,
 ) -> Predictor:
-    """Load a predictor of points, and of normals if their model is named too.
-
-    Args:
-        name: A cascade: a released name, a model file, a run's folder or an exported ``.onnx``.
-        normals: A generator of normals, named alike; True or "true": the released
-            ``casfne-faces``.
-        detect: Finds the boxes of images for which none are given; by default OpenCV's Haar
-            cascade.
-        device: "cpu", "cuda", or "auto": CUDA where there is one. Exported models run on the CPU.
-        looks: As for ``Predictor``.
+    """Load a predictor as ``facegeo.load`` does.
 
     Raises:
-        UserError: If there is no such model, or it finds something else.
+        UserError: If there is no such model, it finds something else, or there is no such device.
     """
     word = str(normals).lower()
     generator = RELEASED_NORMALS if word == "true" else normals

@@ -3,13 +3,15 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from facegeo import __version__
 from facegeo.checks import checked
@@ -26,7 +28,7 @@ from facegeo.predict.drawing import (
 from facegeo.predict.folders import shown
 from facegeo.predict.normals import cut_out
 from facegeo.predict.photo import FORMAT, Face, Image, write_jpeg, write_png
-from facegeo.predict.tracks import Seen
+from facegeo.predict.tracks import OneEuro, Seen
 from facegeo.surfaces.integrate import integrate
 from facegeo.surfaces.lights import find_light
 from facegeo.surfaces.mesh import mesh_files
@@ -68,11 +70,8 @@ class Looks:
     def check(self, *, normals: bool) -> None:
         """See that everything asked for can be made.
 
-        Args:
-            normals: Whether there are normals.
-
         Raises:
-            UserError: If normals are needed and missing.
+            UserError: If normals are needed and there are none.
         """
         if normals:
             return
@@ -91,41 +90,44 @@ class Looks:
         return [key for key, asked in keys.items() if asked]
 
 
+@checked(prefix="", strict=True)
+@dataclass
+class Settings:
+    """Options of a prediction job.
+
+    Attributes:
+        batch: Photos, or frames, that run at once.
+        looks: Pictures and meshes to make of normals.
+        smooth: How to smooth boxes and points in videos; None: no smoothing.
+        overwrite: Write into a folder with files of others, and replace those of equal names.
+    """
+
+    batch: Annotated[int, Field(ge=1)] = 8
+    looks: Looks = field(default_factory=Looks)
+    smooth: OneEuro | None = None
+    overwrite: bool = False
+
+
 def faces_json(name: str, size: tuple[int, int], faces: Sequence[Face]) -> str:
-    """Return the faces of one photo as JSON, a line a face.
+    """Return the faces of one photo as JSON, a line a face, without their normal maps.
 
     Args:
         name: Of the photo, relative to the input.
         size: Height and width of the photo, px.
-        faces: In it; normal maps are left out, and their axes are named.
+        faces: In it.
     """
-    head = _head(name, size)
-    if any(face.normals is not None for face in faces):
-        head["normal_axes"] = NORMAL_AXES
-    return _by_line(head, "faces", [json.dumps(face.record()) for face in faces])
+    mapped = any(face.normals is not None for face in faces)
+    axes = {"normal_axes": NORMAL_AXES} if mapped else {}
+    return _by_line(name, size, axes, "faces", [json.dumps(face.record()) for face in faces])
 
 
 def video_json(name: str, size: tuple[int, int], rate: float, frames: Iterable[str]) -> str:
-    """Return the faces of a video as JSON, a line a frame.
-
-    Args:
-        name: Of the video.
-        size: Height and width, px.
-        rate: Frames a second.
-        frames: A line of ``frame_json`` for each.
-    """
-    return _by_line({**_head(name, size), "frames_per_second": rate}, "frames", frames)
+    """Return the faces of a video as JSON: ``frames`` are lines of ``frame_json``."""
+    return _by_line(name, size, {"frames_per_second": rate}, "frames", frames)
 
 
 def frame_json(number: int, seconds: float, seen: Sequence[Seen], faces: Sequence[Face]) -> str:
-    """Return the faces of one frame of a video as a line of JSON.
-
-    Args:
-        number: Of the frame.
-        seconds: Its time.
-        seen: Track of each face.
-        faces: In it.
-    """
+    """Return the faces of one frame of a video, and their tracks, as a line of JSON."""
     records = [
         {"track": track, "detected": detected, **face.record()}
         for (track, detected), face in zip(seen, faces, strict=True)
@@ -144,8 +146,8 @@ def rows_of(
     Args:
         name: Of the photo or video.
         faces: In it.
-        frame: Of the video; None for a photo.
-        seen: Track of each face; None numbers the faces.
+        frame: Number of a video's frame.
+        seen: Track of each face; None: the faces are numbered.
     """
     place = _line([shown(name), "" if frame is None else frame])
     rows = []
@@ -190,8 +192,7 @@ def photo_files(
         ".json": faces_json(name, photo.shape[:2], faces).encode(),
         ".points.jpg": write_jpeg(draw_points(*enlarged(photo, faces))),
     }
-    extra: dict[str, bytes] = {}
-    missing: list[str] = []
+    more, missing = dict[str, bytes](), list[str]()
     if any(face.normals is not None for face in faces):
         files[".normals.jpg"] = write_jpeg(draw_normals(photo, faces))
         files[".shading.jpg"] = write_jpeg(draw_shading(photo, faces, looks.light))
@@ -200,13 +201,26 @@ def photo_files(
             files[f".normal{number}.png"] = write_png(normal_colours(face))
         if looks.relight and looks.relight != ROTATING:
             files[".relit.jpg"] = write_jpeg(draw_relit(photo, faces, looks.relight))
-        for what, make in _of_each_face(photo, looks):
-            for number, face in enumerate(faces):
-                try:
-                    extra |= make(f"{name}.face{number}", face)
-                except UserError as error:
-                    missing.append(f"face {number} has no {what}: {error}")
-    return {f"{name}{ending}": content for ending, content in files.items()} | extra, missing
+        more, missing = _films_and_meshes(name, photo, faces, looks)
+    return {f"{name}{ending}": content for ending, content in files.items()} | more, missing
+
+
+def _films_and_meshes(
+    name: str, photo: Image, faces: Sequence[Face], looks: Looks
+) -> tuple[dict[str, bytes], list[str]]:
+    files, missing = dict[str, bytes](), list[str]()
+    wanted = []
+    if looks.relight == ROTATING:
+        wanted.append(("film", partial(film_file, kind=looks.film)))
+    if looks.mesh:
+        wanted.append(("mesh", partial(face_mesh, kind=looks.mesh)))
+    for what, make in wanted:
+        for number, face in enumerate(faces):
+            try:
+                files |= make(f"{name}.face{number}", photo, face)
+            except UserError as error:
+                missing.append(f"face {number} has no {what}: {error}")
+    return files, missing
 
 
 def _arrays(faces: Sequence[Face]) -> bytes:
@@ -220,29 +234,8 @@ def _arrays(faces: Sequence[Face]) -> bytes:
     return file.getvalue()
 
 
-Make = Callable[[str, Face], dict[str, bytes]]
-
-
-def _of_each_face(photo: Image, looks: Looks) -> list[tuple[str, Make]]:
-    """Makers of the files of a single face: film and mesh, where asked for."""
-    made: list[tuple[str, Make]] = []
-    if looks.relight == ROTATING:
-        made.append(("film", lambda name, face: film_file(name, photo, face, looks.film)))
-    if looks.mesh:
-        kind = looks.mesh
-        made.append(("mesh", lambda name, face: face_mesh(name, photo, face, kind)))
-    return made
-
-
 def film_file(name: str, photo: Image, face: Face, kind: str) -> dict[str, bytes]:
-    """Film a face with normals under a light that goes around it.
-
-    Args:
-        name: Of the file, without ending.
-        photo: Gives the texture.
-        face: With normals.
-        kind: "gif" or "mp4".
-    """
+    """Film a face with normals under a light that goes around it; ``name`` has no ending."""
     if face.normals is None or face.mask is None:
         return {}
     texture = _texture(photo, face, FILM_PX)
@@ -250,14 +243,7 @@ def film_file(name: str, photo: Image, face: Face, kind: str) -> dict[str, bytes
 
 
 def face_mesh(name: str, photo: Image, face: Face, kind: str) -> dict[str, bytes]:
-    """Make a mesh of a face with normals, whose integral is the depth.
-
-    Args:
-        name: Of the file, without ending.
-        photo: Gives the texture, as fine as it is.
-        face: With normals.
-        kind: "obj", "ply" or "glb".
-    """
+    """Make a mesh of a face with normals, whose integral is the depth; the photo is its texture."""
     if face.normals is None or face.mask is None:
         return {}
     depth, path = integrate(face.normals, face.mask), Path(f"{name}.{kind}")
@@ -266,13 +252,7 @@ def face_mesh(name: str, photo: Image, face: Face, kind: str) -> dict[str, bytes
 
 
 def draw_relit(photo: Image, faces: Sequence[Face], light: str) -> Image:
-    """Return the photo with each face in another light, which fades into it at the rim.
-
-    Args:
-        photo: RGB; it is not changed.
-        faces: On it, with normals.
-        light: A key of ``facegeo.surfaces.lights.PRESETS``.
-    """
+    """Return the photo with each face in a light of ``PRESETS``, which fades into it at the rim."""
     image = photo.copy()
     for face in faces:
         if face.normals is not None and face.mask is not None:
@@ -289,20 +269,19 @@ def _texture(photo: Image, face: Face, most_px: int | None = None) -> npt.NDArra
     return np.float32(1 / 255) * cut_out(photo, face.square, min(side, most_px or side))
 
 
-def _by_line(head: Mapping[str, Any], key: str, items: Iterable[str]) -> str:
-    lines = [f" {json.dumps(name)}: {json.dumps(value)}," for name, value in head.items()]
-    listed = ",\n".join("  " + item for item in items)
-    return "\n".join(
-        ["{", *lines, f" {json.dumps(key)}: [", *([listed] if listed else []), " ]\n}\n"]
-    )
-
-
-def _head(name: str, size: tuple[int, int]) -> dict[str, Any]:
-    return {
+def _by_line(
+    name: str, size: tuple[int, int], more: Mapping[str, object], key: str, items: Iterable[str]
+) -> str:
+    """JSON of a photo or video, which ends in a list with a line an item."""
+    head = {
         "format": FORMAT,
         "made_by": f"facegeo {__version__}",
         "file": shown(name),
         "height": size[0],
         "width": size[1],
         "point_names": list(POINT_NAMES),
+        **more,
     }
+    lines = [f" {json.dumps(name)}: {json.dumps(value)}," for name, value in head.items()]
+    listed = [",\n".join("  " + item for item in items)]
+    return "\n".join(["{", *lines, f' "{key}": [', *filter(None, listed), " ]\n}\n"])

@@ -91,12 +91,7 @@ detection in a single frame is often not a face."""
 
 
 class Seen(NamedTuple):
-    """A track in one frame.
-
-    Attributes:
-        number: Of the track.
-        detected: Whether the detector found the face in this frame; else its last box is used.
-    """
+    """A track's number, and whether the detector found it in a frame; else its last box is used."""
 
     number: int
     detected: bool
@@ -109,23 +104,18 @@ class Track:
     Attributes:
         number: From 0, in order of appearance.
         box: In the last frame, (4,).
-        lost: Frames since the detector last found it.
-        sightings: Frames in which the detector found it.
         smooth_box: Smooths its boxes, if given.
         smooth_points: Smooths its points, if given.
+        lost: Frames since the detector last found it.
+        sightings: Frames in which the detector found it.
     """
 
     number: int
     box: Boxes
-    lost: int = 0
-    sightings: int = 1
     smooth_box: Smoother | None = None
     smooth_points: Smoother | None = None
-
-    @property
-    def patience(self) -> int:
-        """Frames for which it may be lost."""
-        return PATIENCE if self.sightings > 1 else 0
+    lost: int = 0
+    sightings: int = 1
 
     def seen(self) -> Seen:
         """Return its state in the last frame."""
@@ -166,20 +156,25 @@ class Tracks:
                 track.box, track.lost = boxes[column], 0
                 track.sightings += 1
                 free.remove(int(column))
-        self._tracks = [track for track in self._tracks if track.lost <= track.patience]
-        self._tracks += [self._new(boxes[column]) for column in sorted(free)]
-        return self._tracks[:], np.array(
-            [self._box(track, seconds) for track in self._tracks]
-        ).reshape(-1, 4)
+        self._tracks = [
+            track
+            for track in self._tracks
+            if track.lost <= (PATIENCE if track.sightings > 1 else 0)
+        ]
+        for column in sorted(free):
+            smoothers = (Smoother(self.smooth), Smoother(self.smooth)) if self.smooth else ()
+            self._tracks.append(Track(self._count, boxes[column], *smoothers))
+            self._count += 1
+        places = [
+            track.box
+            if track.smooth_box is None
+            else track.smooth_box(track.box, seconds, float(track.box[1] - track.box[0]))
+            for track in self._tracks
+        ]
+        return self._tracks[:], np.array(places).reshape(-1, 4)
 
     def settle(self, tracks: list[Track], faces: list[Face], seconds: float) -> list[Face]:
-        """Return the faces of the tracks, with smoothed points if asked for.
-
-        Args:
-            tracks: As ``follow`` returned them.
-            faces: Found in their boxes.
-            seconds: Time of the frame.
-        """
+        """Return the faces found in the boxes of ``follow``, with smoothed points if asked for."""
         settled = []
         for track, face in zip(tracks, faces, strict=True):
             if track.smooth_points is not None:
@@ -188,15 +183,3 @@ class Tracks:
                 face = replace(face, stages=stages.astype(np.float32))
             settled.append(face)
         return settled
-
-    def _new(self, box: Boxes) -> Track:
-        smoothers = [None if self.smooth is None else Smoother(self.smooth) for _ in range(2)]
-        self._count += 1
-        smooth_box, smooth_points = smoothers
-        return Track(self._count - 1, box, smooth_box=smooth_box, smooth_points=smooth_points)
-
-    @staticmethod
-    def _box(track: Track, seconds: float) -> Boxes:
-        if track.smooth_box is None:
-            return track.box
-        return track.smooth_box(track.box, seconds, float(track.box[1] - track.box[0]))

@@ -18,8 +18,8 @@ from facegeo.predict.drawing import draw_normals, draw_points
 from facegeo.predict.folders import OutputFolder, Source
 from facegeo.predict.photo import Boxes, Face, Image
 from facegeo.predict.predictor import Predictor
-from facegeo.predict.results import ROTATING, Looks, draw_relit, frame_json, rows_of, video_json
-from facegeo.predict.tracks import OneEuro, Seen, Tracks
+from facegeo.predict.results import ROTATING, Settings, draw_relit, frame_json, rows_of, video_json
+from facegeo.predict.tracks import Seen, Tracks
 
 USUAL_RATE = 25.0
 """Frames a second of a video that does not state it."""
@@ -69,9 +69,7 @@ def watch(
     source: Source,
     out: OutputFolder,
     predictor: Predictor,
-    batch: int,
-    looks: Looks,
-    smooth: OneEuro | None,
+    settings: Settings,
     tick: Callable[[int, int], None],
     seen: Watched,
 ) -> None:
@@ -83,25 +81,23 @@ def watch(
         source: The video.
         out: Gets the files.
         predictor: Finds faces.
-        batch: Frames that run at once.
-        looks: Settings of the films made of normals.
-        smooth: How to smooth boxes and points; None: no smoothing.
+        settings: Batch size, smoothing, films made of normals.
         tick: Called with the frames done and their stated number.
         seen: Gets the results, frame by frame.
 
     Raises:
         UserError: If the video cannot be opened or has no frame, or a file cannot be written.
     """
-    tracks, lines = Tracks(smooth), list[str]()
+    tracks, lines = Tracks(settings.smooth), list[str]()
     written = [f"{source.name}.json"]
     with opened(source.path) as clip, _films(out, source, clip.rate, written) as film:
         try:
-            for read in _in_batches(clip, batch):
+            for read in _in_batches(clip, settings.batch):
                 found = _predict(source.name, seen.frames, read, predictor, tracks)
                 for (frame, seconds), (whose, faces) in zip(read, found, strict=True):
                     film(".points", draw_points(frame, faces, [str(one.number) for one in whose]))
                     if predictor.find_normals is not None:
-                        _film_normals(film, frame, faces, looks.relight)
+                        _film_normals(film, frame, faces, settings.looks.relight)
                     lines.append(frame_json(seen.frames, seconds, whose, faces))
                     seen.rows += rows_of(source.name, faces, seen.frames, whose)
                     if seen.best is None or len(faces) > len(seen.best[1]):

@@ -12,11 +12,11 @@ from facegeo.errors import UserError
 from facegeo.predict.boxes import BoxFile
 from facegeo.predict.detectors import WholeImage
 from facegeo.predict.folders import PART, RECORD
-from facegeo.predict.job import Settings, Summary, predict_files
+from facegeo.predict.job import Summary, predict_files
 from facegeo.predict.photo import Boxes, Floats, Image, read_photo
 from facegeo.predict.points import FindPoints
 from facegeo.predict.predictor import Predictor
-from facegeo.predict.results import Looks
+from facegeo.predict.results import Looks, Settings
 
 Save = Callable[[Path, Image], Path]
 BOX = "20,72,22,74"

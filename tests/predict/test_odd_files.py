@@ -12,10 +12,11 @@ import pytest
 
 from facegeo.predict.boxes import BoxFile
 from facegeo.predict.detectors import Haar, WholeImage
-from facegeo.predict.job import Settings, predict_files
+from facegeo.predict.job import predict_files
 from facegeo.predict.photo import Image, read_photo
 from facegeo.predict.points import FindPoints
 from facegeo.predict.predictor import Predictor
+from facegeo.predict.results import Settings
 from facegeo.predict.video import opened
 
 Save = Callable[[Path, Image], Path]

@@ -10,9 +10,8 @@ from omegaconf import OmegaConf
 from facegeo.errors import UserError
 from facegeo.files.shipped import conf_dir
 from facegeo.predict.detectors import Haar, WholeImage, YuNet
-from facegeo.predict.job import Settings
 from facegeo.predict.predictor import Predictor
-from facegeo.predict.results import Looks
+from facegeo.predict.results import Looks, Settings
 from facegeo.predict.tracks import OneEuro
 
 

@@ -15,12 +15,12 @@ from PIL import Image as Pillow
 from facegeo.errors import UserError
 from facegeo.geometry.light import LIGHTS
 from facegeo.predict.detectors import WholeImage
-from facegeo.predict.job import Settings, predict_files
+from facegeo.predict.job import predict_files
 from facegeo.predict.normals import load_normals
 from facegeo.predict.photo import Face, Image, read_photo
 from facegeo.predict.points import FindPoints
 from facegeo.predict.predictor import Predictor
-from facegeo.predict.results import ROTATING, Looks, Relight, face_mesh, film_file
+from facegeo.predict.results import ROTATING, Looks, Relight, Settings, face_mesh, film_file
 from facegeo.surfaces.lights import PRESETS
 
 Save = Callable[[Path, Image], Path]

@@ -14,7 +14,7 @@ from facegeo.predict.folders import OutputFolder, Source, open_output
 from facegeo.predict.photo import Boxes, Image
 from facegeo.predict.points import FindPoints
 from facegeo.predict.predictor import Predictor
-from facegeo.predict.results import Looks
+from facegeo.predict.results import Looks, Settings
 from facegeo.predict.tracks import OneEuro
 from facegeo.predict.video import Watched, opened, watch
 
@@ -84,7 +84,7 @@ def run(
     done: list[tuple[int, int]] = []
     source = Source(path, "clip.avi")
     seen, tick = Watched(), lambda *numbers: done.append(numbers)
-    watch(source, out, predictor, batch, Looks(), smooth, tick, seen)
+    watch(source, out, predictor, Settings(batch, smooth=smooth), tick, seen)
     assert done[-1] == (seen.frames, 11)
     return seen
 
