@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from facegeo.errors import UserError
-from facegeo.predict.folders import OutputFolder, Source, open_output
+from facegeo.predict.detectors import Detect
+from facegeo.predict.folders import Source, open_output
 from facegeo.predict.photo import Boxes, Image
 from facegeo.predict.points import FindPoints
 from facegeo.predict.predictor import Predictor
-from facegeo.predict.results import Looks, Settings
+from facegeo.predict.results import Settings
 from facegeo.predict.tracks import OneEuro
 from facegeo.predict.video import Watched, opened, watch
 
@@ -73,28 +74,34 @@ def test_phone_videos_are_turned_as_their_tag_says(
     assert corners == [False, True, False, False]
 
 
+def nobody(*image: object) -> Boxes:
+    return np.zeros((0, 4))
+
+
 def run(
     path: Path,
-    out: OutputFolder,
     find_points: FindPoints,
-    batch: int,
+    batch: int = 8,
     smooth: OneEuro | None = None,
+    detect: Detect | None = None,
 ) -> Watched:
-    predictor = Predictor(find_points, Following())
+    """Watch a video and write to the folder "out" beside it."""
     done: list[tuple[int, int]] = []
-    source = Source(path, "clip.avi")
     seen, tick = Watched(), lambda *numbers: done.append(numbers)
-    watch(source, out, predictor, Settings(batch, smooth=smooth), tick, seen)
-    assert done[-1] == (seen.frames, 11)
+    predictor, settings = (
+        Predictor(find_points, detect or Following()),
+        Settings(batch, smooth=smooth),
+    )
+    with open_output(path.parent / "out") as out:
+        watch(Source(path, "clip.avi"), out, predictor, settings, tick, seen)
+    assert done[-1][0] == seen.frames
     return seen
 
 
 def test_every_frame_is_predicted_and_drawn(
     tmp_path: Path, moving: list[Image], film: Film, find_points: FindPoints
 ) -> None:
-    path = film(tmp_path / "clip.avi", moving)
-    with open_output(tmp_path / "out") as out:
-        seen = run(path, out, find_points, batch=4)
+    seen = run(film(tmp_path / "clip.avi", moving), find_points, batch=4)
     assert seen.frames == len(seen.rows) == 11
     assert seen.fault == ""
     rows = [row.split(",") for row in seen.rows]
@@ -126,8 +133,7 @@ def test_the_size_of_a_batch_changes_nothing(
     smooth: OneEuro | None,
 ) -> None:
     path = film(tmp_path / "clip.avi", moving)
-    with open_output(tmp_path / "out") as out:
-        rows = [run(path, out, find_points, batch, smooth).rows for batch in (1, 4, 16)]
+    rows = [run(path, find_points, batch, smooth).rows for batch in (1, 4, 16)]
     for other in rows[1:]:
         got, wanted = (np.loadtxt(some, str, delimiter=",") for some in (other, rows[0]))
         got, wanted = got[:, 3:].astype(float), wanted[:, 3:].astype(float)
@@ -140,8 +146,7 @@ def test_a_truncated_video_is_processed_up_to_the_damage_and_reported(
     path = film(tmp_path / "clip.avi", moving)
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
-    with open_output(tmp_path / "out") as out:
-        seen = run(path, out, find_points, batch=4)
+    seen = run(path, find_points, batch=4)
     assert 2 < seen.frames < 9
     assert seen.fault == f"stops in the middle: {seen.frames} of 11 frames were done"
     assert (tmp_path / "out/clip.avi.json").is_file()
@@ -149,25 +154,15 @@ def test_a_truncated_video_is_processed_up_to_the_damage_and_reported(
 
 def test_files_that_are_not_videos_are_refused(tmp_path: Path, find_points: FindPoints) -> None:
     (tmp_path / "clip.avi").write_bytes(b"no video")
-    with (
-        open_output(tmp_path / "out") as out,
-        pytest.raises(
-            UserError, match=r"clip\.avi: wanted a video, got a file that OpenCV cannot open"
-        ),
-    ):
-        run(tmp_path / "clip.avi", out, find_points, batch=4)
+    with pytest.raises(UserError, match=r"clip\.avi: wanted a video, got .* OpenCV cannot open"):
+        run(tmp_path / "clip.avi", find_points)
 
 
 def test_a_video_of_odd_size_loses_its_last_line(
     tmp_path: Path, face: Image, film: Film, find_points: FindPoints
 ) -> None:
     path = film(tmp_path / "clip.avi", [face[:95, :93]] * 2)
-    predictor = Predictor(find_points, lambda *image: np.zeros((0, 4)))
-    with open_output(tmp_path / "out") as out:
-        seen = Watched()
-        source = Source(path, "clip.avi")
-        watch(source, out, predictor, 8, Looks(), None, lambda *numbers: None, seen)
-    assert seen.rows == []
+    assert run(path, find_points, detect=nobody).rows == []
     written = cv2.VideoCapture(str(tmp_path / "out/clip.avi.points.mp4"))
     assert written.get(cv2.CAP_PROP_FRAME_HEIGHT) == 94
     assert written.get(cv2.CAP_PROP_FRAME_WIDTH) == 92
@@ -184,11 +179,7 @@ def test_colours_are_seen_and_written_as_they_are(
         shown.append(image)
         return np.zeros((0, 4))
 
-    path = film(tmp_path / "clip.avi", [frame] * 2)
-    with open_output(tmp_path / "out") as out:
-        predictor = Predictor(find_points, detect)
-        source = Source(path, "clip.avi")
-        watch(source, out, predictor, 8, Looks(), None, lambda *numbers: None, Watched())
+    run(film(tmp_path / "clip.avi", [frame] * 2), find_points, detect=detect)
     with opened(tmp_path / "out/clip.avi.points.mp4") as written:
         read = written.read()
     assert read is not None
@@ -256,17 +247,6 @@ def test_films_of_fast_videos_can_be_written(
     for _ in range(3):
         writer.write(np.zeros((32, 32, 3), np.uint8))
     writer.release()
-    predictor = Predictor(find_points, lambda *image: np.zeros((0, 4)))
-    with open_output(tmp_path / "out") as out:
-        watch(
-            Source(tmp_path / "clip.avi", "clip.avi"),
-            out,
-            predictor,
-            8,
-            Looks(),
-            None,
-            lambda *numbers: None,
-            Watched(),
-        )
+    run(tmp_path / "clip.avi", find_points, detect=nobody)
     with opened(tmp_path / "out/clip.avi.points.mp4") as film:
         assert film.rate == pytest.approx(wanted, abs=1e-2)
