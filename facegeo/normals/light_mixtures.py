@@ -125,6 +125,11 @@ class LightMixturesDataModule(NormalDataModule):
         return self._prepared.digest()
 
     @cached_property
+    def rows(self) -> dict[str, list[int]]:
+        """Rows of the people of each split."""
+        return self.listed.rows(self._prepared.names)
+
+    @cached_property
     def people(self) -> People:
         """All people, read when first asked for; validation and test with their truth.
 
@@ -132,10 +137,9 @@ class LightMixturesDataModule(NormalDataModule):
             UserError: With every fault of the files.
         """
         people = self._prepared
-        rows = self.listed.rows(people.names)
         if self.reference is None:
             return people
-        held_out = [*rows["val"], *rows["test"]]
+        held_out = [*self.rows["val"], *self.rows["test"]]
         names = [people.names[row] for row in held_out]
         truths = read_references(self.reference, names, people.normals.shape[2:])
         normals, masks = people.normals.clone(), people.masks.clone()
@@ -150,19 +154,19 @@ class LightMixturesDataModule(NormalDataModule):
             UserError: With every fault of the files, or if a split is unknown or empty.
         """
         check_splits(splits)
-        rows = self.listed.rows(self.people.names)
         for split in splits:
-            if not rows[split]:
+            if not self.rows[split]:
                 raise UserError(f"nobody is in the {split} split: name people in data.{split}")
-            if split != "train":
+            if split == "train":
+                self.training_faces()
+            else:
                 self.faces(split)
                 self.views(split)
 
     def description(self) -> dict[str, Any]:
         """All of the split, for its file."""
-        people = self.people.names
-        rows = self.listed.rows(people)
-        names = {part: [people[row] for row in own] for part, own in rows.items()}
+        people = self._prepared.names
+        names = {part: [people[row] for row in own] for part, own in self.rows.items()}
         return {"split_by": "person", "content": self._digest, **names}
 
     def content(self) -> str:
@@ -175,7 +179,7 @@ class LightMixturesDataModule(NormalDataModule):
         people = self.people
         directions = [record.directions for record in people.records]
         table = LampTable.of(people.first.tolist(), directions)
-        rows = torch.tensor(self.listed.rows(people.names)["train"])
+        rows = torch.tensor(self.rows["train"])
         return DrawnMixtures(rows, table, self.light, self.views_per_person, self.seed)
 
     def faces(self, split: str) -> FixedMixtures:
@@ -183,7 +187,7 @@ class LightMixturesDataModule(NormalDataModule):
         people = self.people
         chosen = [
             (row, [int(people.first[row]) + photo], [1.0])
-            for row in self.listed.rows(people.names)[split]
+            for row in self.rows[split]
             for photo, name in enumerate(people.records[row].lights)
             if all(abs(a) <= most for a, most in zip(light_angles(name), self.limits, strict=True))
         ]
@@ -203,7 +207,7 @@ class LightMixturesDataModule(NormalDataModule):
             UserError: If a person has no photograph of any lamp of a mixture.
         """
         chosen = []
-        for row in self.listed.rows(self.people.names)[split]:
+        for row in self.rows[split]:
             names, first = self.people.records[row].lights, int(self.people.first[row])
             for weights in self.mixtures.values():
                 there = {name: weight for name, weight in weights.items() if name in names}
@@ -222,7 +226,7 @@ class LightMixturesDataModule(NormalDataModule):
 
     def average_face(self) -> Tensor | None:
         """Mean normals of the training people, placed by the five points, (3, S, S), if any."""
-        rows = self.listed.rows(self.people.names)["train"]
+        rows = self.rows["train"]
         if not rows:
             return None
         faces = FixedMixtures([(row, [int(self.people.first[row])], [1.0]) for row in rows])

@@ -98,21 +98,18 @@ ROUNDS = 12
 
 @dataclass(frozen=True)
 class Surface:
-    """Normals, albedo and trust of a surface; all maps have the photographs' size.
+    """Normals and albedo of a surface; all maps have the photographs' size.
 
     Attributes:
         normals: Unit vectors, x right, y up, z to the camera, float32, shape (3, H, W); zero
             where all photographs are black.
         albedo: Light sent back by a surface that faces its light, shape (H, W).
         lit: Photographs that agree with the surface and are not dark there, bool, (N, H, W).
-        confidence: Length of the mean of all explanations' normals, 0 to 1, shape (H, W): low
-            where explanations that are as likely as each other disagree.
     """
 
     normals: Tensor
     albedo: Tensor
     lit: Tensor
-    confidence: Tensor
 
     @property
     def valid(self) -> Tensor:
@@ -121,7 +118,7 @@ class Surface:
 
 
 def least_squares(images: Tensor, lights: Tensor) -> Surface:
-    """Fit every photograph at every pixel, shadows and highlights too; the confidence is 1.
+    """Fit every photograph at every pixel, shadows and highlights too.
 
     Args:
         images: Linear in light, in [0, 1], N >= 3, shape (N, H, W).
@@ -153,7 +150,7 @@ def robust(images: Tensor, lights: Tensor, usable: Tensor | None = None) -> Surf
     """
     values, lights = _flat(images, lights)
     if len(lights) == 4:
-        return _surface(images, values, lights, *_weigh_triples(lights, values))
+        return _surface(images, values, lights, _weigh_triples(lights, values))
     fit = _solve(lights, values)
     if len(lights) > 4:
         fit = _reweight(lights, values, fit, None if usable is None else usable.flatten(1))
@@ -195,8 +192,8 @@ def _solve(lights: Tensor, values: Tensor) -> Tensor:
     return inverse @ values
 
 
-def _weigh_triples(lights: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Normals times albedo (3, P) and confidence (P,) of four lights."""
+def _weigh_triples(lights: Tensor, values: Tensor) -> Tensor:
+    """Normals times albedo of four lights, (3, P)."""
     fit = _solve(lights, values)
     albedo = fit.norm(dim=0)
     off = lights @ fit - values
@@ -213,8 +210,8 @@ def _weigh_triples(lights: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     found = torch.stack(answers)
     lengths = found.norm(dim=1, keepdim=True)
     mean = (weights * found / lengths.clamp_min(1e-9)).sum(0)
-    confidence = mean.norm(dim=0)
-    return mean / confidence.clamp_min(1e-9) * (weights * lengths).sum(0), confidence
+    scaled: Tensor = mean / mean.norm(dim=0).clamp_min(1e-9) * (weights * lengths).sum(0)
+    return scaled
 
 
 def _cost_of_odd(value: Tensor, light: Tensor, fit: Tensor) -> Tensor:
@@ -254,9 +251,7 @@ def _reweight(lights: Tensor, values: Tensor, start: Tensor, usable: Tensor | No
     return scaled
 
 
-def _surface(
-    images: Tensor, values: Tensor, lights: Tensor, scaled: Tensor, confidence: Tensor | None = None
-) -> Surface:
+def _surface(images: Tensor, values: Tensor, lights: Tensor, scaled: Tensor) -> Surface:
     albedo = scaled.norm(dim=0)
     agrees = (lights @ scaled - values).abs() <= 3 * _noise(albedo)
     size = images.shape[1:]
@@ -264,7 +259,6 @@ def _surface(
         normals=(scaled / albedo.clamp_min(1e-9)).float().unflatten(1, size),
         albedo=albedo.float().unflatten(0, size),
         lit=(agrees & (values > (DARK * albedo).clamp_min(3 * NOISE[1]))).unflatten(1, size),
-        confidence=torch.ones(size) if confidence is None else confidence.float().view(size),
     )
 
 
