@@ -136,8 +136,13 @@ def build_once(
             if folder.exists():
                 log.warning("%s is damaged and is rebuilt", folder)
                 shutil.rmtree(folder)
-            _check_space(cache_dir, size_bytes)
-            log.info("building the cache of decoded pixels, once: %s", folder)
+            if (free := shutil.disk_usage(cache_dir).free) < size_bytes:
+                raise UserError(
+                    f"the cache folder {cache_dir} needs {size_bytes / 1e6:,.0f} MB of free disk "
+                    f"space, got {free / 1e6:,.0f} MB; free some or set data.cache_dir to another "
+                    "folder"
+                )
+            log.info("building the cache, once: %s", folder)
             unfinished.mkdir()
             try:
                 build(unfinished)
@@ -150,12 +155,3 @@ def build_once(
             "free some space there or set data.cache_dir to another folder"
         ) from error
     return folder
-
-
-def _check_space(cache_dir: Path, size_bytes: int) -> None:
-    free = shutil.disk_usage(cache_dir).free
-    if free < size_bytes:
-        raise UserError(
-            f"the cache folder {cache_dir} needs {size_bytes / 1e6:,.0f} MB of free disk space, "
-            f"got {free / 1e6:,.0f} MB; free some or set data.cache_dir to another folder"
-        )

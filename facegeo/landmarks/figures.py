@@ -83,7 +83,7 @@ def found_points(
             and high, small ones enlarged. A cut-out of the face reads better than a whole photo.
         target: True points in pixels of their image, shape (N, 5, 2), pixel centres at integers.
         found: Points found, same shape and frame, usually the last stage's. Points outside
-            the image or is not finite is not drawn.
+            the image or not finite are not drawn.
         header: One line on top: the kind of data ("generated faces") and what found the points.
         columns: Faces in a row.
 
@@ -115,7 +115,10 @@ def found_points(
         place = (left / width, bottom / height, side / width, side / height)
         _face(figure.add_axes(place), image, true, guess)
     figure.text(0.5, 1 - HEADER_PX / 2 / height, header, ha="center", va="center", fontsize=12)
-    marks = [_mark(TRUE, "true point"), _mark(FOUND, "point found")]
+    marks = [
+        Line2D([], [], linestyle="none", path_effects=DARK, label=label, **style)
+        for label, style in (("true point", TRUE), ("point found", FOUND))
+    ]
     figure.legend(handles=marks, loc="lower center", ncols=2, facecolor="0.6", borderaxespad=0.3)
     return save_png(figure, path)
 
@@ -128,10 +131,6 @@ def _face(axes: Axes, image: Image, true: Tensor, guess: Tensor) -> None:
         x, y = points.detach().double().cpu().numpy().T
         axes.plot(x, y, linestyle="none", path_effects=DARK, **style)
     axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
-
-
-def _mark(style: dict[str, Any], label: str) -> Line2D:
-    return Line2D([], [], linestyle="none", path_effects=DARK, label=label, **style)
 
 
 def stage_plot(
@@ -165,12 +164,15 @@ def stage_plot(
     figure = canvas(760, 540)
     axes = figure.add_subplot()
     handles: list[Artist] = []
+    average = len(POINT_NAMES)
     for place, (name, values) in enumerate(errors.items()):
         check_shape(f"errors of {name}", values, "S", len(POINT_NAMES))
         handles.append(_stage(axes, place, name, values.double().cpu()))
         if name in paper:
-            handles.append(_paper_mark(axes, place, name, paper[name]))
-    average = len(POINT_NAMES)
+            label = f"{name}, paper: {paper[name]:.2f}"
+            style: dict[str, Any] = {"color": COLOURS[place], "linestyle": (0, (2, 1))}
+            span = (average - 0.4, average - 0.1)
+            handles += axes.plot(span, (paper[name],) * 2, label=label, linewidth=2.5, **style)
     axes.axvspan(average - 0.5, average + 0.5, color="0.95", zorder=0)
     axes.set_xticks(range(average + 1), [*POINT_NAMES, "average"])
     axes.set_xlim(-0.4, average + 0.5)
@@ -194,9 +196,3 @@ def _stage(axes: Axes, place: int, name: str, seeds: Tensor) -> Artist:
     shown, spot = f"{mean[average]:.2f}", (average, mean[average].item())
     axes.annotate(shown, spot, (9, -4), textcoords="offset points", color=colour)
     return line
-
-
-def _paper_mark(axes: Axes, place: int, name: str, average: float) -> Artist:
-    span, label = (len(POINT_NAMES) - 0.4, len(POINT_NAMES) - 0.1), f"{name}, paper: {average:.2f}"
-    style: dict[str, Any] = {"color": COLOURS[place], "linestyle": (0, (2, 1)), "linewidth": 2.5}
-    return axes.plot(span, (average, average), label=label, **style)[0]

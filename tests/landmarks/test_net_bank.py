@@ -84,23 +84,6 @@ def test_few_pixels_are_grouped_and_many_looped() -> None:
     assert bank()._loops(torch.zeros(1, 3, 3, 39, 39))  # one face in stage 1
 
 
-@pytest.mark.parametrize(
-    ("shape", "outputs", "weights", "biases"),
-    [
-        (STAGE1 | {"hidden": 120}, (10, 6, 6), 95_760 + 2 * 95_280, 3 * 240 + 22),
-        (STAGE2, (2,) * 10, 10 * 17_880, 10 * 122),
-    ],
-    ids=["stage1", "stage2"],
-)
-def test_as_many_parameters_as_the_paper_prints(
-    shape: dict[str, Any], outputs: tuple[int, ...], weights: int, biases: int
-) -> None:
-    counts = {True: 0, False: 0}
-    for name, tensor in NetBank(outputs, **shape).named_parameters():
-        counts["bias" in name] += tensor.numel()
-    assert counts == {False: weights, True: biases}
-
-
 def test_xavier_bounds_hold_for_each_net_and_biases_start_at_zero() -> None:
     nets = NetBank((10, 6, 6), **STAGE1, hidden=120)
     fans = [(3 * 16, 20 * 16), (20 * 9, 40 * 9), (40 * 9, 60 * 9), (540, 120)]
