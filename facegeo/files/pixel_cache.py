@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from facegeo.files.faults import WantedError
 from facegeo.files.images import in_threads
+from facegeo.files.lists import WantedError
 from facegeo.files.writing import build_once
 
 INDEX = "index.json"

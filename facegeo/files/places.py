@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facegeo.errors import UserError
-from facegeo.files.faults import WantedError
-from facegeo.files.lists import is_number, numbered_rows
+from facegeo.files.lists import WantedError, is_number, numbered_rows
 
 Points = npt.NDArray[np.float64]
 MARGIN = 1.2

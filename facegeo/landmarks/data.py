@@ -19,8 +19,8 @@ from torch.utils.data import DataLoader
 
 from facegeo.checks import checked_call
 from facegeo.errors import UserError
-from facegeo.files.faults import OnError, log_skipped, read_all
 from facegeo.files.images import ImageError, decode
+from facegeo.files.lists import OnError, log_skipped, read_all
 from facegeo.geometry.crops import FaceCrops
 from facegeo.geometry.windows import shift
 from facegeo.landmarks.lists import read_list

@@ -12,8 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from facegeo.errors import UserError
-from facegeo.files.faults import Fault, FaultsError, OnError, WantedError
-from facegeo.files.lists import check_file, is_number, numbered_lines, relative_path
+from facegeo.files.lists import (
+    Fault,
+    FaultsError,
+    OnError,
+    WantedError,
+    check_file,
+    is_number,
+    numbered_lines,
+    relative_path,
+)
 
 BOX_FIELDS = ("left", "right", "top", "bottom")
 POINT_FIELDS = tuple(f"{axis}{number}" for number in range(1, 6) for axis in "xy")

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from facegeo.files.faults import Fault, OnError, WantedError
 from facegeo.files.images import Bytes, ImageError, decode, image_size, in_threads
+from facegeo.files.lists import Fault, OnError, WantedError
 from facegeo.files.pixel_cache import MappedTensors, load_all, mapped, open_cache, read_file
 from facegeo.geometry.crops import MARGIN, source_regions
 from facegeo.landmarks.lists import POINT_SLACK, LandmarkList

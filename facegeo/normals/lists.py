@@ -19,8 +19,7 @@ import numpy as np
 from pydantic import Field
 
 from facegeo.errors import UserError
-from facegeo.files.faults import Fault, WantedError
-from facegeo.files.lists import check_file, numbered_rows, relative_path
+from facegeo.files.lists import Fault, WantedError, check_file, numbered_rows, relative_path
 from facegeo.training.stream import Rows, content_digest, validation_split
 
 FACE, NORMAL, MASK = "face", "normal", "mask"

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from facegeo.files.faults import WantedError
 from facegeo.files.images import ImageError, decode, image_size
+from facegeo.files.lists import WantedError
 from facegeo.geometry.light import to_linear
 
 log = logging.getLogger(__name__)

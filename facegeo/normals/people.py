@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from facegeo.errors import UserError
-from facegeo.files.faults import WantedError
+from facegeo.files.lists import WantedError
 from facegeo.files.places import MARGIN, five_point_outline
 from facegeo.normals.maps import read_mask
 from facegeo.normals.prepare import MANIFEST, Record

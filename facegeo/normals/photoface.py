@@ -17,7 +17,7 @@ from torch import Tensor
 
 from facegeo.checks import Count, checked
 from facegeo.errors import UserError
-from facegeo.files.faults import FaultsError, OnError
+from facegeo.files.lists import FaultsError, OnError
 from facegeo.geometry.normals import LIKE_A_FACE, bulge, decode, from_frame
 from facegeo.normals.augment import SHORTEST, NormalAugment, flip_faces, lengths, turn_faces
 from facegeo.normals.data import NormalBatch, NormalDataModule, WholeBatches, check_splits

@@ -11,8 +11,8 @@ from torch.utils.data import Dataset
 
 from facegeo.checks import check_range
 from facegeo.errors import UserError
-from facegeo.files.faults import WantedError
 from facegeo.files.images import ImageError, decode, image_size
+from facegeo.files.lists import WantedError
 from facegeo.files.places import Places, Points, crop_square, points_beside, read_boxes, read_points
 from facegeo.normals.maps import resize_face, trained_coding, warn_of_faces
 from facegeo.training.wing import WingData

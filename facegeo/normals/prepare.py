@@ -25,8 +25,8 @@ from torch import Tensor
 
 from facegeo import __version__
 from facegeo.errors import UserError, mistaken_values
-from facegeo.files.faults import OnError
 from facegeo.files.images import in_threads
+from facegeo.files.lists import OnError
 from facegeo.files.progress import track
 from facegeo.files.tables import Table
 from facegeo.files.writing import write_whole

@@ -31,8 +31,8 @@ from torch.nn.functional import avg_pool2d, max_pool2d
 
 from facegeo.checks import checked
 from facegeo.errors import UserError
-from facegeo.files.faults import WantedError
 from facegeo.files.images import ImageError, image_size
+from facegeo.files.lists import WantedError
 from facegeo.files.places import Points, outline_mask
 from facegeo.files.tables import Cell, Table
 from facegeo.files.writing import write_whole

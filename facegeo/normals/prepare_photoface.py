@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from facegeo.checks import checked
-from facegeo.files.faults import WantedError
 from facegeo.files.images import ImageError
+from facegeo.files.lists import WantedError
 from facegeo.files.places import crop_square, outline_mask
 from facegeo.files.tables import Table
 from facegeo.files.writing import write_whole

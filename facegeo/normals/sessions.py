@@ -23,8 +23,8 @@ from torch import Tensor
 
 from facegeo.checks import checked
 from facegeo.errors import UserError
-from facegeo.files.faults import WantedError
 from facegeo.files.images import ImageError, decode, image_size
+from facegeo.files.lists import WantedError
 from facegeo.files.places import Points, metadata_outline, read_outline
 from facegeo.geometry.normals import from_frame
 from facegeo.normals.maps import Frame

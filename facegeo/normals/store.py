@@ -18,8 +18,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from facegeo.files.faults import Fault, OnError, WantedError
 from facegeo.files.images import in_threads
+from facegeo.files.lists import Fault, OnError, WantedError
 from facegeo.files.pixel_cache import MappedTensors, load_all, mapped, open_cache, read_file
 from facegeo.normals.lists import NormalRecord
 from facegeo.normals.maps import (

@@ -15,8 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from facegeo.errors import UserError
-from facegeo.files.faults import Fault, FaultsError, WantedError
-from facegeo.files.lists import is_number, numbered_lines, numbered_rows
+from facegeo.files.lists import (
+    Fault,
+    FaultsError,
+    WantedError,
+    is_number,
+    numbered_lines,
+    numbered_rows,
+)
 from facegeo.landmarks.lists import BOX_FIELDS
 from facegeo.predict.folders import shown
 from facegeo.predict.photo import FORMAT, Boxes, Image

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facegeo.files.faults import WantedError
+from facegeo.files.lists import WantedError
 from facegeo.files.places import crop_square, metadata_outline, outline_mask, read_outline
 
 POINTS = np.random.default_rng(0).uniform((100, 50), (200, 180), (68, 2)).round(2)

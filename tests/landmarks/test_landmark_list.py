@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from facegeo.errors import UserError
-from facegeo.files.faults import OnError
+from facegeo.files.lists import OnError
 from facegeo.landmarks.lists import read_list
 
 Writer = Callable[..., Path]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from facegeo.files.faults import WantedError
+from facegeo.files.lists import WantedError
 from facegeo.normals.maps import (
     Floats,
     Mask,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from facegeo.files.faults import Fault
+from facegeo.files.lists import Fault
 from facegeo.normals.lists import NormalRecord, read_normal_lists
 from facegeo.normals.store import NormalStore, open_store
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from facegeo.files.faults import WantedError
+from facegeo.files.lists import WantedError
 from facegeo.normals.sessions import (
     RawSession,
     Reading,

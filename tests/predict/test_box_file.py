@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from facegeo.errors import UserError
-from facegeo.files.faults import FaultsError
+from facegeo.files.lists import FaultsError
 from facegeo.predict.boxes import BoxFile
 from facegeo.predict.photo import Face
 from facegeo.predict.results import faces_json, frame_json, list_csv, rows_of, video_json
