@@ -38,7 +38,7 @@ def test_a_repeated_letter_is_one_size(shape: tuple[int, ...]) -> None:
         check_shape("matrix", torch.zeros(shape), "N", "N")
 
 
-def test_a_failed_check_leaves_the_sizes_alone() -> None:
+def test_a_failed_check_leaves_the_sizes_unchanged() -> None:
     sizes: dict[str, int] = {}
     with pytest.raises(ValueError, match=r"a must have shape \(B, 5\), got \(2, 4\)"):
         check_shape("a", torch.zeros(2, 4), "B", 5, sizes=sizes)

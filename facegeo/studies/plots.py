@@ -32,7 +32,7 @@ MOST = len(COLOURS)
 HEIGHT_PX, LEGEND_ROW_PX = 380, 20
 ONE_LINE = 45
 """Characters that a legend of one line may have on a narrow page."""
-LOOK = go.layout.Template(
+TEMPLATE = go.layout.Template(
     layout={  # colours of text and lines are those of the page: page.css
         "font": {"size": 12, "family": "system-ui, sans-serif"},
         "paper_bgcolor": "rgba(0,0,0,0)",
@@ -267,7 +267,7 @@ def parallel_plot(comparison: Comparison) -> Plot | None:
     line = {"color": means, "colorscale": [[0, COLOURS[0]], [1, COLOURS[1]]]}
     figure = go.Figure(
         go.Parcoords(line=line, dimensions=[*axes, {"label": comparison.measure, "values": means}]),
-        layout={"template": LOOK, "height": HEIGHT_PX},
+        layout={"template": TEMPLATE, "height": HEIGHT_PX},
     )
     figure.update_layout(margin={"l": 48, "r": 48, "t": 60, "b": 24})
     return Plot(
@@ -342,8 +342,8 @@ def _figure(data: Sequence[go.Bar | go.Scatter], **layout: Any) -> go.Figure:
     one_line = sum(len(name) + 6 for name in names) <= ONE_LINE
     height = HEIGHT_PX + LEGEND_ROW_PX * (1 if one_line else len(names))
     legend = {"orientation": "h" if one_line else "v"}
-    look = {"template": LOOK, "height": height, "legend": legend, "showlegend": len(names) > 1}
-    return go.Figure(list(data), layout=look | layout)
+    style = {"template": TEMPLATE, "height": height, "legend": legend, "showlegend": len(names) > 1}
+    return go.Figure(list(data), layout=style | layout)
 
 
 def _first_of(rows: Sequence[object]) -> str:

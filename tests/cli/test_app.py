@@ -23,7 +23,7 @@ def fail(error: BaseException) -> Callable[[DictConfig], object]:
     return job
 
 
-def test_the_job_gets_the_composed_config(run: Run) -> None:
+def test_job_is_called_with_the_composed_config(run: Run) -> None:
     seen: list[DictConfig] = []
     run(seen.append, "experiment=ccnn/paper", "trainer.max_epochs=5")
     assert [(cfg.seed, cfg.trainer.max_epochs, cfg.data.count) for cfg in seen] == [(7, 5, 8)]

@@ -17,7 +17,7 @@ def test_groups_are_those_of_the_defaults_list_with_all_their_options(config: Pa
     ]
 
 
-def test_help_prints_the_whole_config_and_the_groups(config: Path) -> None:
+def test_help_prints_the_config_and_the_groups(config: Path) -> None:
     text = help_text("facegeo-toy", "Train a toy. " * 20, ["facegeo-toy seed=1"], config)
     for part in ("Train a toy.", "  facegeo-toy seed=1", config.read_text(), "*generated, lfpw"):
         assert part in text

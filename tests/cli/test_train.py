@@ -39,6 +39,6 @@ def test_a_sweep_that_broke_off_is_reported_unless_it_was_interrupted(
 
 @pytest.mark.usefixtures("_begun")
 @pytest.mark.parametrize("failed", [[], ["a folder"]])
-def test_the_exit_code_says_whether_a_job_failed(command: Command, failed: list[str]) -> None:
+def test_exit_code_is_1_if_a_job_failed(command: Command, failed: list[str]) -> None:
     study_callback.FAILED.extend(failed)
     assert command("train", "--version").code == len(failed)

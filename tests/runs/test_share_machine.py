@@ -78,7 +78,7 @@ def test_one_gpu_is_shared_by_all(
 
 
 @pytest.mark.parametrize(("together", "processors"), [(None, 8), (1, 8), (-1, 1)])
-def test_a_single_job_uses_the_whole_machine(
+def test_single_job_uses_all_processors(
     machine: dict[str, list[int]],
     job: Job,
     monkeypatch: pytest.MonkeyPatch,

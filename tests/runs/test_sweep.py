@@ -31,7 +31,7 @@ def command(tiny_overrides: list[str]) -> list[str]:
 
 @pytest.fixture
 def sweep(command: list[str], tmp_path: Path) -> Sweep:
-    """Run a sweep into ``tmp_path``; returns what it said."""
+    """Run a sweep into ``tmp_path``; returns its output."""
 
     def start(*words: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(

@@ -74,7 +74,7 @@ def test_stages_have_curves_and_batches_each(wandb: SimpleNamespace, tmp_path: P
     assert run.defined["stage2/*"] == {"step_metric": "stage2/batch", "summary": "none"}
 
 
-def test_the_end_logs_metrics_record_and_settings(wandb: SimpleNamespace, tmp_path: Path) -> None:
+def test_close_logs_metrics_record_and_settings(wandb: SimpleNamespace, tmp_path: Path) -> None:
     whole_job(begun(tmp_path))
     (run,) = wandb.runs
     assert run.summary == {"test/stage1/error_pct": 1.5}
@@ -83,7 +83,7 @@ def test_the_end_logs_metrics_record_and_settings(wandb: SimpleNamespace, tmp_pa
 
 
 @pytest.mark.parametrize(("status", "code"), [("done", 0), ("failed", 1), ("stopped", 1)])
-def test_exit_code_says_how_the_job_ended(
+def test_exit_code_depends_on_the_jobs_status(
     wandb: SimpleNamespace, tmp_path: Path, status: str, code: int
 ) -> None:
     begun(tmp_path).close({}, {}, status)  # nothing was logged: it has failed early

@@ -4,7 +4,7 @@ import math
 from facegeo.runs.wandb import from_config, from_summary, to_config, to_summary
 
 
-def test_settings_come_back_whole_although_wandb_drops_what_is_empty() -> None:
+def test_settings_survive_wandb_which_drops_empty_mappings() -> None:
     settings = {"task": {"weights": {}}, "seed": 0, "rate": math.inf, "none": None, "list": []}
     config = to_config(settings)
     assert config["seed"] == 0  # to group and filter by

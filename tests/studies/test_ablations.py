@@ -100,11 +100,11 @@ def comparison(name: str) -> Comparison:
 
 
 @pytest.mark.parametrize("name", SWEPT)
-def test_jobs_are_as_many_as_the_comment_says(name: str) -> None:
+def test_number_of_jobs_equals_the_comment(name: str) -> None:
     text = (ABLATIONS / f"{name}.yaml").read_text()
-    said = re.search(r"^# (?:.* )?(\d+) runs", text, re.MULTILINE)
-    assert said, f"{name} does not say how many runs it has"
-    assert int(said[1]) == len(jobs(name))
+    found = re.search(r"^# (?:.* )?(\d+) runs", text, re.MULTILINE)
+    assert found, f"{name} lacks its number of runs"
+    assert int(found[1]) == len(jobs(name))
     assert f"facegeo-train -m ablation={name}" in text
 
 

@@ -211,7 +211,7 @@ def test_a_report_that_cannot_be_written_is_a_failure(
     assert "is not the folder of a study" in capsys.readouterr().err
 
 
-def test_the_summary_says_why_and_what_to_do() -> None:
+def test_summary_shows_reasons_and_what_to_do() -> None:
     text = summary([Outcome("a", ["lr=-1"], "failed", "Invalid learning rate")])
     assert "failed a (lr=-1): Invalid learning rate" in text
     assert "The same command repeats failed jobs" in text

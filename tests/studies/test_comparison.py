@@ -63,7 +63,7 @@ def test_entries_of_a_single_variant_are_its_rows(keep_run: Keep, tmp_path: Path
     assert [row.name for row in rows] == ["stage1", "stage2", "stage10"]
 
 
-def test_a_study_that_says_nothing_compares_the_last_entry_with_the_first_variant(
+def test_without_about_the_last_entry_is_compared_with_the_first_variant(
     keep_run: Keep, tmp_path: Path
 ) -> None:
     shake(keep_run, about=None)

@@ -72,7 +72,7 @@ def test_no_error_and_every_table_plot_and_picture_is_there(page: Path, tmp_path
     assert len(re.findall(r'<img src="data:image/jpeg;base64,', seen)) == 4
 
 
-def test_an_error_on_a_page_would_be_seen(page: Path, tmp_path: Path) -> None:
+def test_console_shows_errors_of_a_page(page: Path, tmp_path: Path) -> None:
     page.write_text(page.read_text().replace("<main>", "<main><script>missing()</script>"))
     _, console = browse(page, tmp_path / "profile", "--dump-dom")
     assert "missing is not defined" in console

@@ -145,7 +145,7 @@ def test_parallel_coordinates_need_two_settings(keep_run: Keep, tmp_path: Path) 
     assert parallel_plot(read(tmp_path)) is None
 
 
-def test_a_study_gets_the_plots_it_asks_for(keep_run: Keep, tmp_path: Path) -> None:
+def test_plots_of_about_are_drawn_and_others_explained(keep_run: Keep, tmp_path: Path) -> None:
     asked = ["ced", "cost", "panels", "pie"]
     keep_run("a", 0, about={"plots": asked}, errors={"stage1": 1.0})
     plots, missing = study_plots(read(tmp_path))

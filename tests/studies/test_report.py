@@ -62,7 +62,7 @@ def study(keep_run: Keep, keep_plan: Callable[..., None], tmp_path: Path) -> Pat
     return tmp_path / "study"
 
 
-def test_four_files_stand_beside_the_study_and_the_table_is_shown(
+def test_report_writes_four_files_and_prints_the_table(
     study: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     written = write_report([study])

@@ -38,7 +38,7 @@ def test_a_study_is_read_in_the_order_of_its_plan(
     assert study.runs[0].link == str(tmp_path / "study" / "0.2-0")
 
 
-def test_a_study_compares_what_its_last_command_says(
+def test_about_of_the_last_command_is_used(
     keep_run: Keep, keep_plan: Callable[..., None], tmp_path: Path
 ) -> None:
     keep_run("a", 0, errors={"stage1": 1.0}, about={"split": "test"})
