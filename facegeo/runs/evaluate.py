@@ -38,7 +38,7 @@ def check_fit(name: str, model: nn.Module, data: WingData, options: Mapping[str,
         options: Keys of an evaluation that not every kind of model has.
 
     Raises:
-        UserError: If it does not.
+        UserError: If they do not.
     """
     finds = getattr(model, "finds", data.finds)
     if finds != data.finds:
@@ -52,17 +52,11 @@ def check_fit(name: str, model: nn.Module, data: WingData, options: Mapping[str,
 def report_others(
     model: nn.Module, others: Mapping[str, WingData], folder: Path, device: str, console: Console
 ) -> dict[str, float]:
-    """Measure a trained model on other data too, each in a folder of its name.
-
-    Args:
-        model: Trained.
-        others: Data by name, prepared and checked.
-        folder: The run's; the numbers are added to its ``metrics.json``.
-        device: Where the model runs.
-        console: Shows the tables.
+    """Measure a trained model on other, prepared data, each in a subfolder of its name.
 
     Returns:
-        Metrics with the data's name in place of the split's, such as ``strangers/t2/mean_deg``.
+        Metrics with the data's name in place of the split's, such as ``strangers/t2/mean_deg``;
+        they are added to the ``metrics.json`` of ``folder``.
     """
     results: dict[str, float] = {}
     for name, data in others.items():
@@ -87,10 +81,7 @@ def device_of(accelerator: str) -> str:
 
 
 def evaluate(cfg: DictConfig) -> dict[str, float]:
-    """Measure a trained model.
-
-    Args:
-        cfg: Composed from ``conf/eval.yaml``.
+    """Measure a trained model, as a config composed from ``conf/eval.yaml`` asks.
 
     Returns:
         Metrics by name, as in ``metrics.json`` of the run's folder.

@@ -90,10 +90,7 @@ def _fits(value: object, kind: Any) -> bool:  # noqa: ANN401
 
 
 def check_job(cfg: DictConfig) -> None:
-    """Check a training's seed, study, splits and objective.
-
-    Args:
-        cfg: Composed from ``conf/train.yaml``.
+    """Check seed, ``about``, splits and objective of a config composed from ``conf/train.yaml``.
 
     Raises:
         UserError: If one cannot be used.

@@ -26,10 +26,7 @@ log = logging.getLogger(__name__)
 
 
 def job(cfg: DictConfig) -> float | None:
-    """Do one job; in a sweep skip what is done, and let no failure stop the other jobs.
-
-    Args:
-        cfg: Composed from ``conf/train.yaml``.
+    """Run one job; in a sweep skip it if it is done, and let no failure stop the other jobs.
 
     Returns:
         The metric that ``cfg.objective`` names, or None.

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
-    """Train and measure the model that ``cfg`` describes, or resume it where it was killed.
+    """Train and measure a model, or resume it where it was killed.
 
     Args:
         cfg: Composed from ``conf/train.yaml``.
@@ -63,10 +63,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
 def run_in(folder: Path, cfg: DictConfig, gpu: int | None = None) -> dict[str, float]:
     """Train and measure as ``run`` does, in a folder whose lock the caller holds.
 
-    Args:
-        folder: The run's.
-        cfg: Its configuration.
-        gpu: The GPU to use where there are several; None leaves it to the trainer.
+    ``gpu`` is the one to use where there are several; None leaves it to the trainer.
     """
     claim(folder, plain(cfg))
     record, logs, results = _record(cfg), _logs(cfg, folder), dict[str, float]()

@@ -16,7 +16,7 @@ from facegeo.studies.runs import Study, StudyRun
 from facegeo.studies.variants import Variant, find_variants
 
 MEASURES = ("error_pct", "mean_deg")
-"""Measures of a study that does not name any: the first that was measured."""
+"""Measures by default: the first that was measured."""
 FIRST = object()
 """The baseline of a study that does not name one: the first row."""
 PAPERS_OWN = ("ccnn/paper", "ccnn/tuned")
@@ -184,12 +184,7 @@ def difference(values: Mapping[int, float], baseline: Mapping[int, float]) -> Di
 
 
 def warnings(done: Sequence[StudyRun], split: str) -> list[str]:
-    """Warnings about runs that are not comparable, a sentence each: other data, other commits.
-
-    Args:
-        done: Finished runs.
-        split: The compared one: "val", "test", or the name of other data.
-    """
+    """Warnings about finished runs that are not comparable: other data, other commits."""
     trained = [run.record.get("data") or {} for run in done]
     measured = [(run.record.get("also_on") or {}).get(split) for run in done]
     if split == "test":

@@ -56,13 +56,7 @@ def beside(folders: Sequence[Path]) -> Path:
 
 
 def report_on(studies: Sequence[Study], out: Path, split: str | None = None) -> Path:
-    """Report on studies that were read from anywhere; as ``write_report``.
-
-    Args:
-        studies: In the order to show.
-        out: Path of the files without ending.
-        split: Replaces the one that each study compares.
-    """
+    """Report on studies, as ``write_report``; ``split`` replaces the one that each compares."""
     chosen = {} if split is None else {"split": split}
     comparisons = [
         compare(replace(one, about={**sound(one.about)[0], **chosen}) if chosen else one)
@@ -86,12 +80,7 @@ def report_on(studies: Sequence[Study], out: Path, split: str | None = None) -> 
 
 
 def page(comparisons: Sequence[Comparison], folder: Path) -> str:
-    """Return all studies as one HTML page.
-
-    Args:
-        comparisons: In the order to show.
-        folder: The page's folder; links to runs are relative to it.
-    """
+    """Return all studies as one HTML page; links to runs are relative to its ``folder``."""
     from plotly.offline import get_plotlyjs
 
     sections = [_section(one) for one in comparisons]

@@ -92,11 +92,7 @@ def make_study(
 ) -> Study:
     """Put runs in order; of two equal runs keep the finished one, or the one that ended last.
 
-    Args:
-        name: Of the study.
-        runs: Runs of this study only.
-        about: Keys as in ``conf/ablation``; None: of the last command or of the runs.
-        searches: Its searches.
+    ``about`` is by default that of the last command or of the runs.
     """
     runs = list(runs)
     kept: dict[str, StudyRun | None] = dict.fromkeys(map(_identity, runs))

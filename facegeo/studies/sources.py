@@ -65,12 +65,9 @@ def loose_study(folders: Sequence[Path]) -> Study:
 
 
 def read_api(path: str, study: str, api: Any = None) -> list[StudyRun]:  # noqa: ANN401
-    """Read a study's runs from W&B's server.
+    """Read the runs of a study, which is their group, from ENTITY/PROJECT on W&B's server.
 
-    Args:
-        path: ENTITY/PROJECT.
-        study: Name of the study, which is the group of its runs.
-        api: Replaces ``wandb.Api()``.
+    ``api`` replaces ``wandb.Api()``.
 
     Raises:
         UserError: If the server cannot be reached, or has no such run.
