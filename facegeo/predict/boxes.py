@@ -157,21 +157,15 @@ class BoxFile:
     """
 
     def __init__(self, path: str) -> None:
-        file = _checked(path)
-        reader = {".json": _json, ".csv": _csv}.get(file.suffix.lower(), _list)
-        self._boxes = dict[str, dict[int | None, list[Box]]]()
-        faults = []
-        for line, image, frame, edges in reader(file):
-            try:
-                if not image:
-                    raise WantedError("the name of an image", "none")
-                of_image = self._boxes.setdefault(_key(image), {})
-                if edges is not None:
-                    of_image.setdefault(_frame(frame), []).append(_box(edges))
-            except WantedError as error:
-                faults.append(Fault(file.name, line, image, error.wanted, error.got))
-        if faults:
-            raise FaultsError(faults, f"correct {path}")
+        file = Path(path).expanduser()
+        try:
+            content = file.read_bytes().strip()
+        except OSError as error:
+            got = error.strerror or error
+            raise UserError(f"detector.path={path}: wanted a file of boxes, got {got}") from error
+        if not content:
+            raise UserError(f"detector.path={path}: wanted a box a face, got an empty file")
+        self._boxes = _read(file)
         self._by_last = dict[str, list[str]]()
         for key in self._boxes:
             self._by_last.setdefault(_last(key), []).append(key)
@@ -184,24 +178,31 @@ class BoxFile:
         """
         key = _key(name)
         if key not in self._boxes:
-            ends = [k for k in self._by_last.get(_last(key), ()) if _ends_alike(k, key)]
+            alike = self._by_last.get(_last(key), ())
+            ends = [k for k in alike if k.endswith(f"/{key}") or key.endswith(f"/{k}")]
             key = ends[0] if len(ends) == 1 else key
         own = self._boxes.get(key, {})
         boxes = own.get(None, []) + (own.get(frame, []) if frame is not None else [])
         return check_boxes(np.array(boxes), *image.shape[:2])
 
 
-def _checked(path: str) -> Path:
-    """Return the path of a file that can be read and is not empty."""
-    file = Path(path).expanduser()
-    try:
-        if file.read_bytes().strip():
-            return file
-    except OSError as error:
-        raise UserError(
-            f"detector.path={path}: wanted a file of boxes, got {error.strerror or error}"
-        ) from error
-    raise UserError(f"detector.path={path}: wanted a box a face, got an empty file")
+def _read(file: Path) -> dict[str, dict[int | None, list[Box]]]:
+    """Boxes by image and frame."""
+    reader = {".json": _json, ".csv": _csv}.get(file.suffix.lower(), _list)
+    boxes = dict[str, dict[int | None, list[Box]]]()
+    faults = []
+    for line, image, frame, edges in reader(file):
+        try:
+            if not image:
+                raise WantedError("the name of an image", "none")
+            of_image = boxes.setdefault(_key(image), {})
+            if edges is not None:
+                of_image.setdefault(_frame(frame), []).append(_box(edges))
+        except WantedError as error:
+            faults.append(Fault(file.name, line, image, error.wanted, error.got))
+    if faults:
+        raise FaultsError(faults, f"correct {file}")
+    return boxes
 
 
 def _list(file: Path) -> Entries:
@@ -298,7 +299,3 @@ def _key(image: str) -> str:
 
 def _last(key: str) -> str:
     return key.rpartition("/")[2]
-
-
-def _ends_alike(one: str, other: str) -> bool:
-    return one.endswith(f"/{other}") or other.endswith(f"/{one}")

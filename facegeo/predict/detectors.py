@@ -1,7 +1,7 @@
 """Face detectors, whose boxes are mapped to those of the training."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -59,12 +59,9 @@ class Haar:
 
     def raw(self, image: Image) -> Boxes:
         """Return the cascade's own boxes, (F, 4), the largest first."""
-        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        shrink = min(1.0, self.longest_px / max(grey.shape))
-        if _vanishes(grey.shape, shrink):
+        grey, shrink = _shrunk(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), self.longest_px)
+        if grey is None:
             return np.zeros((0, 4))
-        if shrink < 1:
-            grey = cv2.resize(grey, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
         least = max(20, round(self.smallest * min(grey.shape)))  # 20 px: the cascade's own window
         try:
             cascade = self._free.pop()  # two threads must not share one
@@ -94,28 +91,22 @@ class YuNet:
 
     def __init__(self, model: str, score: Share = 0.7, longest_px: Side = 1280) -> None:
         self.longest_px, self._alone = longest_px, threading.Lock()
-        if not Path(model).expanduser().is_file():
-            raise UserError(
-                f"detector.model={model}: wanted YuNet's .onnx file, found no such file"
-            )
+        wanted, file = (
+            f"detector.model={model}: wanted YuNet's .onnx file",
+            Path(model).expanduser(),
+        )
+        if not file.is_file():
+            raise UserError(f"{wanted}, found no such file")
         try:
-            self._net: Any = cv2.FaceDetectorYN.create(
-                str(Path(model).expanduser()), "", (320, 320), score
-            )
+            self._net: Any = cv2.FaceDetectorYN.create(str(file), "", (320, 320), score)
         except cv2.error as error:
-            raise UserError(
-                f"detector.model={model}: wanted YuNet's .onnx file, got one that OpenCV refuses "
-                f"({error.err})"
-            ) from error
+            raise UserError(f"{wanted}, got one that OpenCV refuses ({error.err})") from error
 
     def __call__(self, image: Image, name: str = "", frame: int | None = None) -> Boxes:
         """Find faces, the best score first."""
-        shrink = min(1.0, self.longest_px / max(image.shape[:2]))
-        if _vanishes(image.shape, shrink):
+        seen, shrink = _shrunk(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), self.longest_px)
+        if seen is None:
             return np.zeros((0, 4))
-        seen = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-        if shrink < 1:
-            seen = cv2.resize(seen, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
         with self._alone:
             self._net.setInputSize((seen.shape[1], seen.shape[0]))
             found = self._net.detect(seen)[1]
@@ -136,6 +127,11 @@ class WholeImage:
         return np.array([[left, left + side, top, top + side]])
 
 
-def _vanishes(shape: Sequence[int], shrink: float) -> bool:
-    """Whether a shrunk image would have no pixel left."""
-    return min(shape[:2]) * shrink < 1
+def _shrunk(image: cv2.typing.MatLike, longest_px: int) -> tuple[cv2.typing.MatLike | None, float]:
+    """An image no longer than ``longest_px``, None if no pixel is left, and its scale."""
+    shrink = min(1.0, longest_px / max(image.shape[:2]))
+    if min(image.shape[:2]) * shrink < 1:
+        return None, shrink
+    if shrink < 1:
+        image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    return image, shrink

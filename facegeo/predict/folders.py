@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 from facegeo.errors import UserError
@@ -72,16 +73,15 @@ def find_sources(wanted: str, out: Path) -> tuple[list[Source], Counter[str]]:
     outside = [file for file in found if not file.resolve().is_relative_to(out.resolve())]
     if found and not outside:
         raise UserError(f"output={out} holds all of input={wanted}; choose another folder for it")
-    inputs = {
-        Source(file, _name(file, base)) for file in outside if others.isdisjoint(file.parents)
-    }
-    sources = [source for source in inputs if source.ending in (*PHOTOS, *VIDEOS)]
-    skipped = inputs.difference(sources)
+    own = [file for file in outside if others.isdisjoint(file.parents)]
+    inputs = sorted({Source(file, _name(file, base)) for file in own}, key=attrgetter("name"))
+    kinds = (*PHOTOS, *VIDEOS)
+    sources = [source for source in inputs if source.ending in kinds]
     if not sources:
-        kinds = ", ".join((*PHOTOS, *VIDEOS))
-        raise UserError(f"input={wanted}: wanted photos or videos ({kinds}), found none")
-    shown = Counter(source.ending for source in skipped if not source.path.name.startswith("."))
-    return sorted(sources, key=lambda source: source.name), shown
+        listed = ", ".join(kinds)
+        raise UserError(f"input={wanted}: wanted photos or videos ({listed}), found none")
+    skipped = (source for source in inputs if source.ending not in kinds)
+    return sources, Counter(one.ending for one in skipped if not one.path.name.startswith("."))
 
 
 def shown(name: str) -> str:
@@ -109,12 +109,8 @@ FIRST = "facegeo-predict wrote these files, and replaces no others:"
 class OutputFolder:
     """Writes results below one folder; see ``open_output``.
 
-    A file is replaced or removed only if its ``RECORD`` lists it and it is a regular file below the
-    folder. Links are never followed.
-
-    Args:
-        root: The folder.
-        overwrite: Replace regular files of others too.
+    A file is replaced or removed only if its ``RECORD`` lists it, or for ``overwrite``, and it is a
+    regular file below the folder. Links are never followed.
     """
 
     def __init__(self, root: Path, overwrite: bool = False) -> None:
@@ -190,9 +186,7 @@ class OutputFolder:
 def open_output(root: Path, overwrite: bool = False) -> Iterator[OutputFolder]:
     """Hold a folder for this process: a new one, an empty one, or one written before.
 
-    Args:
-        root: The folder.
-        overwrite: Take a folder with files of others too, and replace those of equal names.
+    With ``overwrite`` it may hold files of others, and those of equal names are replaced.
 
     Raises:
         UserError: If it is a file, holds files of others, or another process writes to it.

@@ -105,12 +105,7 @@ class FaceNormals:
 
     @torch.inference_mode()
     def __call__(self, images: Sequence[Image], faces: Sequence[Face]) -> list[Face]:
-        """Return faces with their normals.
-
-        Args:
-            images: The image of each face, sRGB; faces may share one.
-            faces: With points.
-        """
+        """Return faces with their normals, each from its own entry of ``images``, sRGB."""
         squares = [
             crop_square(five_point_outline(face.points.astype(float)), *image.shape[:2])
             for face, image in zip(faces, images, strict=True)

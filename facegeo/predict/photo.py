@@ -72,7 +72,7 @@ def read_photo(path: Path) -> Image:
     Grey becomes three equal channels, transparency is dropped, 16 bits become 8.
 
     Raises:
-        UserError: If it cannot be read, is truncated or damaged, or is not an image.
+        UserError: If it cannot be read, is damaged, or is not an image.
     """
     try:
         return decode(path.read_bytes(), turned=True)
@@ -122,25 +122,18 @@ def _of_array(array: np.ndarray[Any, Any]) -> Image:
         array = array[..., None]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or 0 in array.shape:
         raise ValueError(f"an image must have shape (H, W), (H, W, 3 or 4), got {array.shape}")
-    array = _of_8_bits(array[..., :3])
-    if array.shape[2] == 1:
-        array = np.repeat(array, 3, axis=2)
-    pixels: Image = np.ascontiguousarray(array)
-    return pixels
-
-
-def _of_8_bits(array: np.ndarray[Any, Any]) -> Image:
-    if array.dtype == np.uint8:
-        return array
+    array = array[..., :3]
     if array.dtype == np.uint16:
-        return np.asarray(array >> 8, np.uint8)  # as OpenCV reads files of 16 bits
-    if array.dtype.kind == "f":
+        array = array >> 8  # as OpenCV reads files of 16 bits
+    elif array.dtype.kind == "f":
         if not (array.min() >= 0 and array.max() <= 1):
             raise ValueError(
                 f"an image of floats must be in [0, 1], got {array.min():g} to {array.max():g}"
             )
-        return np.asarray(np.rint(array * 255), np.uint8)
-    raise ValueError(f"an image must be uint8, uint16 or floats, got {array.dtype}")
+        array = np.rint(array * 255)
+    elif array.dtype != np.uint8:
+        raise ValueError(f"an image must be uint8, uint16 or floats, got {array.dtype}")
+    return np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:2], 3)), np.uint8)
 
 
 def _is_pil(image: object) -> bool:

@@ -62,15 +62,7 @@ class CascadePoints:
 
     @torch.inference_mode()
     def __call__(self, images: Sequence[Image], boxes: Sequence[Boxes]) -> list[Floats]:
-        """Find the points of all faces.
-
-        Args:
-            images: RGB.
-            boxes: Of each image's faces, px, (F, 4).
-
-        Returns:
-            For each image the points after every stage, px, (F, T, 5, 2).
-        """
+        """Return for each image the points (F, T, 5, 2) in its boxes (F, 4), px."""
         faces = [(image, box) for image, own in zip(images, boxes, strict=True) for box in own]
         parts = [np.zeros((0, len(self.cascade.stages), 5, 2), np.float32)]
         for start in range(0, len(faces), self.batch):
@@ -88,9 +80,9 @@ def points_in_boxes(cascade: Cascade, store: PixelStore, rows: Tensor, boxes: Te
     """Run a cascade in boxes of faces whose pixels are stored.
 
     Args:
-        cascade: Trained, on the device of ``store``.
+        cascade: On the device of ``store``.
         store: Pixels of the faces.
-        rows: Rows of the faces in ``store``, (B,).
+        rows: Of the faces in ``store``, (B,).
         boxes: Left, right, top, bottom, image px, (B, 4), on the CPU.
 
     Returns:
