@@ -2,15 +2,19 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
 
 from facegeo.normals.baselines import CARN
 from facegeo.predict.boxes import BoxFile
+from facegeo.predict.detectors import Detect
+from facegeo.predict.job import Summary, predict_files
 from facegeo.predict.photo import Image, read_photo
 from facegeo.predict.points import FindPoints, load_points
-from facegeo.predict.predictor import Predictor
+from facegeo.predict.predictor import FindNormals, Predictor
+from facegeo.predict.results import Settings
 from facegeo.training.model_file import MODEL, save_model
 
 FACES = Path("tests/fixtures/landmarks").resolve()
@@ -58,6 +62,21 @@ def save() -> Callable[[Path, Image], Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def predict(tmp_path: Path, find_points: FindPoints) -> Callable[..., Summary]:
+    """Predict "in" of the test's folder, or a file of it, into its "out"."""
+
+    def run(
+        detect: Detect, wanted: str = "in", normals: FindNormals | None = None, **settings: Any
+    ) -> Summary:
+        predictor = Predictor(find_points, detect, normals)
+        return predict_files(
+            str(tmp_path / wanted), tmp_path / "out", predictor, Settings(**settings)
+        )
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -108,42 +108,30 @@ def test_a_file_of_another_owner_stops_only_its_photo(photos: Path, predictor: P
     assert run(photos, predictor, overwrite=True).photos == 4
 
 
-@pytest.mark.parametrize(
-    ("looks", "message"),
-    [
-        (Looks(relight="studio"), "relight and mesh need normals; add normals=MODEL"),
-        (Looks(mesh="glb"), "relight and mesh need normals"),
-    ],
-)
-def test_errors_are_reported_before_any_photo_is_read(
-    photos: Path, predictor: Predictor, looks: Looks, message: str
-) -> None:
-    with pytest.raises(UserError, match=message):
-        run(photos, predictor, looks=looks)
+def test_errors_are_reported_before_any_photo_is_read(photos: Path, predictor: Predictor) -> None:
+    for looks in (Looks(relight="studio"), Looks(mesh="glb")):
+        with pytest.raises(UserError, match="relight and mesh need normals; add normals=MODEL"):
+            run(photos, predictor, looks=looks)
     assert not (photos.parent / "out").exists()
 
 
-def test_an_empty_folder_is_refused(tmp_path: Path, find_points: FindPoints) -> None:
+def test_an_empty_folder_is_refused(tmp_path: Path, predict: Callable[..., Summary]) -> None:
     (tmp_path / "in").mkdir()
     with pytest.raises(UserError, match=r"wanted photos or videos .*, found none"):
-        predict_files(
-            str(tmp_path / "in"), tmp_path / "out", Predictor(find_points, WholeImage()), Settings()
-        )
+        predict(WholeImage())
     assert not (tmp_path / "out").exists()
 
 
 def test_a_second_run_replaces_its_results(
-    tmp_path: Path, face: Image, save: Save, find_points: FindPoints
+    tmp_path: Path, face: Image, save: Save, predict: Callable[..., Summary]
 ) -> None:
-    save(tmp_path / "in/a.png", face)
-    save(tmp_path / "in/b.png", face)
-    save(tmp_path / "in/c.png", face)
-    out, found = tmp_path / "out", Predictor(find_points, WholeImage())
-    nothing = Predictor(find_points, lambda *image: np.zeros((0, 4)))
-    predict_files(str(tmp_path / "in"), out, found, Settings())
+    for name in "abc":
+        save(tmp_path / f"in/{name}.png", face)
+    out = tmp_path / "out"
+    predict(WholeImage())
     (tmp_path / "in/c.png").write_bytes(b"torn")
     (tmp_path / "in/b.png").unlink()
-    predict_files(str(tmp_path / "in"), out, nothing, Settings())
+    predict(lambda *image: np.zeros((0, 4)))
     assert not (out / "sheet.jpg").exists()
     faces = {n: len(json.loads((out / f"{n}.png.json").read_text())["faces"]) for n in "abc"}
     assert faces == {"a": 0, "b": 1, "c": 1}  # b was not asked for, c could not be read

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -15,12 +15,15 @@ from torch import Tensor
 import facegeo
 from facegeo.errors import UserError
 from facegeo.geometry.light import to_linear
+from facegeo.normals.fast import FastCasFNE
+from facegeo.normals.generator import CasFNE
 from facegeo.predict.boxes import box_of_points
 from facegeo.predict.detectors import WholeImage
 from facegeo.predict.normals import FaceNormals, load_normals, outline_of
-from facegeo.predict.photo import Face, Image
+from facegeo.predict.photo import Boxes, Face, Floats, Image
 from facegeo.predict.points import FindPoints, load_points
-from facegeo.predict.predictor import Predictor
+from facegeo.predict.predictor import AT_ONCE, Predictor, load
+from facegeo.training.model_file import MODEL, save_model
 
 FACES = Path("tests/fixtures/landmarks")
 BOX = [20.0, 72.0, 22.0, 74.0]
@@ -188,3 +191,57 @@ def test_models_that_find_something_else_are_refused(
         facegeo.load(device="gpu")
     with pytest.raises(UserError, match="no model called nobody"):
         facegeo.load("nobody")
+
+
+def test_photos_are_read_a_few_at_a_time_and_stay_in_order(tmp_path: Path) -> None:
+    """The first are predicted although a later one is missing."""
+    calls = []
+
+    def find_points(images: Sequence[Image], boxes: Sequence[Boxes]) -> Sequence[Floats]:
+        calls.append(len(images))
+        return [np.full((1, 1, 5, 2), image[0, 0, 0], np.float32) for image in images]
+
+    predictor = Predictor(find_points, WholeImage())
+    count = 2 * AT_ONCE + 3
+    photos = [np.full((4, 4, 3), n, np.uint8) for n in range(count)]
+    for many in (photos, np.stack(photos), (photo for photo in photos)):
+        calls.clear()
+        found = predictor.many(many)
+        assert [faces[0].points[0, 0] for faces in found] == list(range(count))
+        assert calls == [AT_ONCE, AT_ONCE, 3]
+    calls.clear()
+    with pytest.raises(UserError, match=r"gone\.jpg: wanted a readable image"):
+        predictor.many([*photos, tmp_path / "gone.jpg"])
+    assert calls == [AT_ONCE, AT_ONCE]
+    boxes = [None, *[[0, 2 + n % 2, 0, 2] for n in range(1, count)]]
+    found = predictor.many(photos, boxes)
+    assert [faces[0].box[1] for faces in found] == [3.5, *[2 + n % 2 for n in range(1, count)]]
+    assert predictor.many([]) == []
+
+
+def test_a_generator_runs_in_its_fast_form_with_equal_outputs(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = CasFNE(t=1).eval()
+    config = {"_target_": "facegeo.normals.generator.CasFNE", "t": 1}
+    save_model(tmp_path / MODEL, model, config, {"size": 64})
+    loaded = load_normals(tmp_path, "cpu").generate
+    assert isinstance(loaded, FastCasFNE)
+    faces = torch.rand(2, 3, 64, 64)
+    with torch.inference_mode():
+        for one, other in zip(loaded(faces), model(faces), strict=True):
+            torch.testing.assert_close(one, other, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("normals", "name"), [(True, "casfne-faces"), ("true", "casfne-faces"), ("gone", "gone")]
+)
+def test_true_is_the_released_model_of_normals(
+    normals: str | bool, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(
+        "facegeo.predict.predictor.load_normals", lambda name, device: asked.append(name)
+    )
+    load("ccnn-lfpw", normals=normals, device="cpu")
+    assert asked == [name]
+    assert load("ccnn-lfpw", normals=False, device="cpu").find_normals is None

@@ -22,11 +22,12 @@ from facegeo.predict.tracks import OneEuro
         (lambda: Haar(neighbours=1.5), r"detector.neighbours must be .*, got 1\.5"),
         (lambda: Haar(longest_px=0), "detector.longest_px must be .* 20, got 0"),
         (lambda: YuNet("a.onnx", score=2), "detector.score must be .* 1, got 2"),
-        (lambda: YuNet("a.onnx", longest_px=0), "detector.longest_px must be .* 20, got 0"),
-        (lambda: Settings(batch=2.5), r"batch must be .*, got 2\.5"),
         (lambda: Settings(batch=0), "batch must be .* 1, got 0"),
         (lambda: Predictor(list, WholeImage(), looks=1.5), r"looks must be .*, got 1\.5"),
         (lambda: OneEuro(beta="x"), "one_euro.beta must be .*, got 'x'"),
+        (lambda: OneEuro(beta=-1), "one_euro.beta must be .*, got -1"),
+        (lambda: OneEuro(min_cutoff=0), "one_euro.min_cutoff must be .*, got 0"),
+        (lambda: OneEuro(speed_cutoff=0), "one_euro.speed_cutoff must be .*, got 0"),
     ],
 )
 def test_every_key_is_checked(make: Callable[[], object], message: str) -> None:

@@ -15,14 +15,13 @@ from PIL import Image as Pillow
 from facegeo.errors import UserError
 from facegeo.geometry.light import LIGHTS
 from facegeo.predict.detectors import WholeImage
-from facegeo.predict.job import predict_files
+from facegeo.predict.job import Summary
 from facegeo.predict.normals import load_normals
 from facegeo.predict.photo import Face, Image, read_photo
-from facegeo.predict.points import FindPoints
-from facegeo.predict.predictor import Predictor
-from facegeo.predict.results import ROTATING, Looks, Relight, Settings, face_mesh, film_file
+from facegeo.predict.results import ROTATING, Looks, Relight, face_mesh, film_file
 from facegeo.surfaces.lights import PRESETS
 
+Predict = Callable[..., Summary]
 Save = Callable[[Path, Image], Path]
 BOX = "20,72,22,74"
 
@@ -31,12 +30,11 @@ def test_normals_light_and_meshes(
     tmp_path: Path,
     face: Image,
     save: Save,
-    find_points: FindPoints,
+    predict: Predict,
     small_normals: Callable[..., Path],
 ) -> None:
     save(tmp_path / "in/a.png", face)
     normals = load_normals(small_normals(tmp_path / "run"), "cpu")
-    predictor = Predictor(find_points, WholeImage(), normals)
     out = tmp_path / "out"
     always = {".normals.jpg", ".shading.jpg", ".points.jpg", ".json", ".npz", ".normal0.png"}
     obj = {".face0.obj", ".face0.mtl", ".face0.png", ".face0_normal.png"}
@@ -44,7 +42,7 @@ def test_normals_light_and_meshes(
         (Looks(relight="studio", mesh="ply"), {".relit.jpg", ".face0.ply"}),
         (Looks(relight="rotating", mesh="obj"), {".face0.gif", *obj}),
     ):
-        report = predict_files(str(tmp_path / "in"), out, predictor, Settings(looks=looks))
+        report = predict(WholeImage(), normals=normals, looks=looks)
         assert report.faults == []
         assert {p.name.removeprefix("a.png") for p in out.glob("a.png*")} == always | more
     arrays = np.load(out / "a.png.npz")
@@ -78,17 +76,14 @@ def test_settings_without_effect_on_videos_are_reported(
     tmp_path: Path,
     face: Image,
     film: Callable[..., Path],
-    find_points: FindPoints,
+    predict: Predict,
     small_normals: Callable[..., Path],
 ) -> None:
     film(tmp_path / "clip.avi", [face] * 2)
     normals = load_normals(small_normals(tmp_path / "run"), "cpu")
-    predictor = Predictor(find_points, WholeImage(), normals)
     without_effect = []
     for looks in (Looks(), Looks(relight="studio"), Looks(relight="rotating", mesh="glb")):
-        settings = Settings(looks=looks)
-        path = str(tmp_path / "clip.avi")
-        report = predict_files(path, tmp_path / "out", predictor, settings)
+        report = predict(WholeImage(), "clip.avi", normals, looks=looks)
         assert report.faults == []
         without_effect.append(report.only_of_photos)
         assert (tmp_path / "out/clip.avi.relit.mp4").exists() == (looks.relight == "studio")
@@ -100,20 +95,18 @@ def test_a_light_that_turns_may_be_filmed_as_mp4(
     tmp_path: Path,
     face: Image,
     save: Save,
-    find_points: FindPoints,
+    predict: Predict,
     small_normals: Callable[..., Path],
 ) -> None:
     normals = load_normals(small_normals(tmp_path / "run"), "cpu")
-    settings = Settings(looks=Looks(relight="rotating", film="mp4"))
-    path = str(save(tmp_path / "a.png", face))
-    predictor = Predictor(find_points, WholeImage(), normals)
-    predict_files(path, tmp_path / "out", predictor, settings)
+    save(tmp_path / "a.png", face)
+    predict(WholeImage(), "a.png", normals, looks=Looks(relight="rotating", film="mp4"))
     seen = cv2.VideoCapture(str(tmp_path / "out/a.png.face0.mp4"))
     assert seen.get(cv2.CAP_PROP_FRAME_COUNT) == 36
 
 
 def test_a_face_without_mesh_or_film_is_reported_and_the_others_have_theirs(
-    tmp_path: Path, face: Image, save: Save, find_points: FindPoints
+    tmp_path: Path, face: Image, save: Save, predict: Predict
 ) -> None:
     """The first face's mask is empty: no triangle fits in it; its one pixel is no film's size."""
 
@@ -126,10 +119,9 @@ def test_a_face_without_mesh_or_film_is_reported_and_the_others_have_theirs(
         ]
 
     boxes = np.array([[20.0, 72, 22, 74]] * 2)
-    predictor = Predictor(find_points, lambda *image: boxes, normals)  # type: ignore[arg-type]
-    path = str(save(tmp_path / "a.png", face))
-    settings = Settings(looks=Looks(relight="rotating", film="mp4", mesh="ply"))
-    report = predict_files(path, tmp_path / "out", predictor, settings)
+    save(tmp_path / "a.png", face)
+    looks = Looks(relight="rotating", film="mp4", mesh="ply")
+    report = predict(lambda *image: boxes, "a.png", normals, looks=looks)
     starts = [(name, why[:20]) for name, why in report.faults]
     assert starts == [("a.png", "face 0 has no film: "), ("a.png", "face 0 has no mesh: ")]
     assert (report.photos, report.faces) == (1, 2)
