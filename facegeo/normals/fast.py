@@ -12,6 +12,7 @@ one; layers to three channels are in the form of ``Quarters``; tensors are chann
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import deepcopy
 from typing import cast
 
@@ -29,9 +30,9 @@ from facegeo.normals.generator import (
     InitialDecoder,
     NormalEncoder,
     RefiningDecoder,
-    statistics,
+    Stages,
 )
-from facegeo.training.resnet import BasicBlock, ResNet, conv_of, fold_norm, folded_conv
+from facegeo.training.resnet import conv_of, fold_norm, folded_conv
 
 
 class Doubling(nn.Module):
@@ -141,7 +142,7 @@ def _weave(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
 
 
 class FastBlock(nn.Module):
-    """As ``CascadedBlock``, in two steps: ``block(normals, block.prepare(structure))``.
+    """As ``CascadedBlock``.
 
     Args:
         block: The block.
@@ -150,7 +151,10 @@ class FastBlock(nn.Module):
 
     def __init__(self, block: CascadedBlock, make: type[Doubling]) -> None:
         super().__init__()
-        self.convs = nn.ModuleList(_encoder_convs(block.encoder))
+        self.encoder = deepcopy(block.encoder)
+        for number, norm in enumerate(self.encoder.norms):
+            self.encoder.convs[1 + number] = folded_conv(self.encoder.convs[1 + number], norm)
+            self.encoder.norms[number] = nn.Identity()
         self.levels = nn.ModuleList(_levels(block.decoder, make))
 
     def prepare(self, structure: Features) -> list[Tensor]:
@@ -160,71 +164,36 @@ class FastBlock(nn.Module):
 
     def forward(self, normals: Tensor, known: list[Tensor]) -> Tensor:
         """Better unit normals (B, 3, H, W) than those given, same shape."""
-        first, *rest = self.convs
-        x = first(normals.to(cast(nn.Conv2d, first).weight.dtype))
-        for conv in rest:
-            x = conv(F.leaky_relu_(x, 0.2))
+        x = self.encoder(normals.to(cast(nn.Conv2d, self.encoder.convs[0]).weight.dtype))
         for level, skip in zip(self.levels, known, strict=True):
             x = level(x, skip)
         return unit(x)
 
 
 class Level(nn.Module):
-    """One level of D_cn, whose structure passes as it is (CAT): its half is done beforehand.
+    """One level of D_cn.
 
     Args:
         own: Layer for the features that come from below.
         skip: Layer for the structure.
+        fusion: How the normals change the structure. None (CAT): not at all, and its share is
+            computed only once.
     """
 
-    def __init__(self, own: Doubling, skip: Doubling) -> None:
+    def __init__(self, own: Doubling, skip: Doubling, fusion: nn.Module | None) -> None:
         super().__init__()
-        self.own, self.skip = own, skip
+        self.own, self.skip, self.fusion = own, skip, fusion
 
     def prepare(self, structure: Tensor) -> Tensor:
-        """The structure's share of the layer's output."""
-        return cast(Tensor, self.skip(structure))  # E_f's features are never below zero
+        """The structure's share of the layer's output, or the structure if normals change it."""
+        # E_f's features are never below zero: no ReLU.
+        return structure if self.fusion else cast(Tensor, self.skip(structure))
 
     def forward(self, x: Tensor, known: Tensor) -> Tensor:
         """Features of the next finer scale; ``x`` is overwritten."""
+        if self.fusion:
+            known = self.skip(self.fusion(x, known).relu())
         return self.own.finish(self.own(x.relu_()).add_(known))
-
-
-class FusedLevel(Level):
-    """One level whose structure the normals change.
-
-    Args:
-        own: Layer for the features that come from below.
-        skip: Layer for the structure.
-        fusion: How the normals change it.
-    """
-
-    def __init__(self, own: Doubling, skip: Doubling, fusion: nn.Module) -> None:
-        super().__init__(own, skip)
-        self.fusion = fusion
-
-    def prepare(self, structure: Tensor) -> Tensor:
-        """The structure as it is: there is nothing to do without the normals."""
-        return structure
-
-    def forward(self, x: Tensor, known: Tensor) -> Tensor:
-        """Features of the next finer scale; ``x`` is overwritten."""
-        return super().forward(x, self.skip(self.fusion(x, known).relu()))
-
-
-class AdaINLevel(FusedLevel):
-    """One level whose structure takes on the normals' mean and deviation."""
-
-    def prepare(self, structure: Tensor) -> Tensor:
-        """The structure without its own mean and deviation, float32."""
-        mean, deviation = statistics(structure)
-        return (structure.float() - mean) / deviation
-
-    def forward(self, x: Tensor, known: Tensor) -> Tensor:
-        """Features of the next finer scale; ``x`` is overwritten."""
-        mean, deviation = statistics(x)
-        styled = (known * deviation + mean).to(x.dtype)
-        return Level.forward(self, x, self.skip(styled.relu_()))
 
 
 def unit(x: Tensor) -> Tensor:
@@ -233,39 +202,19 @@ def unit(x: Tensor) -> Tensor:
     return x.div_(x.square().sum(dim=1, keepdim=True).sqrt_().clamp_min_(1e-6))
 
 
-def _encoder_convs(encoder: NormalEncoder) -> list[nn.Module]:
-    first, *middle, last = encoder.convs
-    folded = [folded_conv(*pair) for pair in zip(middle, encoder.norms, strict=True)]
-    return [deepcopy(first), *folded, deepcopy(last)]
-
-
-def _levels(decoder: RefiningDecoder, make: type[Doubling]) -> list[Level]:
-    levels = []
+def _levels(decoder: RefiningDecoder, make: type[Doubling]) -> Iterator[Level]:
     for number, (layer, fusion) in enumerate(zip(decoder.deconvs, decoder.fusions, strict=True)):
         deconv = cast(nn.ConvTranspose2d, layer)
         weight, bias = deconv.weight.detach(), cast(Tensor, deconv.bias).detach()
         if number < len(decoder.norms):
             weight, bias = fold_norm(deconv, decoder.norms[number])
+        if number:
+            own, skip = weight.chunk(2)
+        else:  # the structure comes first there, and has 512 of the channels
+            skip, own = weight.tensor_split([-NormalEncoder.channels])
         form = make if deconv.out_channels > 3 else Quarters
-        own, skip = _halves(weight, number)
-        levels.append(_level(form(own, None), form(skip, bias), fusion))
-    return levels
-
-
-def _halves(weight: Tensor, number: int) -> tuple[Tensor, Tensor]:
-    """The share of a weight (I, O, 4, 4) that sees the level's own features, and the rest."""
-    if number == 0:  # the structure comes first there, and has 512 of the channels
-        structure, own = weight[: -NormalEncoder.channels], weight[-NormalEncoder.channels :]
-        return own, structure
-    half = len(weight) // 2
-    return weight[:half], weight[half:]
-
-
-def _level(own: Doubling, skip: Doubling, fusion: nn.Module) -> Level:
-    if isinstance(fusion, CAT) or (isinstance(fusion, AdaIN) and not fusion.matched):
-        return Level(own, skip)
-    kind = AdaINLevel if isinstance(fusion, AdaIN) else FusedLevel
-    return kind(own, skip, deepcopy(fusion))
+        plain = isinstance(fusion, CAT) or (isinstance(fusion, AdaIN) and not fusion.matched)
+        yield Level(form(own, None), form(skip, bias), None if plain else deepcopy(fusion))
 
 
 DOUBLINGS = {"transposed": Doubling, "quarters": Quarters}
@@ -301,7 +250,7 @@ def fast_generator(generator: CasFNE, doubling: str = "transposed") -> FastCasFN
     return fast.eval().requires_grad_(False)
 
 
-class FastCasFNE(nn.Module):
+class FastCasFNE(Stages):
     """The form that ``fast_generator`` returns.
 
     Args:
@@ -311,86 +260,20 @@ class FastCasFNE(nn.Module):
 
     def __init__(self, generator: CasFNE, make: type[Doubling]) -> None:
         super().__init__()
-        self.t = generator.t
-        self.encoder = FastResNet(generator.encoder)
+        self.t, self.encoder = generator.t, deepcopy(generator.encoder)
+        for module in list(self.encoder.modules()):
+            for conv, norm in (("conv1", "bn1"), ("conv2", "bn2"), ("0", "1")):
+                if isinstance(getattr(module, norm, None), nn.BatchNorm2d):
+                    setattr(module, conv, folded_conv(getattr(module, conv), getattr(module, norm)))
+                    setattr(module, norm, nn.Identity())
         self.initial = FastInitial(generator.initial, make)
         self.block = None if generator.block is None else FastBlock(generator.block, make)
 
     def forward(self, image: Tensor, t: int | None = None) -> tuple[Tensor, ...]:
         """Estimate normals, as ``CasFNE.forward`` does and with its arguments."""
-        t = self.t if t is None else t
-        if t < 0 or (t and self.block is None):
-            reason = "; built with t=0 it has no cascaded block" if self.block is None else ""
-            raise ValueError(f"t must be at least 0, got {t}{reason}")
-        structure = self.encoder(image)
-        stages = [self.initial(structure)]
-        if t:
-            block = cast(FastBlock, self.block)
-            known = block.prepare(structure)
-            for _ in range(t):
-                stages.append(block(stages[-1], known))
-        return tuple(stages)
-
-
-class FastResNet(nn.Module):
-    """E_f: as ``ResNet``.
-
-    Args:
-        net: The encoder.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, net: ResNet) -> None:
-        super().__init__()
-        self.imagenet_norm = net.imagenet_norm
-        self.register_buffer("mean", net.mean.clone())
-        self.register_buffer("std", net.std.clone())
-        self.stem = folded_conv(net.conv1, net.bn1)
-        layers = (net.layer1, net.layer2, net.layer3, net.layer4)
-        self.layers = nn.ModuleList(
-            nn.Sequential(*(FastBasicBlock(cast(BasicBlock, one)) for one in layer))
-            for layer in layers
-        )
-
-    def forward(self, image: Tensor) -> Features:
-        """Features at five scales, finest first, of images (B, 3, H, W) in [0, 1]."""
         check_shape("image", image, "B", 3, "H", "W")
-        if image.shape[-2] % 32 or image.shape[-1] % 32:
-            raise ValueError(
-                f"image must have sides that are multiples of 32, got {tuple(image.shape)}"
-            )
-        x = image.to(self.stem.weight.dtype, memory_format=torch.channels_last)
-        if self.imagenet_norm:  # not folded: the stem's padding is zero after it, not before
-            x = (x - self.mean) / self.std
-        features = [self.stem(x).relu_()]
-        x = F.max_pool2d(features[0], 3, 2, 1)
-        for layer in self.layers:
-            x = layer(x)
-            features.append(x)
-        return tuple(features)
-
-
-class FastBasicBlock(nn.Module):
-    """As ``BasicBlock``.
-
-    Args:
-        block: The block.
-    """
-
-    def __init__(self, block: BasicBlock) -> None:
-        super().__init__()
-        self.first = folded_conv(block.conv1, block.bn1)
-        self.second = folded_conv(block.conv2, block.bn2)
-        self.shortcut = None
-        if block.downsample is not None:
-            self.shortcut = folded_conv(*block.downsample)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, channels, H, W) to (B, out, H / stride, W / stride)."""
-        shortcut = x if self.shortcut is None else self.shortcut(x)
-        return cast(Tensor, self.second(self.first(x).relu_()).add_(shortcut).relu_())
+        dtype = self.encoder.conv1.weight.dtype
+        return super().forward(image.to(dtype, memory_format=torch.channels_last), t)
 
 
 class FastInitial(nn.Module):

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812  torch's own habit
@@ -205,8 +205,8 @@ class NormalEncoder(nn.Module):
         first, *middle, last = self.convs
         x = first(normals)
         for conv, norm in zip(middle, self.norms, strict=True):
-            x = norm(conv(F.leaky_relu(x, 0.2)))
-        return cast(Tensor, last(F.leaky_relu(x, 0.2)))
+            x = norm(conv(F.leaky_relu_(x, 0.2)))
+        return cast(Tensor, last(F.leaky_relu_(x, 0.2)))
 
 
 class RefiningDecoder(nn.Module):
@@ -253,12 +253,56 @@ class CascadedBlock(nn.Module):
         super().__init__()
         self.encoder, self.decoder = NormalEncoder(), RefiningDecoder(fusion)
 
+    def prepare(self, structure: Features) -> Features:
+        """Return ``structure``: nothing is computed before the refinements."""
+        return structure
+
     def forward(self, normals: Tensor, structure: Features) -> Tensor:
         """Better unit normals, (B, 3, H, W) as those given; gradients reach these too."""
         return cast(Tensor, self.decoder(self.encoder(normals), structure))
 
 
-class CasFNE(NormalsModel):
+class Stages(NormalsModel):
+    """Forward pass of ``CasFNE`` and of its fast form, which set the attributes.
+
+    Attributes:
+        encoder: Maps images to the five scales of E_f.
+        initial: Maps these to the first normals.
+        block: Refines normals, ``block(normals, block.prepare(structure))``; None: cannot refine.
+    """
+
+    encoder: ResNet
+    initial: nn.Module
+    block: nn.Module | None
+
+    def forward(self, image: Tensor, t: int | None = None) -> tuple[Tensor, ...]:
+        """Estimate normals; the image is encoded once however large ``t`` is.
+
+        Args:
+            image: RGB in [0, 1], shape (B, 3, H, W), H and W multiples of 32.
+            t: Refinements, by default ``self.t``.
+
+        Returns:
+            The t + 1 normal maps from the initial to the last, each (B, 3, H, W), float32, unit
+            length, x right, y up, z to the camera (if trained in that frame).
+
+        Raises:
+            ValueError: If the image has another shape, or ``t`` is negative, or at least 1 for a
+                model that was built with 0.
+        """
+        t = self.t if t is None else t
+        if t < 0 or (t and self.block is None):
+            reason = "; built with t=0 it has no cascaded block" if self.block is None else ""
+            raise ValueError(f"t must be at least 0, got {t}{reason}")
+        structure = self.encoder(image)
+        stages = [self.initial(structure)]
+        known = cast(Any, self.block).prepare(structure) if t else None
+        for _ in range(t):
+            stages.append(cast(nn.Module, self.block)(stages[-1], known))
+        return tuple(stages)
+
+
+class CasFNE(Stages):
     """The cascade: structure once, initial normals, then ``t`` refinements by one block.
 
     18,102,758 parameters for every t >= 1, 11,767,683 for t = 0.
@@ -273,6 +317,9 @@ class CasFNE(NormalsModel):
     Raises:
         ValueError: If a value is out of range.
     """
+
+    initial: InitialDecoder
+    block: CascadedBlock | None
 
     def __init__(
         self,
@@ -289,31 +336,6 @@ class CasFNE(NormalsModel):
         self.encoder = ResNet(18, imagenet_norm=imagenet_norm)
         self.initial = InitialDecoder(head_kernel)
         self.block = CascadedBlock(fusion) if t else None
-
-    def forward(self, image: Tensor, t: int | None = None) -> tuple[Tensor, ...]:
-        """Estimate normals; the image is encoded once however large ``t`` is.
-
-        Args:
-            image: RGB in [0, 1], shape (B, 3, H, W), H and W multiples of 32.
-            t: Refinements, by default the constructor's.
-
-        Returns:
-            The t + 1 normal maps from the initial to the last, each (B, 3, H, W), float32, unit
-            length, x right, y up, z to the camera (if trained in that frame).
-
-        Raises:
-            ValueError: If the image has another shape, or ``t`` is negative, or at least 1 for a
-                model that was built with 0.
-        """
-        t = self.t if t is None else t
-        if t < 0 or (t and self.block is None):
-            reason = "; built with t=0 it has no cascaded block" if self.block is None else ""
-            raise ValueError(f"t must be at least 0, got {t}{reason}")
-        structure = self.encoder(image)
-        stages = [self.initial(structure)]
-        for _ in range(t):
-            stages.append(cast(CascadedBlock, self.block)(stages[-1], structure))
-        return tuple(stages)
 
     def fast_form(self, doubling: str = "transposed") -> nn.Module:
         """Build a network with equal outputs that computes faster: see ``fast_generator``."""
@@ -426,6 +448,10 @@ def load_author_generator(path: str | Path) -> CasFNE:
             are missing or left over, or two tensors that differ and should be the same.
     """
     path = Path(path)
+    whole = read_torch_file(path)
+    if not isinstance(whole, Mapping) or "model" not in whole:
+        got = sorted(map(str, whole)) if isinstance(whole, Mapping) else type(whole).__name__
+        raise UserError(f"{path} must be a dict with 'model' as the authors' file is, got {got}")
     model = CasFNE(2)
     own = model.state_dict()
     names = {
@@ -435,7 +461,7 @@ def load_author_generator(path: str | Path) -> CasFNE:
         if name.startswith(ours)
     }
     wanted = {theirs: own[name] for theirs, name in names.items()} | FC
-    found = check_tensors(path, _part(path, "model"), wanted)
+    found = check_tensors(path, whole["model"], wanted)
     first: dict[str, str] = {}
     for theirs, name in names.items():
         same = first.setdefault(name, theirs)
@@ -446,30 +472,3 @@ def load_author_generator(path: str | Path) -> CasFNE:
             )
     model.load_state_dict({name: found[theirs] for name, theirs in first.items()})
     return model.eval()
-
-
-def load_author_discriminator(path: str | Path) -> PatchDiscriminator:
-    """Build the discriminator from the authors' file.
-
-    Args:
-        path: Their checkpoint.
-
-    Returns:
-        The discriminator in eval mode.
-
-    Raises:
-        UserError: If the file cannot be read, or is not laid out as theirs.
-    """
-    path = Path(path)
-    model = PatchDiscriminator()
-    model.load_state_dict(check_tensors(path, _part(path, "Dmodel"), model.state_dict()))
-    return model.eval()
-
-
-def _part(path: Path, key: str) -> object:
-    whole = read_torch_file(path)
-    if not isinstance(whole, Mapping) or key not in whole:
-        got = sorted(map(str, whole)) if isinstance(whole, Mapping) else type(whole).__name__
-        raise UserError(f"{path} must be a dict with {key!r} as the authors' file is, got {got}")
-    part: object = whole[key]
-    return part

@@ -84,8 +84,8 @@ class BasicBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, channels, H, W) to (B, out, H / stride, W / stride)."""
         shortcut = x if self.downsample is None else self.downsample(x)
-        y = F.relu(self.bn1(self.conv1(x)))
-        return F.relu(self.bn2(self.conv2(y)) + shortcut)
+        y = F.relu_(self.bn1(self.conv1(x)))
+        return F.relu_(self.bn2(self.conv2(y)).add_(shortcut))
 
 
 class ResNet(nn.Module):
@@ -142,7 +142,7 @@ class ResNet(nn.Module):
             )
         if self.imagenet_norm:
             image = (image - self.mean) / self.std
-        stem = F.relu(self.bn1(self.conv1(image)))
+        stem = F.relu_(self.bn1(self.conv1(image)))
         one = self.layer1(F.max_pool2d(stem, 3, 2, 1))
         two = self.layer2(one)
         three = self.layer3(two)
