@@ -4,16 +4,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from facegeo.geometry.windows import POINT_NAMES, point_errors
+from facegeo.training.metrics import NamedErrors
 
 FAILURE_PCT = (5, 10)
 CURVE_END_PCT = 10.0
 CURVE_POINTS = 1001  # thresholds 0.00, 0.01, ... 10.00 %
 
 
-class LandmarkErrors(Metric):
+class LandmarkErrors(NamedErrors):
     """Errors of five points over all images seen; every image counts once.
 
     With e[j, k] the distance of point k of image j from the truth over the width of the image's
@@ -42,9 +42,6 @@ class LandmarkErrors(Metric):
         kwargs: For ``torchmetrics.Metric``.
     """
 
-    is_differentiable = False
-    higher_is_better = False
-    full_state_update = False
     images: Tensor
     errors: Tensor
     failures: Tensor
@@ -53,18 +50,11 @@ class LandmarkErrors(Metric):
     curve: Tensor
 
     def __init__(self, prefix: str = "", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.key_prefix = prefix  # MetricCollection has its own use for the name ``prefix``
         points, thresholds = len(POINT_NAMES), len(FAILURE_PCT)
-        # float64: sums over any number of images to rounding, whatever the batch size.
-        for name, shape in {"errors": (points,), "area": (), "interocular": ()}.items():
-            self.add_state(name, torch.zeros(shape, dtype=torch.float64), dist_reduce_fx="sum")
-        for name, shape in {
-            "images": (),
-            "failures": (thresholds, points),
-            "curve": (CURVE_POINTS + 1,),  # the last one holds all beyond the end
-        }.items():
-            self.add_state(name, torch.zeros(shape, dtype=torch.long), dist_reduce_fx="sum")
+        sums = {"errors": (points,), "area": (), "interocular": ()}
+        curve = (CURVE_POINTS + 1,)  # the last one holds all beyond the end
+        counts = {"images": (), "failures": (thresholds, points), "curve": curve}
+        super().__init__(prefix, sums, counts, **kwargs)
 
     def update(self, pred: Tensor, target: Tensor, width: Tensor) -> None:
         """Add one batch.
@@ -99,7 +89,7 @@ class LandmarkErrors(Metric):
             values |= {f"fail{limit}_pct": shares.mean()} | _named(f"fail{limit}", shares)
         values["auc10"] = self.area / self.images
         values["nme_interocular_pct"] = self.interocular / self.images
-        return {f"{self.key_prefix}{name}": value.float() for name, value in values.items()}
+        return self.named(values)
 
     def ced_curve(self) -> tuple[Tensor, Tensor]:
         """Return the cumulative error distribution of the images seen, by all processes.

@@ -2,7 +2,15 @@
 
 Each is a mean over a face's pixels, then over the faces of the batch, so that a batch of two is
 the mean of its faces. Computed in float32 whatever autocast says. A face without a pixel in its
-mask costs zero and has zero gradient.
+mask costs zero and has zero gradient. All take
+
+- ``stages``: predicted normals of each stage, shape (B, 3, H, W), x right, y up, z to the camera,
+  unit vectors (``CosineLoss``: any length > 0);
+- ``normal``: true normals, same shape and frame, unit vectors inside the mask;
+- ``mask``: face pixels, bool, shape (B, 1, H, W)
+
+and return the sum over stages, shape (), float32. They raise ``ValueError`` if there is no stage or
+the shapes do not belong together.
 """
 
 from collections.abc import Sequence
@@ -34,20 +42,7 @@ class CosineLoss(nn.Module):
         self.masked = masked
 
     def forward(self, stages: Sequence[Tensor], normal: Tensor, mask: Tensor) -> Tensor:
-        """Return the sum over stages.
-
-        Args:
-            stages: Predicted normals of each stage, shape (B, 3, H, W), x right, y up, z to the
-                camera; any length > 0.
-            normal: True normals, same shape and frame, unit vectors inside the mask.
-            mask: Face pixels, bool, shape (B, 1, H, W).
-
-        Returns:
-            The loss, shape (), float32, in [0, 2 * number of stages].
-
-        Raises:
-            ValueError: If there is no stage or the shapes do not belong together.
-        """
+        """Return the loss, in [0, 2 * number of stages]."""
         _check(stages, mask)
         check_shape("normal", normal, len(mask), 3, *mask.shape[2:])
         truth = normal.float()
@@ -83,18 +78,7 @@ class TotalVariationLoss(nn.Module):
         self.masked, self.mean_over_batch = masked, mean_over_batch
 
     def forward(self, stages: Sequence[Tensor], mask: Tensor) -> Tensor:
-        """Return the sum over stages.
-
-        Args:
-            stages: Predicted normals of each stage, shape (B, 3, H, W), unit vectors.
-            mask: Face pixels, bool, shape (B, 1, H, W).
-
-        Returns:
-            The loss, shape (), float32.
-
-        Raises:
-            ValueError: If there is no stage or the shapes do not belong together.
-        """
+        """Return the loss."""
         _check(stages, mask)
         inside = mask if self.masked else torch.ones_like(mask)
         total = torch.zeros((), device=mask.device)
@@ -116,19 +100,7 @@ class NormalDifferenceLoss(nn.Module):
     """
 
     def forward(self, stages: Sequence[Tensor], normal: Tensor, mask: Tensor) -> Tensor:
-        """Return the sum over stages.
-
-        Args:
-            stages: Predicted normals of each stage, shape (B, 3, H, W), unit vectors.
-            normal: True normals, same shape, unit vectors inside the mask.
-            mask: Face pixels, bool, shape (B, 1, H, W).
-
-        Returns:
-            The loss, shape (), float32.
-
-        Raises:
-            ValueError: If there is no stage or the shapes do not belong together.
-        """
+        """Return the loss."""
         _check(stages, mask)
         check_shape("normal", normal, len(mask), 3, *mask.shape[2:])
         truth = normal.float()
@@ -167,7 +139,7 @@ class AdversarialLoss:
 
     Cas-FNE, Eq. (7), names neither the cost nor the discriminator's training; both are
     ours: the original one of Goodfellow et al., 2014, the generator's in its non-saturating form.
-    Every patch weighs the same; computed in float32 whatever autocast says.
+    Every patch weighs the same. Without a stage, both raise ``ValueError``.
     """
 
     def discriminator(self, real_logits: Tensor, fake_logits: Sequence[Tensor]) -> Tensor:
@@ -178,10 +150,7 @@ class AdversarialLoss:
             fake_logits: Its answers to each stage's detached normals, same shape each.
 
         Returns:
-            The loss, shape (), float32; 2 ln 2 for a discriminator that cannot tell them apart.
-
-        Raises:
-            ValueError: If there is no stage.
+            The loss, shape (), float32; 2 ln 2 for a discriminator that guesses.
         """
         return _cost(real_logits, real=True) + _costs(fake_logits, real=False).mean()
 
@@ -192,10 +161,7 @@ class AdversarialLoss:
             fake_logits: The discriminator's answers to each stage's normals, shape (B, 1, h, w).
 
         Returns:
-            The loss, shape (), float32; ln 2 a stage where the discriminator cannot tell.
-
-        Raises:
-            ValueError: If there is no stage.
+            The loss, shape (), float32; ln 2 per stage if the discriminator guesses.
         """
         return _costs(fake_logits, real=True).sum()
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from facegeo.checks import check_shape
 from facegeo.geometry.normals import angle_map
+from facegeo.training.metrics import NamedErrors
 
 THRESHOLDS_DEG = (11.25, 20.0, 22.5, 25.0, 30.0)
 AUTHOR_THRESHOLDS_DEG = (20.0, 25.0, 30.0)
@@ -18,7 +18,7 @@ AUTHOR_BATCH = 8
 AUTHOR_MASK = 0.8
 
 
-class NormalErrors(Metric):
+class NormalErrors(NamedErrors):
     """Angles between predicted and true normals, in degrees.
 
     With e the angle at a pixel (``angle_map``), ``compute`` returns scalars under these names,
@@ -47,9 +47,6 @@ class NormalErrors(Metric):
         kwargs: For ``torchmetrics.Metric``.
     """
 
-    is_differentiable = False
-    higher_is_better = False
-    full_state_update = False
     pixels: Tensor
     sums: Tensor
     below: Tensor
@@ -58,18 +55,10 @@ class NormalErrors(Metric):
     image_sums: Tensor
 
     def __init__(self, prefix: str = "", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.key_prefix = prefix  # MetricCollection has its own use for the name ``prefix``
-        # float64: sums over any number of pixels to rounding, whatever the batch size.
-        for name in ("sums", "image_sums"):  # of e and of e squared
-            self.add_state(name, torch.zeros(2, dtype=torch.float64), dist_reduce_fx="sum")
-        for name, shape in {
-            "pixels": (),
-            "below": (len(THRESHOLDS_DEG),),
-            "histogram": (BINS,),
-            "images": (),
-        }.items():
-            self.add_state(name, torch.zeros(shape, dtype=torch.long), dist_reduce_fx="sum")
+        sums = {"sums": (2,), "image_sums": (2,)}  # of e and of e squared
+        below, histogram = (len(THRESHOLDS_DEG),), (BINS,)
+        counts = {"pixels": (), "below": below, "histogram": histogram, "images": ()}
+        super().__init__(prefix, sums, counts, **kwargs)
 
     def update(self, pred: Tensor, target: Tensor, mask: Tensor) -> None:
         """Add one batch.
@@ -103,7 +92,7 @@ class NormalErrors(Metric):
         values |= _shares(THRESHOLDS_DEG, self.below, self.pixels)
         image_mean, image_std, _ = _moments(self.image_sums, self.images)
         values |= {"image_mean_deg": image_mean, "image_std_deg": image_std}
-        return {f"{self.key_prefix}{name}": value.float() for name, value in values.items()}
+        return self.named(values)
 
     def _median(self) -> Tensor:
         """Middle of the bin of the middle pixel; of two middle pixels, their mean."""
@@ -114,7 +103,7 @@ class NormalErrors(Metric):
         return ((bins + 0.5) * BIN_DEG).clamp(max=180).double().mean()
 
 
-class AuthorErrors(Metric):
+class AuthorErrors(NamedErrors):
     """Errors as the published tools of CFFN, HFFNE and Cas-FNE average them (``author_compat``).
 
     Pixels of 8 images, in the order seen, are pooled into one mean, deviation and share; these
@@ -132,28 +121,17 @@ class AuthorErrors(Metric):
         kwargs: For ``torchmetrics.Metric``.
     """
 
-    is_differentiable = False
-    higher_is_better = False
-    full_state_update = False
     faces: list[Tensor]
 
     def __init__(self, prefix: str = "", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.key_prefix = prefix
+        super().__init__(prefix, {}, {}, **kwargs)
         # A row an image: pixels, sum of e, of e squared, pixels below each threshold; float64.
         self.add_state("faces", [], dist_reduce_fx="cat")
 
     def update(self, pred: Tensor, target: Tensor, mask: Tensor) -> None:
-        """Add one batch.
+        """Add one batch; shapes and frame as in ``NormalErrors.update``.
 
-        Args:
-            pred: Predicted normals, any length, shape (B, 3, H, W).
-            target: True normals, same shape and frame, unit vectors inside the mask.
-            mask: Face pixels, shape (B, 1, H, W): bool, or float in [0, 1] as resized, of which
-                values above 0.8 count.
-
-        Raises:
-            ValueError: If the shapes do not belong together.
+        ``mask`` may be float in [0, 1] as resized: values above 0.8 count.
         """
         inside = mask > AUTHOR_MASK
         angles = _angles(pred, target, inside)
@@ -170,7 +148,7 @@ class AuthorErrors(Metric):
         mean, std, _ = _moments(groups[:, 1:3].T, groups[:, 0])
         values = {"mean_deg": mean, "std_deg": std}
         values |= _shares(AUTHOR_THRESHOLDS_DEG, groups[:, 3:].T, groups[:, 0])
-        return {f"{self.key_prefix}{k}": value.mean().float() for k, value in values.items()}
+        return self.named({name: value.mean() for name, value in values.items()})
 
 
 def _angles(pred: Tensor, target: Tensor, mask: Tensor) -> Tensor:
