@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Protocol, cast
@@ -24,7 +24,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchmetrics import Metric
 
-from facegeo.checks import checked
+from facegeo.checks import Count, checked, checked_call
 from facegeo.errors import UserError
 from facegeo.files.torch_file import sha256
 from facegeo.files.writing import write_whole
@@ -161,31 +161,25 @@ class NormalGANTask(LightningModule):
                 terms["discriminator"] = self.adv.discriminator(real, fakes)
                 self._step(optimizers[1], terms["discriminator"])
         with self.toggled_optimizer(optimizers[0]):
-            terms |= self._generator_terms(stages, batch)
-            loss = sum((self.weights[name] * terms[name] for name in self._active), torch.zeros(()))
+            own = self._generator_terms(stages, batch)
+            loss = sum((self.weights[name] * term for name, term in own.items()), torch.zeros(()))
             self._step(optimizers[0], loss)
         for scheduler in self._schedulers():
             scheduler.step()
         if self.average is not None:
             self.average.update_parameters(self.generator)
-        named = {f"train/{name}": value.detach() for name, value in terms.items()}
+        named = {f"train/{name}": value.detach() for name, value in (terms | own).items()}
         self.log_dict(named | {"train/loss": loss.detach()}, batch_size=len(batch["image"]))
 
     def _generator_terms(self, stages: Sequence[Tensor], batch: NormalBatch) -> dict[str, Tensor]:
-        terms = {}
-        if self.weights["rec"]:
-            terms["rec"] = self.rec(stages, batch["normal"], batch["mask"])
-        if self.weights["diff"]:
-            terms["diff"] = self.diff(stages, batch["normal"], batch["mask"])
-        if self.weights["tv"]:
-            terms["tv"] = self.tv(stages, batch["mask"])
-        if self.weights["adv"]:
-            terms["adv"] = self.adv.generator(self._judge(stages, batch["mask"]))
-        return terms
-
-    @property
-    def _active(self) -> list[str]:
-        return [name for name in TERMS if self.weights[name]]
+        normal, mask = batch["normal"], batch["mask"]
+        terms: dict[str, Callable[[], Tensor]] = {
+            "rec": lambda: self.rec(stages, normal, mask),
+            "diff": lambda: self.diff(stages, normal, mask),
+            "tv": lambda: self.tv(stages, mask),
+            "adv": lambda: self.adv.generator(self._judge(stages, mask)),
+        }
+        return {name: term() for name, term in terms.items() if self.weights[name]}
 
     def _judge(self, normals: Sequence[Tensor], mask: Tensor) -> list[Tensor]:
         """Logits of several batches in one pass: the discriminator mixes no samples."""
@@ -218,7 +212,7 @@ class NormalGANTask(LightningModule):
         """Log the errors of every t; the last one's on the bar."""
         for metric in self.val_metrics:
             results = cast(Metric, metric).compute()
-            self.log_dict(results, sync_dist=True)  # equal in all processes; else a warning each
+            self.log_dict(results, sync_dist=True)  # equal in all processes: avoids a warning
             cast(Metric, metric).reset()
         error = next(value for name, value in results.items() if name.endswith("/mean_deg"))
         self.log("val/error_deg", error, prog_bar=True, logger=False, sync_dist=True)
@@ -245,6 +239,7 @@ STRIDE = 32
 """Pixels of the image for one of the encoder's last layer."""
 
 
+@checked_call
 def fit_normals(
     generator: nn.Module,
     data: NormalDataModule,
@@ -252,17 +247,17 @@ def fit_normals(
     make_trainer: MakeTrainer,
     folder: Path,
     *,
-    steps: int,
-    checkpoint_every: int,
-    validate_every: int,
+    steps: Count,
+    checkpoint_every: Count,
+    validate_every: Count,
     seed: int,
     weights: str = "none",
-    max_steps: int | None = None,
+    max_steps: Count | None = None,
     progress: bool = True,
-    callbacks: Sequence[Callable[[Path], Callback]] = (),
+    callbacks: Iterable[Callable[[Path], Callback]] = (),
     shared: SharedWeights | None = None,
 ) -> dict[str, Any]:
-    """Train the generator; if its weights are in ``folder`` already, take those.
+    """Train the generator; if its weights are in ``folder`` already, load those.
 
     Args:
         generator: Trained in place; left with the weights to keep, on the CPU, in eval mode.
@@ -274,24 +269,20 @@ def fit_normals(
         checkpoint_every: Batches between two checkpoints; a killed run loses no more.
         validate_every: Batches between two validations.
         seed: Seed of the training's random numbers.
-        weights: Where training starts: none, imagenet or torchvision's file (only the encoder), or
-            the whole generator of a model file, a run's folder or a released model.
+        weights: Initial weights: none, imagenet or torchvision's file (only the encoder), or the
+            whole generator of a model file, a run's folder or a released model.
         max_steps: Take no more batches than this.
         progress: Show a progress bar.
-        callbacks: Each is called with ``folder`` and gives one more callback.
-        shared: Generators that other runs train alike.
+        callbacks: Each is called with ``folder`` and builds one more callback.
+        shared: Generators that runs of a study have in common.
 
     Returns:
         For the run's record: ``weights`` and the SHA-256 of their file.
 
     Raises:
-        UserError: If a number is below 1, ``data`` has no normals, the weights cannot be had, or
-            the loss is not finite.
+        UserError: If the weights cannot be loaded, do not fit, or the loss is not finite.
+        ValueError: If a number of batches is below 1.
     """
-    max_steps = steps if max_steps is None else max_steps
-    lengths = {"checkpoint_every": checkpoint_every, "validate_every": validate_every}
-    _check_procedure(data, {"steps": steps, "max_steps": max_steps} | lengths)
-    steps = min(steps, max_steps)
     check_size(generator, data)
     done, last = folder / GENERATOR, folder / "checkpoints" / "last.ckpt"
     with shared.reserved("generator", done) if shared else nullcontext():
@@ -301,9 +292,11 @@ def fit_normals(
             generator.load_state_dict(load_file(done))
             generator.eval()
             return record
+        steps = min(steps, max_steps or steps)
         data.for_training(steps)
         torch.manual_seed(seed)
         own: list[Callback] = [RandomState(), BatchCheckpoints(last, min(checkpoint_every, steps))]
+        own += [make(folder) for make in callbacks]
         trainer = make_trainer(
             max_epochs=1,
             max_steps=-1,  # it counts the steps of both optimizers
@@ -311,16 +304,13 @@ def fit_normals(
             limit_val_batches=1.0 if data.validates else 0,
             enable_checkpointing=False,
             plugins=[WholeCheckpoints()],
-            callbacks=own
-            + [make(folder) for make in callbacks]
-            + ([StageProgress("normals")] if progress else []),
+            callbacks=[*own, StageProgress("normals")] if progress else own,
         )
         task = make_task(generator=generator, steps=steps)
         trainer.fit(task, datamodule=data, ckpt_path=last if last.is_file() else None)
         if trainer.interrupted:
             raise KeyboardInterrupt
-        trained: Any = task.cpu()
-        generator.load_state_dict(trained.trained.state_dict())
+        generator.load_state_dict(cast(Any, task.cpu()).trained.state_dict())
         generator.eval()
         if trainer.is_global_zero:
             tensors = {n: t.contiguous() for n, t in generator.state_dict().items()}
@@ -383,15 +373,4 @@ def check_size(generator: nn.Module, data: NormalDataModule) -> None:
         raise UserError(
             f"data.size must be a multiple of {stride}, got {data.size}; set data.size="
             f"{max(round(data.size / stride), 1) * stride}"
-        )
-
-
-def _check_procedure(data: object, lengths: Mapping[str, int]) -> None:
-    for name, batches in lengths.items():
-        if not isinstance(batches, int) or batches < 1:
-            raise UserError(f"procedure.{name} must be at least 1 batch, got {batches}")
-    if not isinstance(data, NormalDataModule):
-        raise UserError(
-            f"this training wants faces with normals, got a {type(data).__name__}; "
-            "choose data=sessions, data=photoface, data=yaleb or data=fixture_sessions"
         )
