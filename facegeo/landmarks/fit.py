@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning import Callback, LightningModule, Trainer
 from pydantic import PositiveInt
 from safetensors.torch import load_file, save
 from torch import nn
@@ -22,7 +21,12 @@ from facegeo.errors import UserError
 from facegeo.files.writing import write_whole
 from facegeo.landmarks.data import LFPWDataModule
 from facegeo.landmarks.nets import Cascade, Stage
-from facegeo.training.callbacks import RandomState, StageProgress, WholeCheckpoints
+from facegeo.training.callbacks import (
+    BatchCheckpoints,
+    RandomState,
+    StageProgress,
+    WholeCheckpoints,
+)
 from facegeo.training.results import SharedWeights
 
 log = logging.getLogger(__name__)
@@ -177,39 +181,26 @@ def fit_cascade(
             length = min(steps[name], max_steps or steps[name])
             data.for_stage(stage, prior, length)
             torch.manual_seed(seed + number)
-            checkpoints = folder / "checkpoints" / name
+            last = folder / "checkpoints" / name / "last.ckpt"
+            own: list[Callback] = [
+                RandomState(),
+                BatchCheckpoints(last, min(checkpoint_every, length)),
+            ]
             trainer = make_trainer(
                 part=name,
                 max_steps=length,
                 max_epochs=1,
                 val_check_interval=min(validate_every, length),
                 limit_val_batches=1.0 if data.val_fraction else 0,
+                enable_checkpointing=False,
                 plugins=[WholeCheckpoints()],
-                callbacks=_callbacks(
-                    checkpoints, min(checkpoint_every, length), name if progress else None
-                ),
+                callbacks=own + ([StageProgress(name)] if progress else []),
             )
-            last = checkpoints / "last.ckpt"
             task = make_task(stage=stage, steps=length)
             trainer.fit(task, datamodule=data, ckpt_path=last if last.is_file() else None)
             if trainer.interrupted:
                 raise KeyboardInterrupt
             stage.cpu().eval()
-            if not all(value.isfinite().all() for value in stage.state_dict().values()):
-                raise UserError(
-                    f"{name} diverged: its weights are not finite; lower task.optimizer.lr"
-                )
             if trainer.is_global_zero:
                 write_whole(done, save(stage.state_dict()))
     return {}
-
-
-def _callbacks(folder: Path, every: int, title: str | None) -> list[Callback]:
-    last = ModelCheckpoint(
-        folder,
-        filename="last",
-        every_n_train_steps=every,
-        save_top_k=1,
-        enable_version_counter=False,
-    )
-    return [RandomState(), last] + ([StageProgress(title)] if title else [])

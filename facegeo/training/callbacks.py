@@ -88,7 +88,7 @@ LOSS = "train/loss"
 
 
 class BatchCheckpoints(Callback):
-    """Keeps the newest checkpoint; Lightning's own counts optimizer steps, two a batch in a game.
+    """Keeps the newest checkpoint; Lightning's own counts optimizer steps, two a batch in a GAN.
 
     Args:
         path: File to write.
@@ -116,11 +116,13 @@ class BatchCheckpoints(Callback):
             return
         fault = _fault(trainer.callback_metrics[LOSS], pl_module)
         if fault is not None:
-            before = f"The weights of batch {(done - 1) // self.every * self.every} are kept"
+            kept = "No weights are kept yet"
+            if self.path.is_file():
+                kept = f"The weights of batch {(done - 1) // self.every * self.every} are kept"
+            clip = ", set task.clip_norm=1" if hasattr(pl_module, "clip_norm") else ""
             raise UserError(
-                f"{fault} at batch {done}, wanted a finite number; lower task.optimizer.lr, set "
-                "task.clip_norm=1 or trainer.precision=32-true. "
-                f"{before if self.path.is_file() else 'No weights are kept yet'}"
+                f"{fault} at batch {done}, wanted a finite number; lower task.optimizer.lr{clip} "
+                f"or set trainer.precision=32-true. {kept}"
             )
         trainer.save_checkpoint(self.path, weights_only=False)
 

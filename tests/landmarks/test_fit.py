@@ -165,7 +165,7 @@ def test_a_trained_stage_is_not_trained_again(
     die_at(1)
     assert same(train("run"), trained)
     # Checkpoints hold tensors and plain values alone.
-    for stage, steps in zip(STAGES, (12, 8, 8), strict=True):
+    for stage, steps in zip(STAGES, (12, 10, 8), strict=True):
         (file,) = (tmp_path / "run" / "checkpoints" / stage).iterdir()
         assert file.name == "last.ckpt"
         assert torch.load(file, weights_only=True)["global_step"] == steps
@@ -183,7 +183,10 @@ def test_all_faces_can_be_trained_on_and_every_weight_moves(
 def test_a_stage_that_diverges_is_no_stage(
     train: Callable[..., dict[str, Tensor]], tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match=r"stage1 diverged: .* lower task\.optimizer\.lr"):
+    with pytest.raises(
+        UserError,
+        match=r"(train/loss|bank).* at batch 4, wanted a finite .* lower task\.optimizer\.lr",
+    ):
         train("lost", "task.optimizer.lr=1e30")
     assert not (tmp_path / "lost/stage1.safetensors").exists()
 

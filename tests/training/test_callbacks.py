@@ -65,7 +65,7 @@ class Two(LightningModule):
 
     def __init__(self) -> None:
         super().__init__()
-        self.automatic_optimization = False
+        self.automatic_optimization, self.clip_norm = False, None
         self.weights = torch.nn.ParameterList(torch.zeros(2).unbind())
 
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
