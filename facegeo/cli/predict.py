@@ -12,7 +12,7 @@ def _predict(cfg: DictConfig) -> None:
     from facegeo.errors import UserError
     from facegeo.predict.job import predict_files
     from facegeo.predict.predictor import load
-    from facegeo.predict.results import Looks, Settings
+    from facegeo.predict.results import Pictures, Settings
 
     if not isinstance(cfg.smooth, bool):  # Hydra takes "no" for a word, and words for true
         raise UserError(f"smooth must be true or false, got {cfg.smooth!r}")
@@ -21,8 +21,8 @@ def _predict(cfg: DictConfig) -> None:
         cfg.checkpoint, normals=cfg.normals, detect=detect, device=cfg.device, looks=cfg.looks
     )
     smooth = instantiate(cfg.one_euro) if cfg.smooth else None
-    looks = Looks(cfg.light, cfg.relight, cfg.film, cfg.mesh)
-    settings = Settings(cfg.batch, looks, smooth, cfg.overwrite)
+    pictures = Pictures(cfg.light, cfg.relight, cfg.film, cfg.mesh)
+    settings = Settings(cfg.batch, pictures, smooth, cfg.overwrite)
     report = predict_files(str(cfg.input), Path(cfg.output).expanduser(), predictor, settings)
     for table in report.tables(cfg.output):
         Console().print(table.rich())

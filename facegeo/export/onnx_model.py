@@ -68,11 +68,11 @@ class OnnxModel:
             ) from error
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         task = task or self.task
-        said = self.metadata.get("format"), self.metadata.get("task")
-        if said != (FORMAT, task):
+        got = self.metadata.get("format"), self.metadata.get("task")
+        if got != (FORMAT, task):
             raise UserError(
-                f"{path}: wanted a file of format {FORMAT!r} for {task!r}, got {said[0]!r} "
-                f"for {said[1]!r}; export it with facegeo-export"
+                f"{path}: wanted a file of format {FORMAT!r} for {task!r}, got {got[0]!r} "
+                f"for {got[1]!r}; export it with facegeo-export"
             )
 
     @property

@@ -91,10 +91,8 @@ class YuNet:
 
     def __init__(self, model: str, score: Share = 0.7, longest_px: Side = 1280) -> None:
         self.longest_px, self._alone = longest_px, threading.Lock()
-        wanted, file = (
-            f"detector.model={model}: wanted YuNet's .onnx file",
-            Path(model).expanduser(),
-        )
+        file = Path(model).expanduser()
+        wanted = f"detector.model={model}: wanted YuNet's .onnx file"
         if not file.is_file():
             raise UserError(f"{wanted}, found no such file")
         try:

@@ -81,7 +81,7 @@ def predict_files(wanted: str, out: Path, predictor: Predictor, settings: Settin
     Raises:
         UserError: If there is no input, or the folder may not be used.
     """
-    settings.looks.check(normals=predictor.find_normals is not None)
+    settings.pictures.check(normals=predictor.find_normals is not None)
     sources, skipped = find_sources(wanted, out)
     with open_output(out, settings.overwrite) as folder, bars() as bar:
         job = _Job(folder, predictor, settings, Summary(skipped=skipped))
@@ -120,7 +120,7 @@ class _Job:
             if isinstance(result, Exception):
                 raise result
             photo, faces = result
-            files, missing = photo_files(source.name, photo, faces, self.settings.looks)
+            files, missing = photo_files(source.name, photo, faces, self.settings.pictures)
             self.folder.write(source.name, files)
             self.sheet.add(photo, faces)
         except Exception as error:
@@ -135,7 +135,7 @@ class _Job:
 
     def watch(self, source: Source, bar: Bar) -> None:
         """Find faces in a video, and count them."""
-        self.report.only_of_photos = self.settings.looks.only_of_photos()
+        self.report.only_of_photos = self.settings.pictures.only_of_photos()
         seen, tick = Watched(), partial(bar, source.name)
         try:
             watch(source, self.folder, self.predictor, self.settings, tick, seen)

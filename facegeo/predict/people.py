@@ -24,7 +24,7 @@ from facegeo.training.model_file import find_model
 FIRST_BOX = (0.05, 0.95, 0.08, 0.87)
 """Left, right, top and bottom of the first box in a picture of one face, shares of its width and
 height; the mean of the cropped Extended Yale B, see ``MEAN_SHAPE``."""
-LOOKS = 3
+PASSES = 3
 """Each pass after the first uses the box of the previous pass's points."""
 FOREHEAD = 0.4
 """Extension of the outline above the brows, in shares of the distance from the eyes to the
@@ -61,7 +61,7 @@ class FaceFinder:
             self._find = load_points(self.cascade, self.device)
         height, width = photos[0].shape[:2]
         box = np.array([FIRST_BOX]) * [width, width, height, height]
-        for _ in range(LOOKS):
+        for _ in range(PASSES):
             found = self._find(photos, [box] * len(photos))
             points = np.median([one[0, -1] for one in found], axis=0)
             box = box_of_points(points[None])

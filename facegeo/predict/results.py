@@ -52,7 +52,7 @@ FILM_PX = 320
 
 @checked(prefix="", strict=True)
 @dataclass(frozen=True)
-class Looks:
+class Pictures:
     """Pictures and meshes to make of normals.
 
     Attributes:
@@ -75,7 +75,7 @@ class Looks:
         """
         if normals:
             return
-        if self.light != Looks.light:
+        if self.light != Pictures.light:
             raise UserError(f"light={self.light} is for the shading of normals; add normals=MODEL")
         if self.relight or self.mesh:
             raise UserError("relight and mesh need normals; add normals=MODEL")
@@ -83,7 +83,7 @@ class Looks:
     def only_of_photos(self) -> list[str]:
         """Return the settings that have no effect on videos."""
         keys = {
-            f"light={self.light}": self.light != Looks.light,
+            f"light={self.light}": self.light != Pictures.light,
             f"relight={ROTATING}": self.relight == ROTATING,
             f"mesh={self.mesh}": self.mesh,
         }
@@ -97,13 +97,13 @@ class Settings:
 
     Attributes:
         batch: Photos, or frames, that run at once.
-        looks: Pictures and meshes to make of normals.
+        pictures: Pictures and meshes to make of normals.
         smooth: How to smooth boxes and points in videos; None: no smoothing.
         overwrite: Write into a folder with files of others, and replace those of equal names.
     """
 
     batch: Annotated[int, Field(ge=1)] = 8
-    looks: Looks = field(default_factory=Looks)
+    pictures: Pictures = field(default_factory=Pictures)
     smooth: OneEuro | None = None
     overwrite: bool = False
 
@@ -170,7 +170,7 @@ def _line(fields: Sequence[object]) -> str:
 
 
 def photo_files(
-    name: str, photo: Image, faces: Sequence[Face], looks: Looks
+    name: str, photo: Image, faces: Sequence[Face], pictures: Pictures
 ) -> tuple[dict[str, bytes], list[str]]:
     """Make all result files of one photo, in memory.
 
@@ -183,7 +183,7 @@ def photo_files(
         name: Of the photo, relative to the input.
         photo: RGB.
         faces: In it.
-        looks: What to make of normals.
+        pictures: What to make of normals.
 
     Returns:
         Content of each file by its name, and what could not be made, with the reason.
@@ -195,25 +195,25 @@ def photo_files(
     more, missing = dict[str, bytes](), list[str]()
     if any(face.normals is not None for face in faces):
         files[".normals.jpg"] = write_jpeg(draw_normals(photo, faces))
-        files[".shading.jpg"] = write_jpeg(draw_shading(photo, faces, looks.light))
+        files[".shading.jpg"] = write_jpeg(draw_shading(photo, faces, pictures.light))
         files[".npz"] = _arrays(faces)
         for number, face in enumerate(faces):
             files[f".normal{number}.png"] = write_png(normal_colours(face))
-        if looks.relight and looks.relight != ROTATING:
-            files[".relit.jpg"] = write_jpeg(draw_relit(photo, faces, looks.relight))
-        more, missing = _films_and_meshes(name, photo, faces, looks)
+        if pictures.relight and pictures.relight != ROTATING:
+            files[".relit.jpg"] = write_jpeg(draw_relit(photo, faces, pictures.relight))
+        more, missing = _films_and_meshes(name, photo, faces, pictures)
     return {f"{name}{ending}": content for ending, content in files.items()} | more, missing
 
 
 def _films_and_meshes(
-    name: str, photo: Image, faces: Sequence[Face], looks: Looks
+    name: str, photo: Image, faces: Sequence[Face], pictures: Pictures
 ) -> tuple[dict[str, bytes], list[str]]:
     files, missing = dict[str, bytes](), list[str]()
     wanted = []
-    if looks.relight == ROTATING:
-        wanted.append(("film", partial(film_file, kind=looks.film)))
-    if looks.mesh:
-        wanted.append(("mesh", partial(face_mesh, kind=looks.mesh)))
+    if pictures.relight == ROTATING:
+        wanted.append(("film", partial(film_file, kind=pictures.film)))
+    if pictures.mesh:
+        wanted.append(("mesh", partial(face_mesh, kind=pictures.mesh)))
     for what, make in wanted:
         for number, face in enumerate(faces):
             try:

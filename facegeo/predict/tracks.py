@@ -40,11 +40,7 @@ class OneEuro:
 
 
 class Smoother:
-    """Filters one series of values, each number by itself.
-
-    Args:
-        how: Its parameters.
-    """
+    """Filters one series of values, each number separately."""
 
     def __init__(self, how: OneEuro) -> None:
         self.how = how

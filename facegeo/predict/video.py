@@ -97,7 +97,7 @@ def watch(
                 for (frame, seconds), (whose, faces) in zip(read, found, strict=True):
                     film(".points", draw_points(frame, faces, [str(one.number) for one in whose]))
                     if predictor.find_normals is not None:
-                        _film_normals(film, frame, faces, settings.looks.relight)
+                        _film_normals(film, frame, faces, settings.pictures.relight)
                     lines.append(frame_json(seen.frames, seconds, whose, faces))
                     seen.rows += rows_of(source.name, faces, seen.frames, whose)
                     if seen.best is None or len(faces) > len(seen.best[1]):

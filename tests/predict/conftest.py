@@ -27,7 +27,7 @@ def find_points() -> FindPoints:
 
 @pytest.fixture(scope="session")
 def predictor(find_points: FindPoints) -> Predictor:
-    """Looks for boxes in the fixture's own list."""
+    """Pictures for boxes in the fixture's own list."""
     return Predictor(find_points, BoxFile(str(FACES / "testImageList.txt")))
 
 

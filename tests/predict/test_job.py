@@ -16,7 +16,7 @@ from facegeo.predict.job import Summary, predict_files
 from facegeo.predict.photo import Boxes, Floats, Image, read_photo
 from facegeo.predict.points import FindPoints
 from facegeo.predict.predictor import Predictor
-from facegeo.predict.results import Looks, Settings
+from facegeo.predict.results import Pictures, Settings
 
 Save = Callable[[Path, Image], Path]
 BOX = "20,72,22,74"
@@ -109,9 +109,9 @@ def test_a_file_of_another_owner_stops_only_its_photo(photos: Path, predictor: P
 
 
 def test_errors_are_reported_before_any_photo_is_read(photos: Path, predictor: Predictor) -> None:
-    for looks in (Looks(relight="studio"), Looks(mesh="glb")):
+    for pictures in (Pictures(relight="studio"), Pictures(mesh="glb")):
         with pytest.raises(UserError, match="relight and mesh need normals; add normals=MODEL"):
-            run(photos, predictor, looks=looks)
+            run(photos, predictor, pictures=pictures)
     assert not (photos.parent / "out").exists()
 
 

@@ -11,7 +11,7 @@ from facegeo.errors import UserError
 from facegeo.files.shipped import conf_dir
 from facegeo.predict.detectors import Haar, WholeImage, YuNet
 from facegeo.predict.predictor import Predictor
-from facegeo.predict.results import Looks, Settings
+from facegeo.predict.results import Pictures, Settings
 from facegeo.predict.tracks import OneEuro
 
 
@@ -41,7 +41,7 @@ def test_every_key_is_checked(make: Callable[[], object], message: str) -> None:
         ("detector/haar.yaml", Haar.__init__),
         ("detector/yunet.yaml", YuNet.__init__),
         ("predict.yaml", Settings),
-        ("predict.yaml", Looks),
+        ("predict.yaml", Pictures),
         ("predict.yaml", Predictor.__init__),
         ("predict.yaml", OneEuro),
     ],

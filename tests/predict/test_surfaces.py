@@ -18,7 +18,7 @@ from facegeo.predict.detectors import WholeImage
 from facegeo.predict.job import Summary
 from facegeo.predict.normals import load_normals
 from facegeo.predict.photo import Face, Image, read_photo
-from facegeo.predict.results import ROTATING, Looks, Relight, face_mesh, film_file
+from facegeo.predict.results import ROTATING, Pictures, Relight, face_mesh, film_file
 from facegeo.surfaces.lights import PRESETS
 
 Predict = Callable[..., Summary]
@@ -38,11 +38,11 @@ def test_normals_light_and_meshes(
     out = tmp_path / "out"
     always = {".normals.jpg", ".shading.jpg", ".points.jpg", ".json", ".npz", ".normal0.png"}
     obj = {".face0.obj", ".face0.mtl", ".face0.png", ".face0_normal.png"}
-    for looks, more in (
-        (Looks(relight="studio", mesh="ply"), {".relit.jpg", ".face0.ply"}),
-        (Looks(relight="rotating", mesh="obj"), {".face0.gif", *obj}),
+    for pictures, more in (
+        (Pictures(relight="studio", mesh="ply"), {".relit.jpg", ".face0.ply"}),
+        (Pictures(relight="rotating", mesh="obj"), {".face0.gif", *obj}),
     ):
-        report = predict(WholeImage(), normals=normals, looks=looks)
+        report = predict(WholeImage(), normals=normals, pictures=pictures)
         assert report.faults == []
         assert {p.name.removeprefix("a.png") for p in out.glob("a.png*")} == always | more
     arrays = np.load(out / "a.png.npz")
@@ -67,9 +67,9 @@ def test_unknown_lights_and_meshes_are_refused() -> None:
         r"light must be 'front'.*; relight must be .*'rotating', got 'noon'; .*mesh must be 'obj'"
     )
     with pytest.raises(UserError, match=wanted):
-        Looks(light="noon", relight="noon", film="avi", mesh="stl")  # type: ignore[arg-type]
+        Pictures(light="noon", relight="noon", film="avi", mesh="stl")  # type: ignore[arg-type]
     assert {*get_args(Relight)} == {*PRESETS, ROTATING}
-    assert {*get_args(Looks.__annotations__["light"])} == {*LIGHTS}
+    assert {*get_args(Pictures.__annotations__["light"])} == {*LIGHTS}
 
 
 def test_settings_without_effect_on_videos_are_reported(
@@ -82,11 +82,15 @@ def test_settings_without_effect_on_videos_are_reported(
     film(tmp_path / "clip.avi", [face] * 2)
     normals = load_normals(small_normals(tmp_path / "run"), "cpu")
     without_effect = []
-    for looks in (Looks(), Looks(relight="studio"), Looks(relight="rotating", mesh="glb")):
-        report = predict(WholeImage(), "clip.avi", normals, looks=looks)
+    for pictures in (
+        Pictures(),
+        Pictures(relight="studio"),
+        Pictures(relight="rotating", mesh="glb"),
+    ):
+        report = predict(WholeImage(), "clip.avi", normals, pictures=pictures)
         assert report.faults == []
         without_effect.append(report.only_of_photos)
-        assert (tmp_path / "out/clip.avi.relit.mp4").exists() == (looks.relight == "studio")
+        assert (tmp_path / "out/clip.avi.relit.mp4").exists() == (pictures.relight == "studio")
     assert without_effect == [[], [], ["relight=rotating", "mesh=glb"]]
     assert "relight=rotating" in report.tables(tmp_path)[-1].csv()
 
@@ -100,7 +104,7 @@ def test_a_light_that_turns_may_be_filmed_as_mp4(
 ) -> None:
     normals = load_normals(small_normals(tmp_path / "run"), "cpu")
     save(tmp_path / "a.png", face)
-    predict(WholeImage(), "a.png", normals, looks=Looks(relight="rotating", film="mp4"))
+    predict(WholeImage(), "a.png", normals, pictures=Pictures(relight="rotating", film="mp4"))
     seen = cv2.VideoCapture(str(tmp_path / "out/a.png.face0.mp4"))
     assert seen.get(cv2.CAP_PROP_FRAME_COUNT) == 36
 
@@ -120,8 +124,8 @@ def test_a_face_without_mesh_or_film_is_reported_and_the_others_have_theirs(
 
     boxes = np.array([[20.0, 72, 22, 74]] * 2)
     save(tmp_path / "a.png", face)
-    looks = Looks(relight="rotating", film="mp4", mesh="ply")
-    report = predict(lambda *image: boxes, "a.png", normals, looks=looks)
+    pictures = Pictures(relight="rotating", film="mp4", mesh="ply")
+    report = predict(lambda *image: boxes, "a.png", normals, pictures=pictures)
     starts = [(name, why[:20]) for name, why in report.faults]
     assert starts == [("a.png", "face 0 has no film: "), ("a.png", "face 0 has no mesh: ")]
     assert (report.photos, report.faces) == (1, 2)
