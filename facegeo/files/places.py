@@ -6,9 +6,9 @@ the longer side of the bounding box of the 68 points; the mask is their convex h
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import cv2
 import numpy as np
@@ -143,11 +143,15 @@ Places = dict[str, Points | str]
 """By photo: the outline of its face, or the fault of its entry."""
 
 
-def read_points(path: Path) -> Places:
-    """Read a CSV list of points: a line ``file,x1,y1,..`` a photo, 5 or 68 points, px.
+def read_places(path: Path, key: Literal["points", "boxes"]) -> Places:
+    """Read a CSV list of points or of face boxes, a line a photo.
 
-    A first line without numbers is a header; other columns are not allowed. Five points are left
-    eye, right eye, nose tip, left and right mouth corner.
+    A first line without numbers is a header; other columns are not allowed.
+
+    Args:
+        path: The list.
+        key: "points": ``file,x1,y1,..``, px, 5 (left eye, right eye, nose tip, left and right
+            mouth corner) or 68; "boxes": ``file,left,top,width,height``, px, as CelebA's.
 
     Returns:
         Outline by photo, shape (2, 2) or (68, 2), or the fault of its line.
@@ -155,19 +159,27 @@ def read_points(path: Path) -> Places:
     Raises:
         UserError: If the file cannot be read.
     """
-    return _read(path, "points", points_outline)
-
-
-def read_boxes(path: Path) -> Places:
-    """Read a CSV list of face boxes: a line ``file,left,top,width,height`` a photo, as CelebA's.
-
-    Returns:
-        Corners by photo, px, shape (2, 2), or the fault of its line.
-
-    Raises:
-        UserError: If the file cannot be read.
-    """
-    return _read(path, "boxes", _box_outline)
+    try:
+        rows = list(numbered_rows(path))
+    except OSError as error:
+        raise UserError(
+            f"{path}: wanted a CSV file with the {key} of each photo, got "
+            f"{error.strerror or error}; set {key} to such a file"
+        ) from error
+    outline = _points_outline if key == "points" else _box_outline
+    places: Places = {}
+    for line, (file, *fields) in rows:
+        if line == 1 and fields and not any(map(is_number, fields)):
+            continue  # a header
+        name = file.replace("\\", "/").removeprefix("./")
+        try:
+            if name in places:
+                raise WantedError("each photo once", "it again")
+            places[name] = outline(fields)
+        except WantedError as error:
+            where = f"{path.name} line {line}, {name}"
+            places[name] = f"{where}: wanted {error.wanted}, got {error.got}"
+    return places
 
 
 def points_beside(photo: Path) -> Points | None:
@@ -185,16 +197,12 @@ def points_beside(photo: Path) -> Points | None:
                 text = path.read_text(encoding="utf-8-sig", errors="replace")
             except OSError as error:
                 raise WantedError("a readable file", error.strerror or str(error)) from error
-            return points_outline(re.split(r"[\s,]+", _body(path, text).strip()))
+            return _points_outline(re.split(r"[\s,]+", _body(path, text).strip()))
     return None
 
 
-def points_outline(fields: Sequence[str]) -> Points:
-    """Return the outline of 5 or 68 points, x and y in turn.
-
-    Raises:
-        WantedError: If these are not 10 or 136 finite numbers spread over a face.
-    """
+def _points_outline(fields: Sequence[str]) -> Points:
+    """The outline of 5 or 68 points, x and y in turn."""
     if len(fields) not in (10, 136):
         raise WantedError("x and y of 5 or 68 points", f"{len(fields)} numbers")
     points = np.array([_number(field) for field in fields]).reshape(-1, 2)
@@ -235,29 +243,6 @@ def _box_outline(fields: Sequence[str]) -> Points:
     if min(width, height) < 1:
         raise WantedError("a box of 1 px or more", f"{width:g} x {height:g}")
     return np.array([[left, top], [left + width, top + height]])
-
-
-def _read(path: Path, key: str, outline: Callable[[Sequence[str]], Points]) -> Places:
-    try:
-        rows = list(numbered_rows(path))
-    except OSError as error:
-        raise UserError(
-            f"{path}: wanted a CSV file with the {key} of each photo, got "
-            f"{error.strerror or error}; set {key} to such a file"
-        ) from error
-    places: Places = {}
-    for line, (file, *fields) in rows:
-        if line == 1 and fields and not any(map(is_number, fields)):
-            continue  # a header
-        name = file.replace("\\", "/").removeprefix("./")
-        try:
-            if name in places:
-                raise WantedError("each photo once", "it again")
-            places[name] = outline(fields)
-        except WantedError as error:
-            where = f"{path.name} line {line}, {name}"
-            places[name] = f"{where}: wanted {error.wanted}, got {error.got}"
-    return places
 
 
 def _number(field: str) -> float:

@@ -13,7 +13,7 @@ from facegeo.checks import check_range
 from facegeo.errors import UserError
 from facegeo.files.images import ImageError, decode, image_size
 from facegeo.files.lists import WantedError
-from facegeo.files.places import Places, Points, crop_square, points_beside, read_boxes, read_points
+from facegeo.files.places import Places, Points, crop_square, points_beside, read_places
 from facegeo.normals.maps import resize_face, trained_coding, warn_of_faces
 from facegeo.training.wing import WingData
 
@@ -155,9 +155,9 @@ def _places(
     if points is not None and boxes is not None:
         raise UserError(f"wanted points or boxes, got both: {points} and {boxes}; give one")
     if points is not None:
-        return read_points(Path(points))
+        return read_places(Path(points), "points")
     if boxes is not None:
-        return read_boxes(Path(boxes))
+        return read_places(Path(boxes), "boxes")
     places: Places = {}
     for name in names:
         try:
