@@ -158,7 +158,7 @@ def _ours(cascade: Cascade) -> dict[str, Find]:
     """Ways to find points in boxes of an image, the straightforward one first."""
     points, graph = CascadePoints(cascade), CascadeGraph(cascade).eval()
     ways: dict[str, Find] = {}
-    if all(isinstance(stage.bank, NetBank) for stage in cascade.by_name().values()):
+    if _separable(cascade):
         ways["loop of nets, a crop each"] = NaiveCascade(cascade)
     ways["cascade"] = lambda image, boxes: points([image], [boxes])[0]
     ways["one graph"] = lambda image, boxes: graph(torch.from_numpy(image), torch.from_numpy(boxes))
@@ -193,12 +193,16 @@ def _candidates(
 
 def _nets(cascade: Cascade, faces: int) -> list[Candidate]:
     crops, nets = _crops(cascade, faces), Nets(cascade)
-    banks = [stage for stage in cascade.by_name().values() if isinstance(stage.bank, NetBank)]
     found = [Candidate("nets side by side", partial(nets, *crops), faces)]
-    if len(banks) == len(crops):
-        each = [single_nets(stage) for stage in banks]
-        found.insert(0, Candidate("loop of nets", lambda: _looped(each, banks, crops), faces))
+    if _separable(cascade):
+        stages = list(cascade.by_name().values())
+        each = [single_nets(stage) for stage in stages]
+        found.insert(0, Candidate("loop of nets", lambda: _looped(each, stages, crops), faces))
     return found
+
+
+def _separable(cascade: Cascade) -> bool:
+    return all(hasattr(stage.bank, "conv_weights") for stage in cascade.by_name().values())
 
 
 def _looped(
@@ -257,9 +261,7 @@ class NaiveCascade:
 
 def single_nets(stage: Stage) -> list[nn.Sequential]:
     """A stage's nets one by one, each from (B, C, S, S) to its outputs."""
-    bank = stage.bank
-    if not isinstance(bank, NetBank):
-        raise ValueError(f"stage.bank must be a NetBank, got {type(bank).__name__}")
+    bank = cast(NetBank, stage.bank)
     lasts = zip(bank.fc2_weight.split(bank.outputs), bank.fc2_bias.split(bank.outputs), strict=True)
     nets = []
     for number, last in enumerate(lasts):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from functools import partial
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +12,9 @@ from torch.export import Dim
 
 from facegeo.bench.peers import has_onnx, session
 from facegeo.bench.timing import Candidate, Case, counted
-from facegeo.normals.cost import SIDE, profile_generator
-from facegeo.normals.fast import fast_generator
-from facegeo.normals.generator import CasFNE
+from facegeo.normals.cost import SIDE
 from facegeo.training.recorded import Recorded
+from facegeo.training.wing import fast_form, model_costs
 
 GROUP = "casfne"
 MATRIX = 8192
@@ -24,7 +22,7 @@ MATRIX = 8192
 
 
 def cpu_cases(
-    model: CasFNE, size: int, batches: Sequence[int], threads: Sequence[int], compiled: bool
+    model: nn.Module, size: int, batches: Sequence[int], threads: Sequence[int], compiled: bool
 ) -> Iterator[Case]:
     """Cases on the CPU.
 
@@ -36,18 +34,18 @@ def cpu_cases(
         compiled: Measure ``torch.compile`` too: two minutes more.
     """
     image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
-    fast, macs = fast_generator(model), _macs(model, size)
+    fast, macs = fast_form(model), _macs(model, size)
     networks: dict[str, nn.Module] = {
         "published, eager": model,
         "fast form": fast,  # as facegeo-predict runs it
     }
     if compiled:
         networks["published, torch.compile"] = torch.compile(deepcopy(model))  # type: ignore[assignment]
-        networks["fast form, torch.compile"] = torch.compile(fast_generator(model))  # type: ignore[assignment]
+        networks["fast form, torch.compile"] = torch.compile(fast_form(model))  # type: ignore[assignment]
     files = {}
     if has_onnx():
         files["published, ONNX Runtime"] = _onnx_file(model, size)
-        files["fast form, ONNX Runtime"] = _onnx_file(fast_generator(model, "quarters"), size)
+        files["fast form, ONNX Runtime"] = _onnx_file(fast_form(model, doubling="quarters"), size)
     for count in threads:
         for batch in batches:
             name = f"{counted(batch, 'image')}, {counted(count, 'thread')}"
@@ -65,7 +63,7 @@ def cpu_cases(
             yield Case(GROUP, name, candidates, threads=count)
 
 
-def cuda_cases(model: CasFNE, size: int, batches: Sequence[int]) -> Iterator[Case]:
+def cuda_cases(model: nn.Module, size: int, batches: Sequence[int]) -> Iterator[Case]:
     """Cases on the current CUDA device: float32 (convolutions in TF32, torch's default), bfloat16.
 
     Args:
@@ -73,7 +71,7 @@ def cuda_cases(model: CasFNE, size: int, batches: Sequence[int]) -> Iterator[Cas
         size: Side of the images, px.
         batches: Images of a call.
     """
-    eager, fast = deepcopy(model).cuda(), fast_generator(model).cuda()
+    eager, fast = deepcopy(model).cuda(), fast_form(model).cuda()
     halves = deepcopy(fast).to(torch.bfloat16)
     matrix = torch.rand(MATRIX, MATRIX, device="cuda", dtype=torch.bfloat16)
     for batch in batches:
@@ -103,9 +101,10 @@ def cuda_cases(model: CasFNE, size: int, batches: Sequence[int]) -> Iterator[Cas
         yield Case(GROUP, f"{counted(batch, 'image')}, CUDA", candidates, device="cuda")
 
 
-def _macs(model: CasFNE, size: int) -> float:
+def _macs(model: nn.Module, size: int) -> float:
     """Multiplications of one image."""
-    return cast(int, profile_generator(model)["macs"]) * (size / SIDE) ** 2
+    costs = model_costs(model).get(f"t{model.t}", {})
+    return costs.get("macs", 0) * (size / SIDE) ** 2
 
 
 def _onnx_file(network: nn.Module, size: int) -> bytes:

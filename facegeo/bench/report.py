@@ -10,8 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -117,9 +116,9 @@ class Report:
             digits={"ms": 3, "p95": 3, "a second": 0},
         )
 
-    def json(self, more: Mapping[str, Any] = MappingProxyType({})) -> str:
+    def json(self, **more: Any) -> str:
         """Everything, for ``read_report``, with more top-level keys."""
-        return json.dumps({"format": FORMAT} | asdict(self) | dict(more), indent=1)
+        return json.dumps({"format": FORMAT} | asdict(self) | more, indent=1)
 
     def write(self, path: Path) -> None:
         """Write the file, whole or not at all."""
@@ -157,26 +156,32 @@ COMPARISON_NOTE = (
 )
 
 
-@dataclass(frozen=True)
-class Change:
-    """One row before and after."""
+class Change(NamedTuple):
+    """A row of both measurements: medians of one call, and now / before."""
 
-    before: Row
-    after: Row
+    group: str
+    case: str
+    name: str
+    before_ms: float
+    now_ms: float
+    ratio: float
+    verdict: str
+    """SLOWER, faster, or nothing where the difference may be noise."""
 
-    @property
-    def ratio(self) -> float:
-        """Median now / before."""
-        return self.after.median_ms / self.before.median_ms
+    @classmethod
+    def of(cls, before: Row, after: Row) -> Change:
+        """Compare the medians; the middle halves of the calls must not overlap."""
+        ratio, verdict = after.median_ms / before.median_ms, ""
+        if ratio > MARGIN and _quartiles(after)[0] > _quartiles(before)[1]:
+            verdict = "SLOWER"
+        if ratio < 1 / MARGIN and _quartiles(after)[1] < _quartiles(before)[0]:
+            verdict = "faster"
+        return cls(*after.key, before.median_ms, after.median_ms, ratio, verdict)
 
-    @property
-    def verdict(self) -> str:
-        """SLOWER, faster, or nothing where the difference may be noise."""
-        if self.ratio > MARGIN and _low(self.after) > _high(self.before):
-            return "SLOWER"
-        if self.ratio < 1 / MARGIN and _high(self.after) < _low(self.before):
-            return "faster"
-        return ""
+
+def _quartiles(row: Row) -> tuple[float, float]:
+    low, high = (row.median_ms if ms is None else ms for ms in (row.low_ms, row.high_ms))
+    return low, high
 
 
 @dataclass(frozen=True)
@@ -198,22 +203,15 @@ class Comparison:
 
     def plain(self) -> dict[str, Any]:
         """Return the rows and warnings as plain JSON values."""
-        names = ("group", "case", "name", "before_ms", "now_ms", "ratio", "verdict")
-        rows = [dict(zip(names, cells, strict=True)) for cells in self._rows()]
-        return {"changes": rows, "warnings": list(self.warnings)}
-
-    def _rows(self) -> tuple[tuple[Cell, ...], ...]:
-        return tuple(
-            (*c.after.key, c.before.median_ms, c.after.median_ms, c.ratio, c.verdict)
-            for c in self.changes
-        )
+        changes = [change._asdict() for change in self.changes]
+        return {"changes": changes, "warnings": list(self.warnings)}
 
     def table(self) -> Table:
-        """A row a change."""
+        """One row per change."""
         return Table(
             title="Now against before",
             columns=("group", "case", "what", "before ms", "now ms", "ratio", "verdict"),
-            rows=self._rows(),
+            rows=tuple(self.changes),
             note=COMPARISON_NOTE + " ".join(self.warnings),
             digits={"before ms": 3, "now ms": 3},
         )
@@ -223,14 +221,15 @@ def compare_reports(before: Report, after: Report) -> Comparison:
     """Pair the rows of two measurements, without those of the papers."""
     known = {row.key: row for row in before.rows if row.rounds}
     mine = [row for row in after.rows if row.rounds]
-    changes = [Change(known[row.key], row) for row in mine if row.key in known]
-    then, now = _flat(before.settings), _flat(after.settings)
-    then |= {name: before.machine.get(name) for name in SAME_MACHINE}
-    now |= {name: after.machine.get(name) for name in SAME_MACHINE}
+    changes = [Change.of(known[row.key], row) for row in mine if row.key in known]
+    then, now = (
+        {name: one.machine.get(name) for name in SAME_MACHINE} | _flat(one.settings)
+        for one in (before, after)
+    )
     warnings = [
-        f"Warning: {name} was {then[name]}, is {now[name]}."
-        for name in [*SAME_MACHINE, *_flat(after.settings)]
-        if name in then and name != "seconds" and then[name] != now[name]
+        f"Warning: {name} was {then[name]}, is {value}."
+        for name, value in now.items()
+        if name in then and name != "seconds" and then[name] != value
     ]
     unpaired = len(mine) + len(known) - 2 * len(changes)
     if unpaired:
@@ -245,14 +244,6 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
         own = value.items() if isinstance(value, Mapping) else ()
         flat |= {f"{name}.{key}": one for key, one in own} or {name: value}
     return flat
-
-
-def _low(row: Row) -> float:
-    return row.median_ms if row.low_ms is None else row.low_ms
-
-
-def _high(row: Row) -> float:
-    return row.median_ms if row.high_ms is None else row.high_ms
 
 
 WHERE = "RTX 2080 Ti"

@@ -20,7 +20,6 @@ from facegeo.bench.report import Report, Row, cores, machine, paper_rows
 from facegeo.bench.timing import CLOCKS, Case, Timing, quartiles
 from facegeo.bench.training import STRICT, Lengths, Side, training_rows
 from facegeo.errors import UserError
-from facegeo.landmarks.nets import Cascade
 from facegeo.normals.generator import CasFNE
 from facegeo.rendering.folders import LandmarkFolder, PhotofaceFolder
 from facegeo.rendering.order import Layout, LayoutName, Order, Task
@@ -137,7 +136,7 @@ def run_bench(settings: Settings) -> Report:
 
 
 def _ccnn(settings: Settings, missing: list[str]) -> Iterator[list[Row]]:
-    model = _model("ccnn.model", settings.ccnn.model, Cascade)
+    model = _model("ccnn.model", settings.ccnn.model, "points")
     yield paper_rows("ccnn")
     if "cpu" in settings.devices:
         cases = cascade.cpu_cases(model, settings.batches, settings.counts, missing)
@@ -149,7 +148,7 @@ def _ccnn(settings: Settings, missing: list[str]) -> Iterator[list[Row]]:
 def _casfne(settings: Settings, missing: list[str]) -> Iterator[list[Row]]:
     own = settings.casfne
     torch.manual_seed(0)
-    model = CasFNE(2).eval() if own.model is None else _model("casfne.model", own.model, CasFNE)
+    model = CasFNE(2).eval() if own.model is None else _model("casfne.model", own.model, "normals")
     yield paper_rows("casfne")
     if "cpu" in settings.devices:
         batches = list(dict.fromkeys(min(batch, own.cpu_batch) for batch in settings.batches))
@@ -161,7 +160,7 @@ def _casfne(settings: Settings, missing: list[str]) -> Iterator[list[Row]]:
 
 
 def _training(settings: Settings, missing: list[str]) -> Iterator[list[Row]]:
-    model = _model("ccnn.model", settings.ccnn.model, Cascade)
+    model = _model("ccnn.model", settings.ccnn.model, "points")
     for device in settings.devices:
         yield from training_rows(
             model, settings.training, settings.clock, device, max(settings.counts)
@@ -192,11 +191,12 @@ def _measured(cases: Iterator[Case], timing: Timing) -> Iterator[list[Row]]:
     return (case.measure(timing) for case in cases)
 
 
-def _model(key: str, name: str, kind: type[Any]) -> Any:  # noqa: ANN401
-    """Load a model of the wanted kind."""
+def _model(key: str, name: str, finds: str) -> Any:  # noqa: ANN401
+    """Load a model that finds ``finds``."""
     model, _ = load_model(name)
-    if not isinstance(model, kind):
-        raise UserError(f"{key}={name} is a {type(model).__name__}, wanted a {kind.__name__}")
+    found = getattr(model, "finds", "something else")
+    if found != finds:
+        raise UserError(f"{key}={name} finds {found}, wanted a model of {finds}")
     return model
 
 

@@ -254,10 +254,7 @@ def _train(task: LightningModule, feed: Feed, watch: StepClock, device: str) -> 
             enable_model_summary=False,
             callbacks=[watch],
         )
-        if isinstance(feed, LightningDataModule):
-            trainer.fit(task, datamodule=feed)
-        else:
-            trainer.fit(task, feed)
+        trainer.fit(task, feed)
 
 
 def reset_peak(device: str) -> None:

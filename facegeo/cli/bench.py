@@ -44,7 +44,7 @@ def _show(report: "Report", comparison: "Comparison | None", form: str) -> None:
     from rich.console import Console
 
     if form == "json":
-        print(report.json({} if comparison is None else {"comparison": comparison.plain()}))
+        print(report.json(**({} if comparison is None else {"comparison": comparison.plain()})))
         return
     tables = [report.table()] + ([] if comparison is None else [comparison.table()])
     if form == "markdown":

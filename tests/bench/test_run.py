@@ -77,7 +77,7 @@ def test_every_error_is_named_with_its_value(monkeypatch: pytest.MonkeyPatch) ->
 def test_another_model_is_refused(group: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "load_model", lambda name: (torch.nn.Identity(), {}))
     own = {"model": "x", "size": 32, "cpu_batch": 8, "compile": False}
-    with pytest.raises(UserError, match=r"model=.* is a Identity, wanted a Cas"):
+    with pytest.raises(UserError, match=r"model=.* finds something else, wanted a model of"):
         run_bench(settings(only=[group], casfne=own))
 
 
