@@ -102,7 +102,7 @@ def _holder(path: Path) -> str:
 def build_once(
     cache_dir: Path,
     name: str,
-    build: Callable[[Path], None],
+    build: Callable[[Path], object],
     complete: Callable[[Path], bool],
     size_bytes: int,
 ) -> Path:

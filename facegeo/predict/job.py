@@ -31,10 +31,10 @@ class Summary:
     """Results of a command.
 
     Attributes:
-        photos: Photos done.
-        faces: Faces found in photos.
-        videos: Videos done.
-        frames: Frames of these.
+        photos: Number of photos done.
+        faces: Number of faces found in photos.
+        videos: Number of videos done.
+        frames: Number of their frames.
         without: Names of files in which no face was found.
         faults: Names of files that could not be done, or not to the end, and why.
         rows: Lines of the list of points.
@@ -56,20 +56,18 @@ class Summary:
         """Return the counts and, where there are any, the files that need attention."""
         counts = (self.photos, self.faces, self.videos, self.frames, len(self.rows) - self.faces)
         rest = (len(self.without), len(self.faults))
-        tables = [Table(f"{out}", COUNTED, ((*counts, *rest),))]
-        if self.without:
-            names = tuple((shown(name),) for name in self.without)
-            tables.append(Table("No face found in", ("file",), names, NO_FACE))
-        if self.faults:
-            rows = tuple((shown(name), shown(why)) for name, why in self.faults)
-            tables.append(Table("Not done, or not to the end", ("file", "why"), rows))
-        if self.only_of_photos:
-            keys = tuple((key,) for key in self.only_of_photos)
-            tables.append(Table("Made of photos, not of videos", ("key",), keys))
-        if self.skipped:
-            kinds = tuple((ending or "none", number) for ending, number in self.skipped.items())
-            tables.append(Table("Skipped", ("files that end in", "files"), kinds))
-        return tables
+        without = tuple((shown(name),) for name in self.without)
+        faults = tuple((shown(name), shown(why)) for name, why in self.faults)
+        keys = tuple((key,) for key in self.only_of_photos)
+        kinds = tuple((ending or "none", number) for ending, number in self.skipped.items())
+        more = (
+            Table("No face found in", ("file",), without, NO_FACE),
+            Table("Not done, or not to the end", ("file", "why"), faults),
+            Table("Made of photos, not of videos", ("key",), keys),
+            Table("Skipped", ("files that end in", "files"), kinds),
+        )
+        counted = Table(f"{out}", COUNTED, ((*counts, *rest),))
+        return [counted, *(table for table in more if table.rows)]
 
 
 def predict_files(wanted: str, out: Path, predictor: Predictor, settings: Settings) -> Summary:
@@ -106,7 +104,7 @@ Result = tuple[Image, list[Face]] | Exception
 
 @dataclass
 class _Job:
-    """Where results go."""
+    """A run in progress: how its photos and videos are done, and where their results go."""
 
     folder: OutputFolder
     predictor: Predictor

@@ -113,13 +113,10 @@ def ensure_people(root: str, cache_dir: str, *, cascade: str = "ccnn-lfpw") -> P
     points = options.pop("points")
     key = json.dumps([str(folder.resolve()), options, points, names_and_times])
 
-    def build(out: Path) -> None:
-        prepare(replace(preparation, out=out))
-
     return build_once(
         Path(cache_dir).expanduser(),
         f"people-{hashlib.sha256(key.encode()).hexdigest()[:16]}",
-        build=build,
+        build=lambda out: prepare(replace(preparation, out=out)),
         complete=is_prepared,
         size_bytes=sum(stat.st_size for stat in stats) + 300_000 * len(names),
     )

@@ -109,13 +109,7 @@ class Settings:
 
 
 def faces_json(name: str, size: tuple[int, int], faces: Sequence[Face]) -> str:
-    """Return the faces of one photo as JSON, a line a face, without their normal maps.
-
-    Args:
-        name: Of the photo, relative to the input.
-        size: Height and width of the photo, px.
-        faces: In it.
-    """
+    """Return the faces of one photo of height and width ``size`` as JSON, a line a face."""
     mapped = any(face.normals is not None for face in faces)
     axes = {"normal_axes": NORMAL_AXES} if mapped else {}
     return _by_line(name, size, axes, "faces", [json.dumps(face.record()) for face in faces])
