@@ -32,7 +32,7 @@ def read_outline(path: Path) -> Points:
     """Read 68 points, x and y in pixels from the first pixel's centre, shape (68, 2).
 
     Args:
-        path: ``.npy`` of shape (68, 2), ``.pts``, or text with x and y of a point a line, behind
+        path: ``.npy`` of shape (68, 2), ``.pts``, or text with x and y of a point a line, after
             a header line if there is one.
 
     Raises:

@@ -6,7 +6,7 @@ value rectification, and weights shared only within parts of the higher maps of 
 numbers of parts are Table 1's as we know them: with them the 23 nets have 1,112,160 weights,
 4.24 MB, which CCNN's Table 3 prints for its reference [13].
 Ours: Xavier's initialisation; a linear last layer, since a point may lie outside a window; and
-pooling without the gain, the bias and the second tanh that the paper has behind it.
+pooling without the gain, the bias and the second tanh that follow it in the paper.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class PartedConv(nn.Module):
 
 
 class SunNet(nn.Module):
-    """One net: convolutions with 2x2 max pooling behind the first of them, two linear layers.
+    """One net: convolutions the first of them with 2x2 max pooling, then two linear layers.
 
     Args:
         outputs: Output numbers.
@@ -194,7 +194,7 @@ class ResNetPoints(SideBySide):
 
 
 class _Regressor(nn.Module):
-    """ResNet with mean pooling and a linear layer; torchvision's names behind ``encoder``."""
+    """ResNet with mean pooling and a linear layer; keys are torchvision's under ``encoder``."""
 
     def __init__(self, depth: int, outputs: int) -> None:
         super().__init__()

@@ -138,7 +138,7 @@ class LFPWDataModule(LightningDataModule, WingData):
     def prepare_for(
         self, model: nn.Module, procedure: Mapping[str, Any], folder: Path, device: str
     ) -> None:
-        """Generate the data if that is asked for, and say how long everything will take."""
+        """Generate the data if that is asked for, and log how long everything will take."""
         from facegeo.landmarks.fit import announce
 
         announce(model, self, procedure, folder, device)

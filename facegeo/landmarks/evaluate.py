@@ -80,7 +80,7 @@ def measure(
 
 
 def mean_shape(data: LFPWDataModule) -> Tensor:
-    """Mean of the training faces' points in their boxes, (5, 2): what a guess without eyes gets."""
+    """Mean of the training faces' points in their boxes, (5, 2): a guess that ignores images."""
     views = data.views("train")
     rows = torch.arange(len(views))
     return views.batch(torch.zeros_like(rows), rows)["points"].mean(dim=0)

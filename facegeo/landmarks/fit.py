@@ -41,7 +41,7 @@ MEASURING_S = 20.0
 
 
 def expected_time(training_s: float, rendering_s: float = 0.0) -> str:
-    """Say how long everything will take.
+    """Text that says how long everything will take.
 
     >>> expected_time(100.0, rendering_s=90.0)
     'this takes about 3.5 minutes on this machine: 1.5 to render faces, 1.5 to train'

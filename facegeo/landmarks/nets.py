@@ -1,7 +1,7 @@
 """CCNN: networks, votes and the cascade of stages.
 
 Duan, Wang, Wu: Face Alignment Algorithm Based on an Improved Cascaded CNN, Advances in
-Multimedia 2021. Stage 1 looks at regions of the face box, every later stage at windows about
+Multimedia 2021. Stage 1 sees regions of the face box, every later stage windows about
 the points of the stage before. All positions are in the box frame (``facegeo.geometry.windows``).
 """
 

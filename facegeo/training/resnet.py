@@ -23,7 +23,7 @@ def fold_norm(conv: nn.Module, norm: nn.Module) -> tuple[Tensor, Tensor]:
 
     Args:
         conv: ``nn.Conv2d`` or ``nn.ConvTranspose2d`` of one group.
-        norm: The ``nn.BatchNorm2d`` behind it, with running statistics and an affine map.
+        norm: The ``nn.BatchNorm2d`` after it, with running statistics and an affine map.
 
     Returns:
         The weight, shaped as ``conv.weight``, and the bias, (C,); both new tensors.

@@ -191,7 +191,7 @@ class WingData:
     def prepare_for(
         self, model: nn.Module, procedure: Mapping[str, Any], folder: Path, device: str
     ) -> None:
-        """Make generated data, and say how long making it and training will take, if known.
+        """Make generated data, and log how long making it and training will take, if known.
 
         Args:
             model: To be trained.

@@ -49,7 +49,7 @@ def test_terminal_shows_all_cells_and_takes_no_cell_for_markup() -> None:
 
 def test_long_words_are_folded_and_numbers_whole_where_there_is_no_room() -> None:
     console = Console(width=30, record=True, file=io.StringIO())
-    why = "wanted a readable image, got 34139 bytes that are none"
+    why = "wanted a readable image, got 34139 bytes that are not one"
     console.print(Table("Not done", ("why", "n"), ((why, 12345.678),)).rich())
     lines = console.export_text().splitlines()
     assert max(map(len, lines)) <= 30

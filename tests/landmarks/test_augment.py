@@ -122,6 +122,6 @@ def test_no_augmentation_shows_faces_as_they_are() -> None:
         ({"shake_sigma": -0.01, "views": 0}, r"views\n(.*\n)*shake_sigma\n.*=-0.01"),
     ],
 )
-def test_senseless_augmentation_is_refused(options: dict[str, Any], message: str) -> None:
+def test_invalid_augmentation_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Augment(**options)

@@ -33,14 +33,14 @@ def points(seed: int = 0) -> Tensor:
     return torch.rand(2, 5, 2, generator=torch.Generator().manual_seed(seed))
 
 
-def test_stage_1_looks_at_its_regions() -> None:
+def test_stage_1_crops_its_regions() -> None:
     wanted = torch.tensor([[0.5, 0.5, 0.5, 0.5], [0.5, 0.25, 0.5, 0.25], [0.5, 0.75, 0.3, 0.25]])
     torch.testing.assert_close(box_stage().windows(points()), wanted.expand(2, -1, -1))
     assert box_stage().names == ("F1", "EN1", "NM1")
 
 
 @pytest.mark.parametrize(("mode", "share"), [("half", 1.0), ("full", 0.5)])
-def test_later_stages_look_about_the_points_before(mode: str, share: float) -> None:
+def test_later_stages_crop_around_the_points_before(mode: str, share: float) -> None:
     stage, anchors = point_stage(mode=mode), points()
     windows = stage.windows(anchors)
     assert windows.shape == (2, 10, 4)
@@ -95,7 +95,7 @@ def test_fusion_can_use_only_one_net(fusion: str, nose: float, eye: float) -> No
     torch.testing.assert_close(found, wanted)
 
 
-def test_the_last_window_size_can_have_the_say() -> None:
+def test_fusion_can_use_only_the_last_window_size() -> None:
     stage = point_stage(0.2, 0.1, fusion="last")
     anchors = points()
     votes = torch.full((2, 10, 2), 0.5)

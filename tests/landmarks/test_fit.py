@@ -30,7 +30,7 @@ pytestmark = [
 
 
 class DiedError(Exception):
-    """Stands for a kill."""
+    """Simulates a kill."""
 
 
 def weights(folder: Path) -> dict[str, Tensor]:
@@ -180,7 +180,7 @@ def test_all_faces_can_be_trained_on_and_every_weight_moves(
     assert not any(torch.equal(short[key], still[key]) for key in short)
 
 
-def test_a_stage_that_diverges_is_no_stage(
+def test_a_stage_that_diverges_is_not_saved(
     train: Callable[..., dict[str, Tensor]], tmp_path: Path
 ) -> None:
     with pytest.raises(

@@ -69,7 +69,7 @@ def of_graph(graph: CascadeGraph, image: Image, boxes: npt.ArrayLike) -> Tensor:
     return found
 
 
-def apart(model: Cascade, faces: LFPWDataModule) -> float:
+def largest_distance(model: Cascade, faces: LFPWDataModule) -> float:
     """Largest distance of the graph's points from the cascade's on the test list, px."""
     wanted = find_points(model, faces, "test", torch.device("cpu")).points
     listed, graph = read_list(faces.root, faces.lists["test"]), CascadeGraph(model).eval()
@@ -83,12 +83,12 @@ def apart(model: Cascade, faces: LFPWDataModule) -> float:
 
 @pytest.mark.parametrize("model", ["ccnn", "sun", "resnet"])
 def test_faces_are_found_as_in_training(model: str, data: Data) -> None:
-    assert apart(cascade(model), data(FIXTURES)) < NEAR_PX
+    assert largest_distance(cascade(model), data(FIXTURES)) < NEAR_PX
 
 
 def test_votes_in_the_images_frame_and_of_one_net_are_fused_alike(data: Data) -> None:
     options = ("model.stages.stage1.label=image", "model.stages.stage1.fusion=last")
-    assert apart(cascade("ccnn", *options), data(FIXTURES)) < NEAR_PX
+    assert largest_distance(cascade("ccnn", *options), data(FIXTURES)) < NEAR_PX
 
 
 def test_boxes_at_and_beyond_borders_small_and_large(data: Data, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_boxes_at_and_beyond_borders_small_and_large(data: Data, tmp_path: Path)
         lines.append(" ".join([f"{number}.png", *map(str, box), *(f"{x} {y}" for _ in range(5))]))
     for name in ("trainImageList.txt", "testImageList.txt"):
         (tmp_path / name).write_text("\n".join(lines))
-    assert apart(cascade("ccnn"), data(tmp_path)) < NEAR_PX
+    assert largest_distance(cascade("ccnn"), data(tmp_path)) < NEAR_PX
 
 
 def test_faces_of_one_image_are_found_as_one_at_a_time() -> None:

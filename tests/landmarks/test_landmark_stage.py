@@ -132,7 +132,7 @@ def test_each_validation_starts_anew(tmp_path: Path) -> None:
     assert again == fresh
 
 
-def test_frozen_weights_are_left_to_rest(tmp_path: Path) -> None:
+def test_frozen_weights_do_not_change(tmp_path: Path) -> None:
     learner = task(steps=2)
     learner.stage.bank.fc1_weight.requires_grad_(False)
     before = learner.stage.bank.fc1_weight.clone()

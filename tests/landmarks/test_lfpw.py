@@ -181,14 +181,11 @@ def root(face_folder: Writer) -> Path:
     return root
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_batches_are_the_same_for_any_number_of_workers(
-    root: Path, tmp_path: Path, workers: int
-) -> None:
+def test_batches_are_the_same_for_any_number_of_workers(root: Path, tmp_path: Path) -> None:
     def numbers(count: int) -> list[dict[str, Tensor]]:
         return batches(module(root, tmp_path, RICH, num_workers=count), stage1(), 12)
 
-    for alone, helped in zip(numbers(0), numbers(workers), strict=True):
+    for alone, helped in zip(numbers(0), numbers(2), strict=True):
         assert alone.keys() == helped.keys()
         for key in alone:
             assert torch.equal(alone[key], helped[key]), key

@@ -42,7 +42,7 @@ def plain_net(stacked: NetBank, net: int) -> nn.Sequential:
 
 
 @pytest.mark.parametrize("batch", [1, 40], ids=["grouped", "looped"])
-def test_every_net_computes_what_torchs_layers_do(batch: int) -> None:
+def test_every_net_equals_torchs_layers(batch: int) -> None:
     nets = bank()
     for biases in (*nets.conv_biases, nets.fc1_bias, nets.fc2_bias):
         nn.init.normal_(biases.data)

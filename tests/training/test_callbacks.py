@@ -13,7 +13,7 @@ from facegeo.errors import UserError
 from facegeo.training.callbacks import BatchCheckpoints, RandomState, WholeCheckpoints
 
 
-def test_numbers_go_on_where_the_checkpoint_was_made() -> None:
+def test_random_numbers_resume_at_the_checkpoint() -> None:
     trainer, module = Trainer(logger=False, accelerator="cpu"), LightningModule()
     torch.manual_seed(0)
     torch.rand(5)
@@ -113,7 +113,7 @@ def train(folder: Path, rows: list[tuple[float, float]], *callbacks: Callback) -
     trainer.fit(Two(), DataLoader(torch.tensor(rows)))  # type: ignore[arg-type]
 
 
-def test_a_checkpoint_comes_every_so_many_batches_and_behind_the_last(tmp_path: Path) -> None:
+def test_checkpoints_come_every_few_batches_and_after_the_last(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "last.ckpt"
     look = Look(path)
     train(tmp_path, [(1.0, 1.0)] * 7, BatchCheckpoints(path, 3), look)
@@ -126,7 +126,7 @@ def test_a_checkpoint_comes_every_so_many_batches_and_behind_the_last(tmp_path: 
     [((1.0, float("nan")), "train/loss is nan"), ((1.0, float("inf")), "train/loss is inf")],
     ids=["nan", "inf"],
 )
-def test_a_lost_training_leaves_the_checkpoint_before(
+def test_a_diverged_training_keeps_the_checkpoint_before(
     tmp_path: Path, bad: tuple[float, float], what: str
 ) -> None:
     path = tmp_path / "last.ckpt"
@@ -137,7 +137,7 @@ def test_a_lost_training_leaves_the_checkpoint_before(
     assert batches(path) == 4
 
 
-def test_weights_that_are_lost_before_the_loss_shows_it_are_not_written(tmp_path: Path) -> None:
+def test_weights_that_are_not_finite_are_not_written(tmp_path: Path) -> None:
     path = tmp_path / "last.ckpt"
     rows = [(1.0, 1.0)] * 3 + [(float("inf"), 1.0)]
     with pytest.raises(UserError, match=r"weights\.0 is not finite at batch 4, wanted .*batch 2"):

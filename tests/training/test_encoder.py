@@ -272,7 +272,7 @@ def test_a_damaged_download_is_refused(hub: Path) -> None:
 
 
 @pytest.mark.parametrize(("depth", "name"), [(18, "resnet18-f37072fd"), (34, "resnet34-b627a593")])
-def test_offline_says_what_to_put_where(hub: Path, depth: int, name: str) -> None:
+def test_offline_error_names_the_file_and_its_folder(hub: Path, depth: int, name: str) -> None:
     wanted = rf"/{name}.pth \(.*no network.*\); put that file into {hub}, or give weights=PATH"
     with pytest.raises(UserError, match=wanted):
         load_encoder(ResNet(depth), "imagenet")

@@ -176,7 +176,7 @@ def test_fraction_zero_sets_nothing_aside() -> None:
         (3, 0.9, "at least one image on each side, got 0 for training and 3 held out"),
     ],
 )
-def test_useless_fractions(count: int, fraction: float, message: str) -> None:
+def test_fractions_out_of_range_are_refused(count: int, fraction: float, message: str) -> None:
     with pytest.raises(UserError, match=message):
         validation_split(DIGESTS[:count], fraction, 0)
 
