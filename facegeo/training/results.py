@@ -58,10 +58,8 @@ class SharedWeights:
             own: The run's file of the part's weights.
         """
         kept = self.folder / f"{self.keys[part]}.safetensors"
-        lock = kept.with_name(
-            f"{part}-{kept.stem}.lock"
-        )  # the name is logged while it is waited for
-        with locked(lock, wait=True):
+        # A process that waits logs the lock's name, so it begins with the part's.
+        with locked(kept.with_name(f"{part}-{kept.stem}.lock"), wait=True):
             if kept.is_file() and not own.is_file():
                 log.info("%s was trained by another run of a study: taken from %s", part, kept)
                 write_whole(own, kept.read_bytes())
