@@ -256,23 +256,16 @@ PRINTED = {  # group: items, section, measure, name of the table
 def paper_rows(group: str) -> list[Row]:
     """A row for each time that a group's paper prints, with its source."""
     items, section, measure, table = PRINTED[group]
-    title = paper_title(section).split(":")[0]
-    return [
-        Row(
-            *(group, f"{items}, {WHERE}", f"paper, {name}", 1, float(cell[measure])),
-            note=f"{title}, {table}{_refinements(name)}",
-        )
-        for name, cell in (paper_values(section) or {}).items()
-        if measure in cell
-    ]
-
-
-def _refinements(name: str) -> str:
-    """Say which t the column "t3" of Cas-FNE's table has: one less."""
-    if name[0] != "t" or not name[1:].isdigit():
-        return ""
-    count = int(name[1:]) - 1
-    return f", {count} refinement{'s' * (count != 1)}"
+    title, rows = paper_title(section).split(":")[0], []
+    for name, cell in (paper_values(section) or {}).items():
+        if measure in cell:
+            note = f"{title}, {table}"
+            if name[0] == "t" and name[1:].isdigit():  # column "t3" of Cas-FNE's table
+                count = int(name[1:]) - 1
+                note += f", {count} refinement{'s' * (count != 1)}"
+            case = f"{items}, {WHERE}"
+            rows.append(Row(group, case, f"paper, {name}", 1, float(cell[measure]), note=note))
+    return rows
 
 
 LIBRARIES = ("onnxruntime", "numpy", "opencv-python-headless", "dlib-bin", "facenet-pytorch")

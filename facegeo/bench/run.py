@@ -17,7 +17,7 @@ from pydantic.dataclasses import dataclass
 from facegeo.bench import cascade, generator
 from facegeo.bench.peers import MISSING, has_onnx
 from facegeo.bench.report import Report, Row, cores, machine, paper_rows
-from facegeo.bench.timing import CLOCKS, Case, Timing, quartiles
+from facegeo.bench.timing import CLOCKS, Timing, quartiles
 from facegeo.bench.training import STRICT, Lengths, Side, training_rows
 from facegeo.errors import UserError
 from facegeo.normals.generator import CasFNE
@@ -140,9 +140,10 @@ def _ccnn(settings: Settings, missing: list[str]) -> Iterator[list[Row]]:
     yield paper_rows("ccnn")
     if "cpu" in settings.devices:
         cases = cascade.cpu_cases(model, settings.batches, settings.counts, missing)
-        yield from _measured(cases, settings.timing)
+        yield from (case.measure(settings.timing) for case in cases)
     if "cuda" in settings.devices:
-        yield from _measured(cascade.cuda_cases(model, settings.batches), settings.timing)
+        cases = cascade.cuda_cases(model, settings.batches)
+        yield from (case.measure(settings.timing) for case in cases)
 
 
 def _casfne(settings: Settings, missing: list[str]) -> Iterator[list[Row]]:
@@ -153,10 +154,10 @@ def _casfne(settings: Settings, missing: list[str]) -> Iterator[list[Row]]:
     if "cpu" in settings.devices:
         batches = list(dict.fromkeys(min(batch, own.cpu_batch) for batch in settings.batches))
         cases = generator.cpu_cases(model, own.size, batches, settings.counts, compiled=own.compile)
-        yield from _measured(cases, settings.timing)
+        yield from (case.measure(settings.timing) for case in cases)
     if "cuda" in settings.devices:
         cases = generator.cuda_cases(model, own.size, settings.batches)
-        yield from _measured(cases, settings.timing)
+        yield from (case.measure(settings.timing) for case in cases)
 
 
 def _training(settings: Settings, missing: list[str]) -> Iterator[list[Row]]:
@@ -185,10 +186,6 @@ def _rendering(settings: Settings, missing: list[str]) -> Iterator[list[Row]]:
             case = f"{name}, {size} px, 1 process, {device}"
             row = Row("rendering", case, "facegeo-render", pictures, **quartiles(seconds))
             yield [replace(row, note=f"started in {started:.0f} s")]
-
-
-def _measured(cases: Iterator[Case], timing: Timing) -> Iterator[list[Row]]:
-    return (case.measure(timing) for case in cases)
 
 
 def _model(key: str, name: str, finds: str) -> Any:  # noqa: ANN401

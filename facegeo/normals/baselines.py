@@ -122,12 +122,6 @@ class CARN(NormalsModel):
         features = self.body(self.entry(self.shrink(image)))
         return (to_normals(self.exit(self.enlarge(features))),)
 
-    def costs(self) -> dict[str, dict[str, int]]:
-        """Parameters and multiplications for one image of 256x256, under ``t0``."""
-        from facegeo.normals.cost import other_costs
-
-        return other_costs(self)
-
 
 def _carn_doubling(width: int) -> nn.Sequential:
     """A sub-pixel convolution: (B, width, H, W) to (B, width, 2 H, 2 W)."""
@@ -294,12 +288,6 @@ class Restormer(NormalsModel):
         for up, fuse, decoder, skip in reversed(layers):
             x = decoder(fuse(torch.cat((up(x), skip), dim=1)))
         return (to_normals(self.exit(self.refinement(x))),)
-
-    def costs(self) -> dict[str, dict[str, int]]:
-        """Parameters and multiplications for one image of 256x256, under ``t0``."""
-        from facegeo.normals.cost import other_costs
-
-        return other_costs(self)
 
 
 def _check(widths: Sequence[int], blocks: Sequence[int], heads: Sequence[int]) -> None:

@@ -86,7 +86,8 @@ def report_normals(
         for view in (None, *data.views(split))
     }
     counts = {part: len(data.pictures(*choice)) for part, choice in parts.items()}
-    log.info("measuring %s on %s", _listed(counts), device)
+    listed = " and ".join(f"{count} {part} images" for part, count in counts.items())
+    log.info("measuring %s on %s", listed, device)
     for part, (split, view) in parts.items():
         measured = _measure(model, data, split, view, device, t, folder, panels)
         results |= measured
@@ -100,10 +101,6 @@ def report_normals(
             keep_table(folder, f"{name}_people", table, console)
     keep_metrics(folder, results, console)
     return results
-
-
-def _listed(counts: Mapping[str, int]) -> str:
-    return " and ".join(f"{count} {part} images" for part, count in counts.items())
 
 
 def _measure(

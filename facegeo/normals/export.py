@@ -16,7 +16,7 @@ from torch.export import Dim, ExportedProgram
 
 from facegeo.errors import UserError
 from facegeo.normals.maps import trained_coding
-from facegeo.training.wing import Difference, ExportForm, Scene, fast_form
+from facegeo.training.wing import Costs, Difference, ExportForm, Scene, fast_form
 
 FACES = 4
 """Faces, and noise images, that a generator, which is slow, is compared on."""
@@ -33,6 +33,12 @@ class NormalsModel(nn.Module):
 
     finds = "normals"
     t: int = 0
+
+    def costs(self) -> Costs:
+        """Parameters and multiplications for one image of 256x256, under ``t0``."""
+        from facegeo.normals.cost import other_costs
+
+        return other_costs(self)
 
     def export_form(
         self,

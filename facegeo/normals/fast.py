@@ -142,12 +142,7 @@ def _weave(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
 
 
 class FastBlock(nn.Module):
-    """As ``CascadedBlock``.
-
-    Args:
-        block: The block.
-        make: Form of the layers that double a side.
-    """
+    """As ``CascadedBlock``; ``make``: form of the layers that double a side."""
 
     def __init__(self, block: CascadedBlock, make: type[Doubling]) -> None:
         super().__init__()
@@ -251,12 +246,7 @@ def fast_generator(generator: CasFNE, doubling: str = "transposed") -> FastCasFN
 
 
 class FastCasFNE(Stages):
-    """The form that ``fast_generator`` returns.
-
-    Args:
-        generator: The generator.
-        make: Form of the layers that double a side.
-    """
+    """The form that ``fast_generator`` returns; ``make``: form of the layers that double a side."""
 
     def __init__(self, generator: CasFNE, make: type[Doubling]) -> None:
         super().__init__()
@@ -277,12 +267,7 @@ class FastCasFNE(Stages):
 
 
 class FastInitial(nn.Module):
-    """D_n: as ``InitialDecoder``.
-
-    Args:
-        decoder: The decoder.
-        make: Form of the layers that double a side.
-    """
+    """D_n: as ``InitialDecoder``; ``make``: form of the layers that double a side."""
 
     def __init__(self, decoder: InitialDecoder, make: type[Doubling]) -> None:
         super().__init__()

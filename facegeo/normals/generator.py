@@ -28,7 +28,7 @@ from facegeo.geometry.normals import normalise
 from facegeo.normals.export import NormalsModel
 from facegeo.papers import paper_values
 from facegeo.training.resnet import CHANNELS, ResNet
-from facegeo.training.wing import Profile
+from facegeo.training.wing import Costs, Profile
 
 
 def to_normals(x: Tensor) -> Tensor:
@@ -343,7 +343,7 @@ class CasFNE(Stages):
 
         return fast_generator(self, doubling)
 
-    def costs(self) -> dict[str, dict[str, int]]:
+    def costs(self) -> Costs:
         """Parameters and multiplications for one image of 256x256: ``t0``, ``t1``, ..."""
         from facegeo.normals.cost import generator_costs
 
