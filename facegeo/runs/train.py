@@ -154,16 +154,17 @@ def _trainers(cfg: DictConfig, logs: JobLogs, where: Mapping[str, Any]) -> Calla
 
 def _named_errors(make_task: Any) -> Any:  # noqa: ANN401
     """The task's maker; errors of its own makers, such as the optimizer's, name their key."""
-
-    def named(key: str, make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        try:
-            return make(*args, **kwargs)
-        except (TypeError, ValueError) as error:
-            raise UserError(f"task.{key}: {error}; change its keys") from error
-
     makers = getattr(make_task, "keywords", {}).items()
-    own = {key: partial(named, key, make) for key, make in makers if isinstance(make, partial)}
+    own = {key: partial(_made, key, make) for key, make in makers if isinstance(make, partial)}
     return partial(make_task, **own) if own else make_task
+
+
+def _made(key: str, make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    """Call a maker; not a local function, because DDP pickles it for its processes."""
+    try:
+        return make(*args, **kwargs)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"task.{key}: {error}; change its keys") from error
 
 
 def _record_tested(
