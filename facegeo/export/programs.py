@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
+import facegeo.geometry.crops  # noqa: F401  defines the operator that is translated below
 from facegeo import __version__
 from facegeo.export.onnx_model import FORMAT
 from facegeo.training.wing import ExportForm

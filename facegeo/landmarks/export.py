@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
-import facegeo.geometry.crops  # noqa: F401  defines an operator that cascades call
 from facegeo.geometry.windows import POINT_NAMES
 from facegeo.landmarks.graph import CascadeGraph
 from facegeo.landmarks.metrics import LandmarkErrors
