@@ -121,7 +121,7 @@ def export_model(order: Order, data: WingData) -> Path:
         scenes = {"noise": iter(noise_scenes())} if form.on_noise else {}
         scenes[data.title] = data.scenes("test", form.most_faces)
         found = [form.compare(exported, name, own) for name, own in scenes.items()]
-        title = f"{order.path.name} ({order.precision}) against PyTorch"
+        title = f"{order.path.name} ({precision}) against PyTorch"
         Console().print(parity_table(found, title, form).rich())
         check_parity(found, precision, form)
     return order.path

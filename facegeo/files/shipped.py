@@ -24,7 +24,7 @@ def study_folder(out: str, study: str | None) -> Path:
     if study is not None and (not parts or ".." in parts or Path(str(study)).is_absolute()):
         raise UserError(f"study must be a name such as my_shake or ccnn/shake, got {study!r}")
     if parts and parts[0] in (SHARED, SWEEPS):
-        raise UserError(f"study={study}: sweeps keep other things in {parts[0]}/; choose another")
+        raise UserError(f"study={study}: sweeps keep other files in {parts[0]}/; choose another")
     return Path(out, *parts)
 
 

@@ -38,7 +38,7 @@ def read_torch_file(path: Path) -> object:
     except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"{path} is not a whole file of torch.save ({reason}); copy it again"
+            f"{path} is not a complete file of torch.save ({reason}); copy it again"
         ) from error
 
 

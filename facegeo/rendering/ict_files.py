@@ -134,7 +134,9 @@ def _read_compact(path: Path) -> IctArrays:
             landmarks=arrays["landmarks68"].astype(np.int32),
         )
     except KeyError as error:
-        raise UserError(f"{path} is no compact ICT-FaceKit: array {error} is missing") from error
+        raise UserError(
+            f"{path} is not a compact ICT-FaceKit file: array {error} is missing"
+        ) from error
 
 
 def _read_folder(folder: Path) -> IctArrays:
@@ -154,7 +156,7 @@ def _read_folder(folder: Path) -> IctArrays:
     faces = sorted(set(folder.glob("*.obj")) - set(people) - {folder / NEUTRAL})
     if not people or not faces:
         raise UserError(
-            f"{folder} must hold identityNNN.obj and expression .obj files; copy it anew"
+            f"{folder} must hold identityNNN.obj and expression .obj files; copy it again"
         )
     offsets = [_read_obj(file, faces=False)[0][:count] - neutral[:count] for file in people + faces]
     return IctArrays(
@@ -179,4 +181,4 @@ def _read_obj(path: Path, *, faces: bool = True) -> tuple[Floats, list[list[int]
     try:
         return np.array(vertices, dtype=np.float32), polygons
     except ValueError as error:
-        raise UserError(f"{path} is damaged ({error}); copy ICT-FaceKit anew") from error
+        raise UserError(f"{path} is damaged ({error}); copy ICT-FaceKit again") from error

@@ -111,7 +111,9 @@ def check_job(cfg: DictConfig) -> None:
             "test faces; wanted a metric such as val/stage2/error_pct, and splits=[val]"
         )
     if cfg.dry_run:
-        raise UserError("a search chooses each run by those before; leave out dry_run")
+        raise UserError(
+            "dry_run cannot list the runs of a search, which depend on earlier results; leave it out"
+        )
 
 
 def check_measured(cfg: DictConfig) -> None:

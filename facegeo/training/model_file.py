@@ -105,7 +105,7 @@ def load_model(name: str | Path) -> tuple[nn.Module, dict[str, Any]]:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise UserError(
-            f"{path} is not a whole safetensors file ({error}); train it again or copy it again"
+            f"{path} is not a complete safetensors file ({error}); train it again or copy it again"
         ) from error
     if metadata.get("format") not in (FORMAT, OLD_FORMAT):
         raise UserError(

@@ -208,6 +208,6 @@ def _imagenet(name: str) -> Path:
     except (OSError, RuntimeError) as error:
         raise UserError(
             f"cannot download {SOURCE}{name} ({error}); put that file into {path.parent}, or give "
-            "weights=PATH of a copy, or weights=none to start from chance"
+            "weights=PATH of a copy, or weights=none to start from random weights"
         ) from error
     return path

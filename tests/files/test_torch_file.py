@@ -28,8 +28,8 @@ def test_no_code_of_a_file_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda data: data[: len(data) // 2], "weights.pth is not a whole file of torch.save"),
-        (lambda data: b"", "weights.pth is not a whole file of torch.save"),
+        (lambda data: data[: len(data) // 2], "weights.pth is not a complete file of torch.save"),
+        (lambda data: b"", "weights.pth is not a complete file of torch.save"),
         (lambda data: b"<html>not found</html>", "weights.pth is damaged, or holds more than"),
     ],
     ids=["cut", "empty", "a-web-page"],

@@ -128,7 +128,7 @@ def test_a_model_is_found_by_folder_file_and_released_name(
 )
 def test_a_damaged_file_is_refused(file: Path, damage: Callable[[bytes], bytes]) -> None:
     file.write_bytes(damage(file.read_bytes()))
-    with pytest.raises(UserError, match=r"model.safetensors is not a whole safetensors file \("):
+    with pytest.raises(UserError, match=r"model.safetensors is not a complete safetensors file \("):
         load_model(file)
 
 
