@@ -112,7 +112,7 @@ def check_job(cfg: DictConfig) -> None:
         )
     if cfg.dry_run:
         raise UserError(
-            "dry_run cannot list the runs of a search, which depend on earlier results; leave it out"
+            "dry_run cannot list a search: its runs depend on earlier results; leave dry_run out"
         )
 
 
