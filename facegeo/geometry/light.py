@@ -96,20 +96,6 @@ def harmonics(directions: Tensor) -> Tensor:
     return torch.stack(first + second, dim=-3)
 
 
-def directional_harmonics(direction: Tensor) -> Tensor:
-    """Coefficients of a distant light, so that its shading is about max(0, n . l).
-
-    Second order is off by 3/32 at most, where the light grazes, and by 0.033 in root mean square.
-
-    Args:
-        direction: Unit vectors towards the light, shape (..., 3).
-
-    Returns:
-        Coefficients, shape (..., 9).
-    """
-    return torch.pi * harmonics(direction[..., None, None])[..., 0, 0]
-
-
 def fit_light(photo: Tensor, normals: Tensor, mask: Tensor) -> Tensor:
     """Find the white light that explains a face's grey values if its skin had one colour.
 
@@ -169,27 +155,6 @@ def photo_shading(photo: Tensor, normals: Tensor, mask: Tensor) -> Tensor:
     shading = harmonic_shading(normals, fit_light(photo, normals, mask)).where(mask, 0)
     mean = shading.sum(dim=(1, 2, 3)) / mask.sum(dim=(1, 2, 3)).clamp(min=1)
     return (shading / mean.clamp(min=1e-6)[:, None, None, None]).clamp(min=DARKEST)
-
-
-def estimate_albedo(photo: Tensor, normals: Tensor, mask: Tensor) -> Tensor:
-    """Colour of the skin: the photo divided by its ``photo_shading``.
-
-    One photo cannot separate bright light from bright skin: shading has mean 1, so the albedo is
-    as bright as the photo on average. Albedos from the four photographs of a generated session
-    (12 of them, anny) differ by 7.6 % where the photographs themselves differ by 60 %.
-
-    Args:
-        photo: RGB in linear light, shape (B, 3, H, W).
-        normals: Unit vectors, same shape.
-        mask: Face pixels, bool, shape (B, 1, H, W).
-
-    Returns:
-        RGB in [0, 1], shape (B, 3, H, W), zero outside the mask.
-
-    Raises:
-        ValueError: If the shapes do not belong together.
-    """
-    return (photo / photo_shading(photo, normals, mask)).clamp(0, 1).where(mask, 0)
 
 
 def to_linear(photo: Tensor) -> Tensor:

@@ -4,12 +4,12 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Protocol, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol, get_args
 
-from pydantic import Field, StrictBool, TypeAdapter, ValidationError
+from pydantic import Field, StrictBool
 
+from facegeo.checks import checked
 from facegeo.errors import UserError
 from facegeo.rendering.ict_files import find_ict
 from facegeo.rendering.light_files import read_lights
@@ -34,6 +34,7 @@ Count = Annotated[int, Field(strict=True, ge=0, le=10**7)]
 Quality = Annotated[int, Field(strict=True, ge=1, le=100)]
 
 
+@checked(prefix="")
 @dataclass(frozen=True, kw_only=True)
 class Order:
     """Everything that decides the bytes of a folder, and nothing else.
@@ -79,19 +80,8 @@ class Order:
     mask: tuple[Masked, ...] = MASKED
 
     def __post_init__(self) -> None:
-        mistakes = list(self._mistakes()) or list(self._contradictions())
-        if mistakes:
-            raise UserError("; ".join(mistakes))
-
-    def _mistakes(self) -> Iterator[str]:
-        for name, adapter in _adapters().items():
-            try:
-                adapter.validate_python(getattr(self, name))
-            except ValidationError as error:
-                for one in error.errors():
-                    key = ".".join(str(part) for part in (name, *one["loc"]))
-                    wanted = one["msg"].removeprefix("Input should be ")
-                    yield f"{key} must be {wanted}, got {one['input']!r}"
+        if contradictions := list(self._contradictions()):
+            raise UserError("; ".join(contradictions))
 
     def _contradictions(self) -> Iterator[str]:
         if self.train + self.test == 0:
@@ -133,13 +123,6 @@ class Order:
     def as_portraits(self) -> bool:
         """Whether pictures are rendered and photographed as portraits are."""
         return self.layout == "portraits" or self.share_of_maps > 0
-
-
-@cache
-def _adapters() -> dict[str, TypeAdapter[object]]:
-    """Return what checks each option of an order."""
-    hints = get_type_hints(Order, include_extras=True)
-    return {name: TypeAdapter(hint) for name, hint in hints.items()}
 
 
 def check_processes(processes: int | None) -> int:

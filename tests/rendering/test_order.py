@@ -27,7 +27,7 @@ def test_defaults_equal_those_of_the_command() -> None:
     ("options", "message"),
     [
         ({"train": -1}, r"train must be .* 0, got -1"),
-        ({"test": "many"}, r"test must be a valid integer, got 'many'"),
+        ({"test": "many"}, r"test must be a whole number, got 'many'"),
         ({"train": 0, "test": 0}, r"train and test are both 0"),
         ({"size": 8}, r"size must be .* 32, got 8"),
         ({"layout": "coco"}, r"layout must be 'landmarks', 'photoface' or 'portraits', got 'coco'"),
@@ -35,14 +35,14 @@ def test_defaults_equal_those_of_the_command() -> None:
         ({"head": "ict"}, r"head=ict needs its files; set head\.path"),
         ({"head": "ict", "head_path": Path("nowhere")}, r"head\.path=nowhere must hold"),
         ({"quality": (90, 80)}, r"quality must be .*, got \[90, 80\]"),
-        ({"quality": (0, 80)}, r"quality\.0 must be .* 1, got 0"),
+        ({"quality": (0, 80)}, r"quality must be .* 1.*, got \(0, 80\)"),
         ({"frame": "up"}, r"frame must be .*, got 'up'"),
         ({"shadows": "off"}, r"shadows must be .*, got 'off'"),
         ({"device": "tpu"}, r"device must be .*, got 'tpu'"),
         ({"map_share": 1.5}, r"map_share must be .* 1, got 1\.5"),
         ({"map_share": "many"}, r"map_share must be .*, got 'many'"),
         ({"mask": ()}, r"mask must be one or more of skin, lips, eyes, got \[\]"),
-        ({"mask": ("teeth",)}, r"mask\.0 must be .*, got 'teeth'"),
+        ({"mask": ("teeth",)}, r"mask must be .*, got \('teeth',\)"),
         ({"map_share": 1.0, "lights": Path("nowhere")}, r"lights must be a folder.* got nowhere"),
         ({"lights": Path("x"), "map_share": 0.0}, r"lights=x needs map_share above 0"),
         ({"layout": "photoface", "map_share": 0.5}, r"map_share must be null .* got 0\.5"),
@@ -54,7 +54,7 @@ def test_order_names_option_and_value(options: dict[str, Any], message: str) -> 
 
 
 def test_order_lists_all_errors() -> None:
-    with pytest.raises(UserError, match=r"train must .* size must .* mask\.1 must .*'nose'"):
+    with pytest.raises(UserError, match=r"train must .* size must .* mask must .*'nose'"):
         Order(**LEAST | {"train": 1.5, "size": 4097, "mask": ("skin", "nose")})
     with pytest.raises(UserError, match=r"both 0.*head\.path.*lights must"):
         Order(**LEAST | {"train": 0, "head": "ict", "map_share": 1, "lights": Path("nowhere")})
