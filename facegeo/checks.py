@@ -109,7 +109,7 @@ data.view.size must be greater than or equal to 1, got 0
         def check_then_init(self: object, *args: Any, **kwargs: Any) -> None:
             given = _given(init, prefix, self, *args, **kwargs)
             mistakes = [
-                f"{prefix}{name} must be {wanted}, got {given[name]!r}"
+                f"{prefix}{name} must {wanted}, got {given[name]!r}"
                 for name, hint in _hints(cls if is_dataclass(cls) else init, strict).items()
                 if name in given and (wanted := _wanted(hint, given[name]))
             ]

@@ -29,13 +29,12 @@ WORDS = {
 
 
 def wanted_values(errors: Iterable[Mapping[str, Any]]) -> str:
-    """Return what one value should have been: the reasons of all errors, joined by "or".
+    """Return what one value must be, such as "be a number or text" or "have at least 1 item".
 
     Args:
         errors: Of pydantic: ``ValidationError.errors()``.
     """
-    reasons = (WORDS.get(e["type"], e["msg"].removeprefix("Input should be ")) for e in errors)
-    return " or ".join(dict.fromkeys(reasons))
+    return " or ".join(dict.fromkeys(map(_reason, errors))).replace(" or be ", " or ")
 
 
 def mistaken_values(errors: Iterable[Mapping[str, Any]], prefix: str = "") -> str:
@@ -65,6 +64,11 @@ def _mistake(error: Mapping[str, Any], prefix: str) -> str:
         return f"{key} is missing: add {key}=..."
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"there is no key {key}"
-    wanted = WORDS.get(kind, re.sub(r"^\w+ should (be )?", "", text))
-    have = "have" if re.match(r"\w+ should have", text) else "be"
-    return f"{key} must {have} {wanted.removeprefix('have ')}, got {error['input']!r}"
+    return f"{key} must {_reason(error)}, got {error['input']!r}"
+
+
+def _reason(error: Mapping[str, Any]) -> str:
+    if error["type"] in WORDS:
+        return f"be {WORDS[error['type']]}"
+    text = re.sub(r"^\w+ should ", "", str(error["msg"])).replace(" after validation", "")
+    return text if text.startswith(("be ", "have ")) else f"be {text}"

@@ -91,7 +91,7 @@ def _plain_message(
         return f"{' and '.join(keys)} {are} missing: add {add}"
     if isinstance(cause, OSError) and cause.errno in NO_WRITING:
         where = f"{cause.filename}: " if cause.filename else ""
-        return f"{where}{cause.strerror}; free some space, or choose another folder (out=...)"
+        return f"{where}{cause.strerror}; use another folder, or make room there"
     if type(cause).__name__ in KILLED:
         return (
             "a process of the launcher was killed, perhaps for lack of memory; the same command "

@@ -12,9 +12,10 @@ from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812  torch's own habit
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from facegeo.checks import checked_call
+from facegeo.checks import Share, checked_call
 from facegeo.errors import UserError
 from facegeo.geometry.windows import POINT_NAMES, from_window, to_window, window_of_region
 from facegeo.papers import paper_values
@@ -87,16 +88,17 @@ class NetBank(nn.Module):
         ValueError: If the input is too small for the layers.
     """
 
+    @checked_call
     def __init__(
         self,
         outputs: Sequence[int],
         *,
-        input_size: int,
-        channels: Sequence[int],
-        kernels: Sequence[int],
-        hidden: int,
-        dropout: float = 0.0,
-        in_channels: int = 3,
+        input_size: PositiveInt,
+        channels: Sequence[PositiveInt],
+        kernels: Sequence[PositiveInt],
+        hidden: PositiveInt,
+        dropout: Share = 0.0,
+        in_channels: PositiveInt = 3,
     ) -> None:
         super().__init__()
         self.outputs, self.input_size, self.dropout = tuple(outputs), input_size, dropout

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Annotated, TypedDict
 
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveInt
+from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveInt
 from pydantic.dataclasses import dataclass as checked_dataclass
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -71,7 +71,7 @@ class View:
     shift: Tensor
 
 
-@checked_dataclass(frozen=True)
+@checked_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Augment:
     """Random changes of a training face.
 

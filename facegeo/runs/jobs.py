@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import NoneType
 from typing import Any, get_args
 
@@ -16,6 +18,7 @@ from pydantic.errors import PydanticUserError
 from pydantic_core import SchemaError
 
 from facegeo.errors import WORDS, UserError, wanted_values
+from facegeo.runs.folder import plain
 
 JOBS = "jobs"
 """In a sweep's folder: how its jobs ended."""
@@ -116,6 +119,16 @@ def check_job(cfg: DictConfig) -> None:
         )
 
 
+def check_whole_job(cfg: DictConfig) -> None:
+    """Check all settings of a training whose axes have their values, before anything is begun.
+
+    Raises:
+        UserError: If one cannot be used; of wrong values it names all.
+    """
+    check_job(cfg)
+    check_values(plain(cfg))
+
+
 def check_measured(cfg: DictConfig) -> None:
     """Check the splits and other data that a run or an evaluation measures.
 
@@ -141,7 +154,7 @@ OWN_OBJECTS = ConfigDict(arbitrary_types_allowed=True)
 
 
 def check_values(config: Mapping[str, Any]) -> None:
-    """Check the arguments of every object to build against their annotated types.
+    """Check the arguments of every object to build: their names, and their annotated types.
 
     Hydra passes on any value: ``data.batch_size=abc`` would fail deep in some code, and an
     optimizer's mistake in the middle of a training. Arguments without an annotation, and objects
@@ -163,26 +176,34 @@ def _mistakes(node: object, key: str) -> Iterator[str]:
             yield from _mistakes(value, f"{key}[{number}]")
     if not isinstance(node, Mapping):
         return
-    hints = _hints(node["_target_"]) if "_target_" in node else {}
+    hints, names = _arguments(str(node["_target_"])) if "_target_" in node else ({}, None)
     for name, value in node.items():
         inner = f"{key}.{name}" if key else str(name)
+        if names is not None and not str(name).startswith("_") and name not in names:
+            close = difflib.get_close_matches(str(name), names, n=1)
+            yield f"there is no key {inner}" + (f", perhaps {close[0]} is meant" if close else "")
         if name in hints and (wanted := _wanted(value, hints[name])):
-            yield f"{inner} must be {wanted}, got {value!r}"
+            yield f"{inner} must {wanted}, got {value!r}"
         yield from _mistakes(value, inner)
 
 
-def _hints(target: object) -> dict[str, Any]:
-    """Types of the named arguments of an object to build, as far as they are known."""
+@cache
+def _arguments(target: str) -> tuple[dict[str, Any], list[str] | None]:
+    """Known types of an object's named arguments, and their names unless it takes any others."""
     try:
-        parameters = inspect.signature(get_object(str(target)), eval_str=True).parameters.values()
-        return {
+        parameters = inspect.signature(get_object(target), eval_str=True).parameters.values()
+        named = [
+            one for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
+        ]
+        hints = {
             one.name: one.annotation if one.default is not None else one.annotation | None
-            for one in parameters
-            if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
-            and one.annotation is not one.empty
+            for one in named
+            if one.annotation is not one.empty
         }
     except Exception:  # Hydra will report the object, or its annotations are odd
-        return {}
+        return {}, None
+    others = any(one.kind == one.VAR_KEYWORD for one in parameters)
+    return hints, None if others else [one.name for one in named]
 
 
 def _wanted(value: object, hint: Any) -> str:  # noqa: ANN401
@@ -193,7 +214,7 @@ def _wanted(value: object, hint: Any) -> str:  # noqa: ANN401
     try:
         TypeAdapter(hint, config=OWN_OBJECTS).validate_json(text, strict=True)
     except (PydanticUserError, SchemaError):  # a type that pydantic does not know
-        return WORDS[OBJECT] if value is None and NoneType not in get_args(hint) else ""
+        return f"be {WORDS[OBJECT]}" if value is None and NoneType not in get_args(hint) else ""
     except ValidationError as error:
         faults = error.errors(include_url=False)
         if isinstance(value, str | Mapping) and all(fault["type"] == OBJECT for fault in faults):

@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from facegeo.errors import UserError
 from facegeo.files.writing import LOCK, TakenError, locked, write_whole
 from facegeo.runs.folder import CONFIG, chosen, claim, in_sweep, overrides, plain, run_folder
-from facegeo.runs.jobs import JOBS, Outcome, check_job
+from facegeo.runs.jobs import JOBS, Outcome, check_whole_job
 from facegeo.runs.record import read_record
 from facegeo.runs.train import run, run_in
 from facegeo.training.results import METRICS
@@ -37,7 +37,9 @@ def job(cfg: DictConfig) -> float | None:
     """
     if (study := chosen("ablation")) and not in_sweep():
         raise UserError(f"ablation={study} is a study of several runs; add -m to run them all")
-    check_job(cfg)
+    if not in_sweep() and not cfg.dry_run:
+        return _objective(cfg, run(cfg))
+    check_whole_job(cfg)
     folder = run_folder(cfg)
     if cfg.dry_run:
         status = str(read_record(folder).get("status", "to do"))
@@ -46,8 +48,6 @@ def job(cfg: DictConfig) -> float | None:
         found = "done before" if _finished(cfg, folder) is not None else state
         _report(Outcome(str(folder), overrides(), found))
         return None
-    if not in_sweep():
-        return _objective(cfg, run(cfg))
     return _job_of_a_sweep(cfg, folder)
 
 

@@ -25,7 +25,7 @@ from facegeo.files.writing import LOCK, TakenError, locked
 from facegeo.papers import paper_values
 from facegeo.runs.evaluate import accelerator, check_fit, device_of, report_others
 from facegeo.runs.folder import chosen, claim, data_choice, in_sweep, overrides, plain, run_folder
-from facegeo.runs.jobs import check_measured, check_values
+from facegeo.runs.jobs import check_whole_job
 from facegeo.runs.record import RunRecord
 from facegeo.runs.reuse import weight_keys
 from facegeo.runs.wandb import JobLogs
@@ -48,9 +48,8 @@ def run(cfg: DictConfig) -> dict[str, float]:
     Raises:
         UserError: For every mistake in configuration or data.
     """
-    check_measured(cfg)
+    check_whole_job(cfg)
     folder = run_folder(cfg)
-    check_values(plain(cfg))
     if getattr(rank_zero_only, "rank", 0):  # a process of DDP that the first one started
         return _train_and_measure(cfg, folder, _record(cfg), _logs(cfg, folder), None)
     try:
@@ -68,7 +67,6 @@ def run_in(folder: Path, cfg: DictConfig, gpu: int | None = None) -> dict[str, f
     claim(folder, plain(cfg))
     record, logs, results = _record(cfg), _logs(cfg, folder), dict[str, float]()
     with _recorded(record, folder, logs, results):
-        check_values(plain(cfg))
         results |= _train_and_measure(cfg, folder, record, logs, gpu)
     return results
 

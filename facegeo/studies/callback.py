@@ -25,7 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 from facegeo.errors import UserError
 from facegeo.files.shipped import study_folder
 from facegeo.runs.folder import plain, run_folder
-from facegeo.runs.jobs import JOBS, Outcome, check_job
+from facegeo.runs.jobs import JOBS, Outcome, check_job, check_whole_job
 from facegeo.runs.plan import PLANNED, Planned, read_planned, write_planned
 from facegeo.runs.reuse import effective, variant_key
 
@@ -45,11 +45,16 @@ class StudyCallback(Callback):
         """Write a record into the folder of each job of a study, so that reports list them all."""
         for file in _outcomes(config):  # of an earlier sweep in the same folder
             file.unlink()
-        if config.study is None or config.dry_run:
+        if config.study is None:
             return
         try:
             jobs = planned(config)
-        except (HydraException, OmegaConfBaseException, UserError):  # a job raises it
+        except (HydraException, OmegaConfBaseException):  # a job raises it
+            return
+        except UserError as error:
+            print(f"facegeo-train: error: {error}", file=sys.stderr)
+            sys.exit(2)  # of other errors Hydra would make a warning, and start the jobs
+        if config.dry_run:
             return
         for folder, job in jobs.items():
             write_planned(folder, job)
@@ -149,10 +154,14 @@ def planned(config: DictConfig) -> dict[Path, Planned]:
 def _grid(config: DictConfig, axes: list[str], search: Planned) -> dict[Path, Planned]:
     """The records of all jobs of Hydra's own sweeper, with the values that they share."""
     words = OverridesParser.create().parse_overrides([*axes, *config.hydra.overrides.task])
-    jobs = {}
+    jobs, mistakes = {}, dict[str, None]()
     for number, overrides in enumerate(BasicSweeper.split_arguments(words, None)[0]):
         job = GlobalHydra.instance().config_loader().load_sweep_config(config, overrides)
-        check_job(job)
+        try:
+            check_whole_job(job)
+        except UserError as error:
+            mistakes[str(error)] = None
+            continue
         experiment = job.hydra.runtime.choices.get("experiment")
         jobs[run_folder(job, experiment)] = replace(
             search,
@@ -162,6 +171,8 @@ def _grid(config: DictConfig, axes: list[str], search: Planned) -> dict[Path, Pl
             order=(search.order[0], number),
             trials=None,
         )
+    if mistakes:
+        raise UserError("; ".join(mistakes))
     return jobs
 
 

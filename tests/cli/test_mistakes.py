@@ -100,7 +100,7 @@ def test_a_bad_override_is_explained(
         ),
         (
             "{_target_: toy_parts.Part, fault: folder}",
-            r"/results/run: Permission denied; free some space, or choose another folder \(out=",
+            "/results/run: Permission denied; use another folder, or make room",
         ),
         ("{_target_: toy_parts.Part, fault: no, depth: 3}", r"unexpected keyword argument 'depth'"),
         ("{_target_: toy_parts.Part}", r"missing 1 required positional argument: 'fault'"),

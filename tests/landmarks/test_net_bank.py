@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from facegeo.landmarks.nets import NetBank
@@ -175,3 +176,12 @@ def test_gradients_reach_every_weight() -> None:
 def test_input_that_is_too_small_is_refused() -> None:
     with pytest.raises(ValueError, match=r"input_size 6 px is too small for kernels \[4, 3\]"):
         bank(input_size=6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"hidden": -3}, "hidden"), ({"channels": [0]}, "channels"), ({"foo": 1}, "foo")],
+)
+def test_nets_refuse_impossible_settings(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        bank((10,), **changes)

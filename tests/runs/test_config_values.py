@@ -123,4 +123,20 @@ def test_check_values_ignores_unknown_arguments() -> None:
 def test_every_shipped_experiment_is_valid(
     name: str, plain_config: Callable[..., DictConfig]
 ) -> None:
-    check_values(plain(plain_config(f"experiment={name}", "data=fixture", "logger=wandb")))
+    data = "fixture" if name.startswith("ccnn") else "fixture_sessions"
+    check_values(plain(plain_config(f"experiment={name}", f"data={data}", "logger=wandb")))
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("+data.augment.shake=1", r"no key data\.augment\.shake, perhaps shake_sigma is meant"),
+        ("+task.optimizer.lrr=1", r"no key task\.optimizer\.lrr, perhaps lr is meant"),
+        ("data.augment.rotations_deg=[]", r"rotations_deg must have at least 1 item.*got \[\]"),
+    ],
+)
+def test_check_values_refuses_unknown_and_empty_settings(
+    word: str, message: str, plain_config: Callable[..., DictConfig]
+) -> None:
+    with pytest.raises(UserError, match=message):
+        check_values(plain(plain_config("experiment=ccnn/tuned", "data=fixture", word)))

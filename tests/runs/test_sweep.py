@@ -198,6 +198,7 @@ def test_a_sweep_killed_ten_times_ends_as_an_unbroken_one(
         (["ablation=ccnn/shake"], "add -m to run them all"),
         (["-m", "objective=test/stage1/error_pct"], "a search must not see the test faces"),
         (["-m", "hydra/launcher=ray"], "pip install 'facegeo[ray]'"),
+        (["-m", "data.augment.flip=0.5,3", "study=s"], "data.augment.flip must be less than or"),
     ],
 )
 def test_mistakes_fail_before_training(

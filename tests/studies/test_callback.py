@@ -114,24 +114,41 @@ def test_a_job_of_two_tables_is_in_both(out: Path) -> None:
 
 @pytest.mark.parametrize("study", ["../elsewhere", "shared"])
 def test_no_record_is_written_outside_the_studies(study: str, out: Path) -> None:
-    begin(out, "seed=0", f"study={study}")  # a job will report it
+    with pytest.raises(SystemExit, match="2"):
+        begin(out, "seed=0", f"study={study}")
     assert not out.exists()
     assert not list(out.parent.iterdir())
 
 
+@pytest.mark.parametrize("dry_run", ["false", "true"])
 @pytest.mark.parametrize(
-    "words",
+    ("words", "message"),
     [
-        ["seed=0,abc"],
-        ["about=5"],
-        ["splits=[]"],
-        ["objective=test/stage1/error_pct"],
-        ["seed=0", "+task.shake=0.1,1", "model=ccnn,none"],
-        ["model=ccnn,cnn"],
+        (["seed=0,abc"], "seed must be a whole number"),
+        (["about=5"], "about must hold keys"),
+        (["splits=[]"], "splits=[] measures nothing"),
+        (["objective=test/stage1/error_pct"], "a search must not see the test faces"),
+        (["data.augment.flip=0.5,3"], "data.augment.flip must be less than or equal to 1, got 3"),
     ],
 )
-def test_an_invalid_sweep_leaves_no_record(words: list[str], out: Path) -> None:
-    begin(out, *words)
+def test_an_invalid_sweep_ends_before_its_first_job(
+    words: list[str],
+    message: str,
+    dry_run: str,
+    out: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        begin(out, *words, f"dry_run={dry_run}")
+    assert message in capsys.readouterr().err
+    assert not list(out.parent.rglob(PLANNED))
+
+
+@pytest.mark.parametrize(
+    "words", [["seed=0", "+task.shake=0.1,1", "model=ccnn,none"], ["model=ccnn,cnn"]]
+)
+def test_a_sweep_that_hydra_cannot_compose_leaves_no_record(words: list[str], out: Path) -> None:
+    begin(out, *words)  # a job reports it
     assert not list(out.parent.rglob(PLANNED))
 
 
