@@ -61,8 +61,8 @@ class LFPWDataModule(LightningDataModule, WingData):
         paper: Section of ``experiments/paper_values.yaml`` with the paper's averages by stage on
             these faces.
         seed: Seed of order and augmentation.
-        anchors: Centres of training windows: the previous stage's "pred"ictions or the true
-            points, "gt".
+        anchors: Centres of training windows: "pred", the previous stage's predictions, or "gt",
+            the true points.
         on_error: "raise" or "skip" faulty lines.
         num_workers: Loader processes; the work is little, 0 is fastest.
         prepare: Called before the lists are read, to make generated data; see ``prepare_data``.

@@ -238,7 +238,7 @@ class FaceViews(Dataset[FaceBatch]):
         Args:
             find: Maps a batch to points of its box frame, (B, 5, 2).
             batch_size: Faces of a batch.
-            epochs: Epochs of the training; views that none of them has are left out.
+            epochs: Epochs of the training; views that no epoch uses are left out.
         """
         self.anchors = torch.stack(
             [

@@ -197,7 +197,7 @@ def is_lit(
     shadow_cm: float,
     state: wp.uint32,
 ) -> bool:
-    """Tell whether nothing within reach hides one random place on a round light from a point."""
+    """Return whether nothing within reach hides one random place on a round light from a point."""
     across = wp.normalize(wp.cross(towards, wp.vec3(0.31, 0.87, 0.38)))
     along = wp.cross(towards, across)
     radius = softness * wp.sqrt(wp.randf(state))

@@ -207,7 +207,7 @@ def study_run(
     link: str,
     folder: Path | None = None,
 ) -> StudyRun:
-    """Return a run from its three files, or from W&B's copy of them; arguments as of StudyRun."""
+    """Return a run from its three files, or W&B's copy; arguments as for ``StudyRun``."""
     status: Status = "done" if metrics else "running"
     if record.get("status") in ("running", "stopped", "failed", "planned"):
         status = cast(Status, record["status"])  # its metrics, if any, are of an earlier session

@@ -15,7 +15,7 @@ from facegeo.studies.runs import Study, StudyRun, last_about, run_order
 ABSENT = object()
 LONG_NUMBER = re.compile(r"-?\d+\.\d{10,}")
 """Such as 0.06999999999999999, which a sweep of 0.01 steps makes."""
-STRANGERS = "No command of this study asks for these runs any more: older defaults, for example."
+STRANGERS = "No command of this study plans these runs any more (older defaults, for example)."
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,7 @@ def validation_split(
 
     Returns:
         Rows of the training and of the validation images, each ascending; ``round(fraction * N)``
-        validation images, but for what a last group of identical images is off.
+        validation images, or a few more or less, since identical images stay on one side.
 
     Raises:
         UserError: If the fraction is out of range or leaves one side empty.

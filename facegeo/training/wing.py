@@ -1,7 +1,8 @@
 """What a wing answers for itself: the only way in which runs know its models and data.
 
 A wing is one problem with its models and its data. A third one (depth, say) needs no change of
-``facegeo.runs``: its data module is a ``WingData``, and its models may have
+``facegeo.runs``: its data module is a ``WingData``, its procedure a function that CONTRIBUTING.md
+describes, and its models may have
 
 - ``finds``: what they find, one word, equal to ``finds`` of the data that fit;
 - ``costs()``: their ``Costs``, for a run's record and for plots of cost against error;
@@ -88,8 +89,8 @@ class ExportForm:
         texts: Further metadata.
         most_faces: Number of the data's faces to compare on; None: all.
         on_noise: Whether to compare on noise too.
-        limits: Largest difference allowed, and its unit, by precision: the worst for "fp32", the
-            mean for others.
+        limits: Largest difference allowed, and words for its unit ("px at most"), by precision: the
+            worst for "fp32", the mean for others.
         columns: Headings of a ``Difference``'s figures, and their decimals.
         note: Explains them.
     """

@@ -43,12 +43,12 @@ def test_plain_paths_stay_as_typed() -> None:
     assert overrides(words) == words
 
 
-def test_other_keys_are_hydras() -> None:
+def test_other_keys_are_left_to_hydra() -> None:
     words = ["seed=[1,2]", "~data.x", "model.stages={a: 1}", "--cfg", "job", "+x.y='a,b'"]
     assert overrides(words, bare="studies") == words
 
 
-def test_the_home_folder_is_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_tilde_means_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert overrides(["data.root=~/faces", "out=~"]) == [
         f"data.root={tmp_path}/faces",
@@ -56,7 +56,7 @@ def test_the_home_folder_is_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     ]
 
 
-def test_interpolations_are_hydras_unless_there_is_such_a_file(
+def test_interpolations_are_left_to_hydra_unless_such_a_file_exists(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)

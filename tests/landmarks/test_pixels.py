@@ -108,7 +108,7 @@ def test_rows_stay_in_the_order_of_the_list(face_folder: Writer, tmp_path: Path)
     assert colours == [[200, number // 256, number % 256] for number in range(300)]
 
 
-def test_select_and_to_move_all_parts(face_folder: Writer, tmp_path: Path) -> None:
+def test_select_and_to_apply_to_every_tensor(face_folder: Writer, tmp_path: Path) -> None:
     root = face_folder(["a.png", "b.png", "c.png"])
     boxes = [f"{left} 28 10 30" for left in (20, 15, 18)]  # less 0.4 of 8, 13, 10 px
     lines = [f"{n}.png {box} {5 * '22 20 '}" for n, box in zip("abc", boxes, strict=True)]
@@ -224,7 +224,7 @@ FAR_LINES = {  # the image is 40 wide and 36 high, so pixels end at 39 and 35
 
 
 @pytest.mark.parametrize(("line", "wanted"), FAR_LINES.values(), ids=FAR_LINES.keys())
-def test_face_outside_its_image(
+def test_face_outside_its_image_is_refused(
     face_folder: Writer, tmp_path: Path, line: str, wanted: str
 ) -> None:
     root = face_folder(["a.png", "b.png"])
@@ -247,7 +247,7 @@ def test_points_a_little_outside_the_image_pass(
     assert len(opened(read_list(root, "list.txt"), tmp_path)) == 1
 
 
-def test_image_that_changes_while_it_is_read(
+def test_image_that_changes_while_it_is_read_is_a_fault(
     face_folder: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     faces = read_list(face_folder(["a.png", "b.png"]), "list.txt")

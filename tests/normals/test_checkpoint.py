@@ -239,7 +239,7 @@ Edit = Callable[[dict[str, Any]], object]
         ),
     ],
 )
-def test_another_layout_is_refused_by_its_names(
+def test_checkpoint_of_another_network_is_refused_naming_its_tensors(
     edit: Edit,
     message: str,
     published: dict[str, Any],

@@ -54,7 +54,7 @@ def test_macs_are_half_the_flops_that_torch_counts(
         assert generator_costs(model)[t].macs == convolved / 2 * (256 / 64) ** 2 + linear / 2
 
 
-def test_table_4_by_its_own_rule(model: CasFNE) -> None:
+def test_papers_counting_rule_gives_table_4(model: CasFNE) -> None:
     costs = generator_costs(model)
     by_rule = [f"{cost.table4_macs / 1e9:.2f}" for cost in costs]
     assert by_rule == ["14.17", "20.18", "26.19", "32.19", "38.20", "44.20"]
@@ -62,7 +62,7 @@ def test_table_4_by_its_own_rule(model: CasFNE) -> None:
     assert f"{costs[0].table4_parameters / 1e6:.2f}" == "22.94"
 
 
-def test_traffic_of_a_program(model: CasFNE) -> None:
+def test_profile_has_the_counts_of_the_papers_model(model: CasFNE) -> None:
     counts = json.loads(json.dumps(profile_generator(model)))
     assert counts["parameters"] == 18_102_758
     assert counts["macs"] == counts["t"][2]["macs"]
@@ -82,7 +82,7 @@ def test_a_model_without_refinements_has_one_row() -> None:
     assert [row[0] for row in parts.rows] == ["E_f", "D_n"]
 
 
-def test_tables_show_ours_the_rules_and_the_papers_side_by_side(model: CasFNE) -> None:
+def test_tables_show_true_counts_beside_the_papers_rule_and_figures(model: CasFNE) -> None:
     costs, parts = generator_tables(model, PRINTED)
     assert len(costs.rows) == 6
     for row, paper in zip(costs.rows, PRINTED.values(), strict=False):
@@ -113,7 +113,7 @@ def test_counting_leaves_the_model_as_it_was() -> None:
     assert not any(module._forward_hooks for module in model.modules())
 
 
-def test_carn_multiplies_with_each_weight_once_a_pixel() -> None:
+def test_carn_macs_are_weights_times_pixels() -> None:
     model = CARN(width=4)
     weights = sum(p.numel() for name, p in model.named_parameters() if name.endswith("weight"))
     counts = json.loads(json.dumps(profile_other(model)))
@@ -124,7 +124,7 @@ def test_carn_multiplies_with_each_weight_once_a_pixel() -> None:
     assert counts["discriminator_parameters"] == 1_559_169
 
 
-def test_restormers_convolutions_cost_what_its_paper_prints() -> None:
+def test_restormer_macs_equal_the_papers_figure() -> None:
     counts = profile_other(Restormer())
     macs, attention = counts["macs"], counts["attention_macs"]
     assert isinstance(macs, int)

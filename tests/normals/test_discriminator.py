@@ -14,14 +14,14 @@ def test_size_and_keys_are_the_published_ones() -> None:
 
 
 @pytest.mark.parametrize("side", [64, 256])
-def test_sixteen_pixels_a_patch(side: int) -> None:
+def test_output_has_one_logit_for_16_x_16_pixels(side: int) -> None:
     with torch.no_grad():
         logits = PatchDiscriminator()(torch.randn(1, 3, side, side))
     assert logits.shape == (1, 1, side // 16, side // 16)
     assert logits.min() < 0 or logits.max() > 1  # logits, not probabilities
 
 
-def test_an_answer_sees_its_part_of_the_map() -> None:
+def test_logits_depend_only_on_their_receptive_field() -> None:
     torch.manual_seed(0)
     model = PatchDiscriminator()
     for module in model.modules():

@@ -17,7 +17,7 @@ def deconv() -> nn.ConvTranspose2d:
 
 @SHAPES
 @pytest.mark.parametrize("form", [Doubling, Quarters])
-def test_forms_are_equal(
+def test_forms_of_doubling_give_equal_outputs(
     form: type[Doubling], shape: tuple[int, ...], deconv: nn.ConvTranspose2d
 ) -> None:
     image = torch.randn(shape)
@@ -30,7 +30,7 @@ def test_forms_are_equal(
 
 
 @SHAPES
-def test_with_the_head_behind_it_to_the_last_edge_pixel(
+def test_doubling_and_head_agree_up_to_the_edges(
     shape: tuple[int, ...], deconv: nn.ConvTranspose2d
 ) -> None:
     head = nn.ConvTranspose2d(5, 3, 3, 1, 1).requires_grad_(False)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import lightning  # noqa: F401  # its first import changes the environment
 import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra

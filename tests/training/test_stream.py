@@ -55,7 +55,7 @@ def test_every_row_comes_once_an_epoch_and_batches_are_full() -> None:
 
 
 @pytest.mark.parametrize(("batches", "world", "epochs"), [(14, 1, 6), (15, 1, 7), (7, 2, 6)])
-def test_epochs_are_those_that_batches_touch(batches: int, world: int, epochs: int) -> None:
+def test_epochs_counts_all_epochs_with_a_batch(batches: int, world: int, epochs: int) -> None:
     parts = [BatchStream(7, 3, batches, 0, rank, world) for rank in range(world)]
     assert [part.epochs for part in parts] == [epochs] * world
     assert 1 + max(epoch for part in parts for batch in part for epoch, _ in batch) == epochs
@@ -225,7 +225,7 @@ def test_damaged_split_is_refused(tmp_path: Path, text: str, message: str) -> No
         keep_split_file(tmp_path / "split.json", SPLIT)
 
 
-def test_twins_are_all_pairs() -> None:
+def test_twins_returns_every_pair_of_identical_images() -> None:
     assert twins(["a", "b", "a", "c"], ["c", "a", "x", "a"]) == [
         (0, 1),
         (0, 3),
