@@ -25,6 +25,10 @@ _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 
+PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+"""Endings of photos' names, in lower case."""
+
+
 class ImageError(ValueError):
     """An image file that cannot be used; the message says what the file is instead."""
 

@@ -11,13 +11,11 @@ from torch.utils.data import Dataset
 
 from facegeo.checks import check_range
 from facegeo.errors import UserError
-from facegeo.files.images import ImageError, decode, image_size
+from facegeo.files.images import PHOTOS, ImageError, decode, image_size
 from facegeo.files.lists import WantedError
 from facegeo.files.places import Places, Points, crop_square, points_beside, read_places
 from facegeo.normals.maps import resize_face, trained_coding, warn_of_faces
 from facegeo.training.wing import WingData
-
-ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 
 class Photo(TypedDict):
@@ -140,11 +138,11 @@ class PhotoFolder(Dataset[Photo], WingData):
 
 def _photos(root: Path) -> list[str]:
     """All photos below a folder, by name."""
-    found = (path for path in root.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
+    found = (path for path in root.rglob("*") if path.suffix.lower() in PHOTOS and path.is_file())
     names = sorted(path.relative_to(root).as_posix() for path in found)
     if not names:
         got = "none in it" if root.is_dir() else "no such folder"
-        raise UserError(f"{root}: wanted a folder with photos ({', '.join(ENDINGS)}), got {got}")
+        raise UserError(f"{root}: wanted a folder with photos ({', '.join(PHOTOS)}), got {got}")
     return names
 
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from facegeo.checks import checked
+from facegeo.checks import Share, checked
 from facegeo.errors import UserError
 from facegeo.predict.boxes import BoxMapping, box_of_points
 from facegeo.predict.photo import Boxes, Image
@@ -18,7 +18,6 @@ Detect = Callable[[Image, str, int | None], Boxes]
 """Maps an image, its path relative to the input and the number of a video's frame to the boxes of
 its faces, (F, 4)."""
 Side = Annotated[int, Field(ge=20)]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 HAAR_TO_TRAINING = BoxMapping(right=-0.0046, down=0.0788, scale=0.7907)
 """Measured on the training list by ``experiments/ccnn/boxes.py``; see ``boxes.md`` there."""

@@ -10,8 +10,8 @@ from operator import attrgetter
 from pathlib import Path
 
 from facegeo.errors import UserError
+from facegeo.files.images import PHOTOS
 from facegeo.files.writing import LOCK, TakenError, locked, write_whole
-from facegeo.normals.photos import ENDINGS as PHOTOS
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".3gp", ".mts")
 
