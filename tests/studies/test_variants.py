@@ -173,7 +173,7 @@ def test_runs_of_older_defaults_are_a_study_of_their_own(
     now, others = found()
     assert unfinished(compare(now)) == []
     assert (now.name, others.name, len(others.runs)) == ("a/study", "a/study: others", 1)
-    assert "No command of this study asks for" in others.notes[0]
+    assert "No command of this study plans these runs" in others.notes[0]
 
 
 def test_a_search_has_all_runs_and_counts_trials_left(
