@@ -135,7 +135,13 @@ def _form(model: nn.Module, notes: Mapping[str, Any], order: Order, precision: s
             f"checkpoint={order.checkpoint} finds {finds}: wanted a model that can be exported, "
             f"{type(model).__name__} has no export_form"
         )
-    return cast(ExportForm, make(precision, notes, order.t, order.size))
+    form = cast(ExportForm, make(precision, notes, order.t, order.size))
+    if precision not in form.limits:
+        raise UserError(
+            f"{type(model).__name__} cannot be exported in {precision}: wanted one of "
+            f"{', '.join(form.limits)}"
+        )
+    return form
 
 
 def _of_onnx(path: Path, task: str) -> Callable[..., list[Tensor]]:

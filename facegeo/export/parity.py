@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import cv2
@@ -38,8 +39,8 @@ def check_parity(found: Iterable[Difference], precision: str, form: ExportForm) 
     allowed, unit = form.limits[precision]
     for one in found:
         mean, worst, *_ = one.figures
-        value = worst if precision == "fp32" else mean
-        if value is None or not value <= allowed:  # so that NaN does not pass
+        value = math.nan if (got := worst if precision == "fp32" else mean) is None else got
+        if not value <= allowed:  # so that NaN does not pass
             raise UserError(
                 f"the exported model differs from PyTorch's on {one.inputs} by {value:.3g} {unit}, "
                 f"allowed is {allowed:g}: the file is not kept; try another precision or "

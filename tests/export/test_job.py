@@ -26,7 +26,7 @@ from facegeo.landmarks.nets import Cascade
 from facegeo.normals.baselines import CARN
 from facegeo.normals.export import NormalsForm
 from facegeo.training.model_file import load_model, save_model
-from facegeo.training.wing import ExportForm, WingData
+from facegeo.training.wing import Difference, ExportForm, WingData
 
 CARN_CONFIG = {"_target_": "facegeo.normals.baselines.CARN", "width": 4}
 
@@ -200,6 +200,21 @@ def test_models_that_find_something_else_are_refused(
     monkeypatch.setattr(job, "load_model", lambda name: (depth, {}))
     with pytest.raises(UserError, match=r"finds depth: .* Identity has no export_form"):
         export_model(Order("ccnn-lfpw", output=tmp_path / "x.onnx"), data)
+
+
+def test_a_precision_that_a_model_does_not_have_is_refused(
+    tmp_path: Path, data: LFPWDataModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CascadeForm, "limits", {"fp32": (1e-3, "px at most")})
+    order = Order("ccnn-lfpw", "torch_export", "fp16", output=tmp_path / "c.pt2")
+    with pytest.raises(UserError, match=r"Cascade cannot be exported in fp16: .* fp32"):
+        export_model(order, data)
+
+
+def test_a_figure_that_is_missing_is_refused(cascade: Cascade) -> None:
+    found = [Difference("noise", 1, (None, None))]
+    with pytest.raises(UserError, match="on noise by nan"):
+        check_parity(found, "fp32", CascadeForm(cascade))
 
 
 def test_missing_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

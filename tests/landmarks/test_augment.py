@@ -119,6 +119,7 @@ def test_no_augmentation_shows_faces_as_they_are() -> None:
         ({"views": 0}, "views\n.*greater than 0.*=0,"),
         ({"rotations_deg": []}, "rotations_deg\n.*at least 1 item"),
         ({"flip": 1.5}, "flip\n.*less than or equal to 1.*=1.5"),
+        ({"shake": 0.01}, "shake\n.*[Uu]nexpected keyword"),
         ({"shake_sigma": -0.01, "views": 0}, r"views\n(.*\n)*shake_sigma\n.*=-0.01"),
     ],
 )
