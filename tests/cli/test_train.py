@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lightning  # noqa: F401  # its first import changes the environment
 import pytest
 from omegaconf import OmegaConf
 
@@ -34,7 +35,7 @@ def test_a_sweep_that_broke_off_is_reported_unless_it_was_interrupted(
     command: Command, tmp_path: Path, word: str, code: int, shown: str
 ) -> None:
     ended = command("train", word, f"out={tmp_path}")
-    assert (ended.code, ended.out) == (code, shown)
+    assert (ended.code, ended.out) == (code, shown), ended.err
 
 
 @pytest.mark.usefixtures("_begun")
