@@ -1,7 +1,8 @@
 """``facegeo-train`` reports the jobs of a sweep, also when its launcher dies."""
 
 import json
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,15 @@ def _begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "jobs" / "00000.json").write_text(outcome)
 
 
-@pytest.mark.usefixtures("_begun")
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """Python's own handler of SIGINT, which is ignored where the tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_begun", "_interruptible")
 @pytest.mark.parametrize(
     ("word", "code", "shown"), [("sed=1", 2, "1 jobs: 1 done\n"), (INTERRUPT, 130, "")]
 )
