@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from facegeo.errors import UserError
+from facegeo.geometry.normals import normalise
 from facegeo.normals.data import NormalBatch, NormalDataModule
+from facegeo.normals.generator import Stages
 from facegeo.normals.maps import as_trained
 from facegeo.normals.metrics import AuthorErrors, NormalErrors
 from facegeo.normals.panels import normal_panel
 from facegeo.normals.photos import PhotoFolder
-from facegeo.normals.tables import normal_table, person_table
+from facegeo.normals.tables import normal_table, person_table, refinement_table
 from facegeo.training.results import keep_metrics, keep_table
 
 log = logging.getLogger(__name__)
@@ -35,10 +38,13 @@ class Estimated:
     Attributes:
         batch: The faces.
         stages: Normals of t = 0..T, each (B, 3, S, S).
+        from_noise: One refinement of noise in place of normals, the same shape; None: the model
+            has no refinements, or t is 0.
     """
 
     batch: NormalBatch
     stages: tuple[Tensor, ...]
+    from_noise: Tensor | None = None
 
 
 def report_normals(
@@ -59,7 +65,8 @@ def report_normals(
         model: Maps images to the normals of t = 0..T.
         data: The faces.
         folder: Gets ``metrics.json``, and for each split and view of it tables (Markdown, CSV; one
-            of its people, if the data name them) and panels.
+            of its refinements, if there are any, one of its people, if the data name them) and
+            panels.
         splits: Of "train", "val" and "test".
         paper: Rows of the paper by name, such as ``t2: {mean_deg: 7.31, ...}``.
         device: Where the generator runs.
@@ -94,6 +101,10 @@ def report_normals(
         title = f"{name_of_data}: {counts[part]} {part} images, {data.size} px, {data.split_kind}"
         name = part.replace("/", "_")
         keep_table(folder, name, normal_table(measured, part, title, paper or {}), console)
+        if f"{part}/t1/moved_deg" in measured:
+            title = f"{name_of_data}: refinements, {part}"
+            table = refinement_table(measured, part, title)
+            keep_table(folder, f"{name}_refinements", table, console)
         people = list(dict.fromkeys(data.subjects(split, view)))
         if people:
             title = f"{name_of_data}: people of {part}"
@@ -131,6 +142,10 @@ def _measure(
 class _PartErrors:
     """Errors of each t, of each person at the last t, and of the average face.
 
+    Of each refinement also how far it moves the normals given to it (``moved_deg``), and how far
+    its output is from that for noise in their place (``normals_used_deg``; 0: it does not look at
+    them). Mean angles over face pixels, degrees.
+
     Args:
         part: First part of the metrics' names.
         data: The faces.
@@ -144,6 +159,7 @@ class _PartErrors:
         self.floor = NormalErrors(f"{part}/average_face/")
         self.people = {person: NormalErrors(f"{part}/{person}/") for person in self.subjects}
         self.stages: list[NormalErrors | AuthorErrors] = []
+        self.refinements: dict[str, NormalErrors] = {}
 
     def update(self, found: Estimated) -> None:
         """Add a batch."""
@@ -154,6 +170,7 @@ class _PartErrors:
         truth, mask = found.batch["normal"], found.batch["mask"]
         for number, metric in enumerate(self.stages):
             metric.update(found.stages[number // 2], truth, mask)
+        self._update_refinements(found)
         if self.average is not None:
             self.floor.update(self.average.cpu().expand_as(truth), truth, mask)
         for row, sample in enumerate(found.batch["sample"].tolist() if self.people else ()):
@@ -161,11 +178,23 @@ class _PartErrors:
             person = self.people[self.subjects[sample]]
             person.update(found.stages[-1][one], truth[one], mask[one])
 
+    def _update_refinements(self, found: Estimated) -> None:
+        for t, (before, after) in enumerate(pairwise(found.stages), 1):
+            others = {"moved": before, "normals_used": found.from_noise}
+            for name, other in others.items():
+                if other is not None:
+                    metric = self.refinements.setdefault(f"t{t}/{name}_deg", NormalErrors())
+                    metric.update(other, after, found.batch["mask"])
+
     def results(self) -> dict[str, float]:
         """Everything by name."""
         floor = [] if self.average is None else [self.floor]
         every = [*floor, *self.stages, *self.people.values()]
-        return {name: v.item() for metric in every for name, v in metric.compute().items()}
+        found = {name: v.item() for metric in every for name, v in metric.compute().items()}
+        return found | {
+            f"{self.part}/{name}": metric.compute()["mean_deg"].item()
+            for name, metric in self.refinements.items()
+        }
 
 
 @torch.inference_mode()
@@ -181,7 +210,26 @@ def estimate(
     for stored in data.in_order(split, view):
         batch = data.on_after_batch_transfer(move_data_to_device(stored, torch.device(device)), 0)
         stages = find_normals(model, batch["image"], t)
-        yield Estimated(move_data_to_device(batch, torch.device("cpu")), stages)
+        refined = None
+        if len(stages) > 1 and isinstance(model, Stages):
+            given = noise(batch["sample"], data.size).to(batch["image"])
+            refined = model.refine(batch["image"], given).float().cpu()
+        yield Estimated(move_data_to_device(batch, torch.device("cpu")), stages, refined)
+
+
+def noise(samples: Tensor, side: int) -> Tensor:
+    """Unit vectors towards the camera without any order, float32, (B, 3, S, S).
+
+    Args:
+        samples: Numbers of the faces (B,), which decide theirs alone.
+        side: S, px.
+    """
+    every = []
+    for number in samples.tolist():
+        random = torch.Generator().manual_seed(number)
+        vectors = torch.randn(3, side, side, generator=random)
+        every.append(torch.cat([vectors[:2], vectors[2:].abs()]))
+    return normalise(torch.stack(every))
 
 
 def find_normals(model: nn.Module, images: Tensor, t: int | None) -> tuple[Tensor, ...]:

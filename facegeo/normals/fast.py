@@ -146,10 +146,13 @@ class FastBlock(nn.Module):
 
     def __init__(self, block: CascadedBlock, make: type[Doubling]) -> None:
         super().__init__()
-        self.encoder = deepcopy(block.encoder)
-        for number, norm in enumerate(self.encoder.norms):
-            self.encoder.convs[1 + number] = folded_conv(self.encoder.convs[1 + number], norm)
-            self.encoder.norms[number] = nn.Identity()
+        self.encoder, self.residual = deepcopy(block.encoder), block.residual
+        norms = [*self.encoder.norms, self.encoder.last_norm]
+        for number, norm in enumerate(norms, 1):
+            if isinstance(norm, nn.BatchNorm2d):
+                self.encoder.convs[number] = folded_conv(self.encoder.convs[number], norm)
+        self.encoder.norms = nn.ModuleList(nn.Identity() for _ in self.encoder.norms)
+        self.encoder.last_norm = nn.Identity()
         self.levels = nn.ModuleList(_levels(block.decoder, make))
 
     def prepare(self, structure: Features) -> list[Tensor]:
@@ -159,10 +162,10 @@ class FastBlock(nn.Module):
 
     def forward(self, normals: Tensor, known: list[Tensor]) -> Tensor:
         """Better unit normals (B, 3, H, W) than those given, same shape."""
-        x = self.encoder(normals.to(cast(nn.Conv2d, self.encoder.convs[0]).weight.dtype))
-        for level, skip in zip(self.levels, known, strict=True):
-            x = level(x, skip)
-        return unit(x)
+        *finer, x = self.encoder(normals.to(cast(nn.Conv2d, self.encoder.convs[0]).weight.dtype))
+        for level, skip, own in zip(self.levels, known, (x, *reversed(finer)), strict=True):
+            x = level(x, skip, own)
+        return unit(x, normals if self.residual else None)
 
 
 class Level(nn.Module):
@@ -173,27 +176,39 @@ class Level(nn.Module):
         skip: Layer for the structure.
         fusion: How the normals change the structure. None (CAT): not at all, and its share is
             computed only once.
+        normal: Layer for E_cn's features of this scale, beside those from below; None: not used.
     """
 
-    def __init__(self, own: Doubling, skip: Doubling, fusion: nn.Module | None) -> None:
+    def __init__(
+        self,
+        own: Doubling,
+        skip: Doubling,
+        fusion: nn.Module | None,
+        normal: Doubling | None,
+    ) -> None:
         super().__init__()
-        self.own, self.skip, self.fusion = own, skip, fusion
+        self.own, self.skip, self.fusion, self.normal = own, skip, fusion, normal
 
     def prepare(self, structure: Tensor) -> Tensor:
         """The structure's share of the layer's output, or the structure if normals change it."""
         # E_f's features are never below zero: no ReLU.
         return structure if self.fusion else cast(Tensor, self.skip(structure))
 
-    def forward(self, x: Tensor, known: Tensor) -> Tensor:
-        """Features of the next finer scale; ``x`` is overwritten."""
+    def forward(self, x: Tensor, known: Tensor, normal: Tensor) -> Tensor:
+        """Features of the next finer scale; ``x`` and ``normal``, E_cn's, are overwritten."""
         if self.fusion:
             known = self.skip(self.fusion(x, known).relu())
-        return self.own.finish(self.own(x.relu_()).add_(known))
+        found = self.own(x.relu_()).add_(known)
+        if self.normal is not None:
+            found += self.normal(normal.relu_())
+        return self.own.finish(found)
 
 
-def unit(x: Tensor) -> Tensor:
+def unit(x: Tensor, added: Tensor | None = None) -> Tensor:
     """As ``to_normals``; a sum of squares over three channels is far quicker than torch's norm."""
     x = x.float().tanh_()
+    if added is not None:
+        x += added
     return x.div_(x.square().sum(dim=1, keepdim=True).sqrt_().clamp_min_(1e-6))
 
 
@@ -203,13 +218,17 @@ def _levels(decoder: RefiningDecoder, make: type[Doubling]) -> Iterator[Level]:
         weight, bias = deconv.weight.detach(), cast(Tensor, deconv.bias).detach()
         if number < len(decoder.norms):
             weight, bias = fold_norm(deconv, decoder.norms[number])
-        if number:
-            own, skip = weight.chunk(2)
-        else:  # the structure comes first there, and has 512 of the channels
-            skip, own = weight.tensor_split([-NormalEncoder.channels])
         form = make if deconv.out_channels > 3 else Quarters
+        beside, normal = decoder.own[number], None
+        if number:
+            width = (len(weight) - beside) // 2
+            own, middle, skip = weight.split((width, beside, width))
+            normal = form(middle, None) if beside else None
+        else:  # the structure comes first there, and has 512 of the channels
+            skip, own = weight.tensor_split([-NormalEncoder.channels[-1]])
         plain = isinstance(fusion, CAT) or (isinstance(fusion, AdaIN) and not fusion.matched)
-        yield Level(form(own, None), form(skip, bias), None if plain else deepcopy(fusion))
+        changed = None if plain else deepcopy(fusion)
+        yield Level(form(own, None), form(skip, bias), changed, normal)
 
 
 DOUBLINGS = {"transposed": Doubling, "quarters": Quarters}

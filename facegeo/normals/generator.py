@@ -12,9 +12,8 @@ that the text leaves open (widths, biases, places of ReLUs) are as in the author
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -22,8 +21,6 @@ import torch.nn.functional as F  # noqa: N812  torch's own habit
 from torch import Tensor, nn
 
 from facegeo.checks import check_shape
-from facegeo.errors import UserError
-from facegeo.files.torch_file import check_tensors, read_torch_file
 from facegeo.geometry.normals import normalise
 from facegeo.normals.export import NormalsModel
 from facegeo.papers import paper_values
@@ -31,9 +28,15 @@ from facegeo.training.resnet import CHANNELS, ResNet
 from facegeo.training.wing import Costs, Profile
 
 
-def to_normals(x: Tensor) -> Tensor:
-    """Unit vectors in float32, whatever the layers computed in, from (B, 3, H, W) of any length."""
-    return normalise(torch.tanh(x.float()), eps=1e-6)
+def to_normals(x: Tensor, added: Tensor | None = None) -> Tensor:
+    """Unit vectors in float32, whatever the layers computed in, from (B, 3, H, W) of any length.
+
+    Args:
+        x: Output of a last layer.
+        added: Normals that it corrects, if it does not stand for itself.
+    """
+    found = torch.tanh(x.float())
+    return normalise(found if added is None else found + added, eps=1e-6)
 
 
 def face_camera(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
@@ -190,23 +193,32 @@ class InitialDecoder(nn.Module):
 
 
 class NormalEncoder(nn.Module):
-    """E_cn: from normals to features at 1/32 of the side."""
+    """E_cn: from normals to features at 1/2 to 1/32 of the side.
 
-    channels = 8 * WIDTH
+    Args:
+        gain: First scale of a batch norm behind the last layer, which is not in the paper; None:
+            there is none.
+    """
 
-    def __init__(self) -> None:
+    channels = (WIDTH, 2 * WIDTH, 4 * WIDTH, 8 * WIDTH, 8 * WIDTH)
+
+    def __init__(self, gain: float | None = None) -> None:
         super().__init__()
-        widths = (3, WIDTH, 2 * WIDTH, 4 * WIDTH, 8 * WIDTH, self.channels)
+        widths = (3, *self.channels)
         self.convs = nn.ModuleList(nn.Conv2d(*pair, 4, 2, 1) for pair in pairwise(widths))
         self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in widths[2:5])
+        self.last_norm: nn.Module = nn.Identity()
+        if gain is not None:
+            self.last_norm = nn.BatchNorm2d(widths[-1])
+            nn.init.constant_(self.last_norm.weight, gain)
 
-    def forward(self, normals: Tensor) -> Tensor:
-        """Map (B, 3, H, W) to (B, 256, H / 32, W / 32)."""
-        first, *middle, last = self.convs
-        x = first(normals)
-        for conv, norm in zip(middle, self.norms, strict=True):
-            x = norm(conv(F.leaky_relu_(x, 0.2)))
-        return cast(Tensor, last(F.leaky_relu_(x, 0.2)))
+    def forward(self, normals: Tensor) -> Features:
+        """Map (B, 3, H, W) to five scales, finest first, the coarsest (B, 256, H / 32, W / 32)."""
+        first, *others = self.convs
+        found = [first(normals)]
+        for conv, norm in zip(others, (*self.norms, self.last_norm), strict=True):
+            found.append(norm(conv(F.leaky_relu_(found[-1], 0.2))))
+        return tuple(found)
 
 
 class RefiningDecoder(nn.Module):
@@ -214,52 +226,89 @@ class RefiningDecoder(nn.Module):
 
     Args:
         fusion: Builds the fusion of one scale.
+        every_scale: See ``CasFNE``.
     """
 
-    def __init__(self, fusion: MakeFusion) -> None:
+    def __init__(self, fusion: MakeFusion, *, every_scale: bool = False) -> None:
         super().__init__()
-        widths = (NormalEncoder.channels, 8 * WIDTH, 4 * WIDTH, 2 * WIDTH, 2 * WIDTH)
+        widths = (8 * WIDTH, 8 * WIDTH, 4 * WIDTH, 2 * WIDTH, 2 * WIDTH)
         skips = tuple(reversed(CHANNELS))
         outputs = (*widths[1:], 3)
+        *finer, _ = NormalEncoder.channels if every_scale else (0,) * len(widths)
+        self.own = (0, *reversed(finer))
+        """Channels of E_cn's features that come in beside those from below, coarsest first."""
         self.fusions = nn.ModuleList(map(fusion, widths, skips))
         self.deconvs = nn.ModuleList(
-            _double(width + skip, out)
-            for width, skip, out in zip(widths, skips, outputs, strict=True)
+            _double(width + own + skip, out)
+            for width, own, skip, out in zip(widths, self.own, skips, outputs, strict=True)
         )
         self.norms = nn.ModuleList(nn.BatchNorm2d(out) for out in outputs[:-1])
-        face_camera(cast(nn.ConvTranspose2d, self.deconvs[-1]))
 
-    def forward(self, features: Tensor, structure: Features) -> Tensor:
-        """Unit normals (B, 3, H, W) from E_cn's features and the five scales of E_f."""
-        x = features
+    def forward(self, features: Features, structure: Features) -> Tensor:
+        """Vectors (B, 3, H, W) of any length from the five scales of E_cn and of E_f."""
+        x = features[-1]
         norms = (*self.norms, nn.Identity())
-        layers = zip(self.fusions, self.deconvs, norms, reversed(structure), strict=True)
-        for fuse, deconv, norm, skip in layers:
+        levels = zip(reversed(features), reversed(structure), self.own, strict=True)
+        layers = zip(self.fusions, self.deconvs, norms, levels, strict=True)
+        for fuse, deconv, norm, (normal, skip, own) in layers:
             fused = fuse(x, skip)
             # The published network has the structure first at the coarsest scale, last elsewhere.
-            pair = (fused, x) if x is features else (x, fused)
-            x = norm(deconv(F.relu(torch.cat(pair, dim=1))))
-        return to_normals(x)
+            parts = (fused, x) if x is normal else (x, *([normal] if own else []), fused)
+            x = norm(deconv(F.relu(torch.cat(parts, dim=1))))
+        return x
 
 
 class CascadedBlock(nn.Module):
     """One refinement: encode the normals so far, decode them with the structure (Fig. 2).
 
+    All options but ``fusion`` are readings of our own, see ``CasFNE``.
+
     Args:
         fusion: Builds the fusion of one scale.
+        gain: See ``NormalEncoder``.
+        every_scale: See ``CasFNE``, as the others.
+        structure_dropout: The same.
+        detach: The same.
+        residual: The same.
     """
 
-    def __init__(self, fusion: MakeFusion) -> None:
+    def __init__(
+        self,
+        fusion: MakeFusion,
+        *,
+        gain: float | None = None,
+        every_scale: bool = False,
+        structure_dropout: float = 0.0,
+        detach: bool = False,
+        residual: bool = False,
+    ) -> None:
         super().__init__()
-        self.encoder, self.decoder = NormalEncoder(), RefiningDecoder(fusion)
+        self.encoder = NormalEncoder(gain)
+        self.decoder = RefiningDecoder(fusion, every_scale=every_scale)
+        self.structure_dropout = structure_dropout
+        self.detach, self.residual = detach, residual
+        head = cast(nn.ConvTranspose2d, self.decoder.deconvs[-1])
+        if residual:
+            nn.init.zeros_(cast(Tensor, head.bias))  # a correction begins near none
+        else:
+            face_camera(head)
 
     def prepare(self, structure: Features) -> Features:
         """Return ``structure``: nothing is computed before the refinements."""
         return structure
 
     def forward(self, normals: Tensor, structure: Features) -> Tensor:
-        """Better unit normals, (B, 3, H, W) as those given; gradients reach these too."""
-        return cast(Tensor, self.decoder(self.encoder(normals), structure))
+        """Better unit normals, (B, 3, H, W) as those given."""
+        if self.detach:
+            normals = normals.detach()
+        if self.structure_dropout and self.training:
+            structure = tuple(map(self._drop_images, structure))
+        found = self.decoder(self.encoder(normals), structure)
+        return to_normals(found, normals if self.residual else None)
+
+    def _drop_images(self, scale: Tensor) -> Tensor:
+        kept = F.dropout(scale.new_ones(len(scale), 1, 1, 1), self.structure_dropout)
+        return scale * kept
 
 
 class Stages(NormalsModel):
@@ -301,6 +350,24 @@ class Stages(NormalsModel):
             stages.append(cast(nn.Module, self.block)(stages[-1], known))
         return tuple(stages)
 
+    def refine(self, image: Tensor, normals: Tensor) -> Tensor:
+        """Refine given normals once, instead of the initial ones.
+
+        Args:
+            image: As ``forward`` takes it.
+            normals: Unit vectors, (B, 3, H, W).
+
+        Returns:
+            Unit normals, (B, 3, H, W), float32.
+
+        Raises:
+            ValueError: If the model was built without refinements.
+        """
+        if self.block is None:
+            raise ValueError("this model was built with t=0: it has no cascaded block")
+        known = cast(Any, self.block).prepare(self.encoder(image))
+        return cast(Tensor, self.block(normals, known))
+
 
 class CasFNE(Stages):
     """The cascade: structure once, initial normals, then ``t`` refinements by one block.
@@ -313,6 +380,13 @@ class CasFNE(Stages):
         fusion: Builds the fusion of one scale: CAT (the paper's choice), AdaIN or FMM.
         head_kernel: See ``InitialDecoder``.
         imagenet_norm: See ``ResNet``.
+        normals_gain: Our reading, as all that follow: E_cn's last features pass a batch norm
+            with this first scale before they meet those of the photo. None: no norm.
+        every_scale: D_cn gets E_cn's features at all five scales, not only at the coarsest.
+        structure_dropout: In training, each scale of the photo's features is hidden from the
+            block with this probability, for each image by itself.
+        detach: No gradient flows from a refinement into the normals before it.
+        residual: A refinement is a correction, which is added to the normals before it.
 
     Raises:
         ValueError: If a value is out of range.
@@ -328,14 +402,32 @@ class CasFNE(Stages):
         *,
         head_kernel: int = 3,
         imagenet_norm: bool = False,
+        normals_gain: float | None = None,
+        every_scale: bool = False,
+        structure_dropout: float = 0.0,
+        detach: bool = False,
+        residual: bool = False,
     ) -> None:
         super().__init__()
         if t < 0:
             raise ValueError(f"t must be at least 0, got {t}")
+        if not 0 <= structure_dropout < 1:
+            raise ValueError(f"structure_dropout must be in [0, 1), got {structure_dropout}")
+        if normals_gain is not None and normals_gain <= 0:
+            raise ValueError(f"normals_gain must be above 0, got {normals_gain}")
         self.t = t
         self.encoder = ResNet(18, imagenet_norm=imagenet_norm)
         self.initial = InitialDecoder(head_kernel)
-        self.block = CascadedBlock(fusion) if t else None
+        self.block = None
+        if t:
+            self.block = CascadedBlock(
+                fusion,
+                gain=normals_gain,
+                every_scale=every_scale,
+                structure_dropout=structure_dropout,
+                detach=detach,
+                residual=residual,
+            )
 
     def fast_form(self, doubling: str = "transposed") -> nn.Module:
         """Build a network with equal outputs that computes faster: see ``fast_generator``."""
@@ -404,71 +496,3 @@ class PatchDiscriminator(nn.Module):
         """
         check_shape("normals", normals, "B", 3, "H", "W")
         return cast(Tensor, self.model(normals))
-
-
-# The authors' checkpoint is a dict: the generator under ``model`` (t = 2), the discriminator under
-# ``Dmodel``. The generator's ResNet was registered twice, so each of its tensors is in the file
-# under two names, beside an unused classifier.
-RESNET = "BasedNormalNet.base_model."
-FC = {f"{RESNET}fc.weight": torch.empty(1000, 512), f"{RESNET}fc.bias": torch.empty(1000)}
-
-
-def _prefixes() -> list[tuple[str, str]]:
-    """Name prefixes, theirs and ours; one of our prefixes may match two of theirs."""
-    pairs = [(RESNET, "encoder.")]
-    pairs += [("BasedNormalNet.layer0.0.", "encoder.conv1.")]
-    pairs += [("BasedNormalNet.layer0.1.", "encoder.bn1.")]
-    pairs += [("BasedNormalNet.layer1.1.", "encoder.layer1.")]
-    pairs += [(f"BasedNormalNet.layer{i}.", f"encoder.layer{i}.") for i in (2, 3, 4)]
-    pairs += [("BasedNormalNet.conhead.", "initial.head.")]
-    for i in range(5):
-        pairs += [
-            (f"BasedNormalNet.deconv{i + 4}.", f"initial.deconvs.{i}."),
-            (f"BasedNormalNet.deconv{i + 4}_bn.", f"initial.norms.{i}."),
-            (f"NormalEncoder.conv{i + 1}.", f"block.encoder.convs.{i}."),
-            (f"NormalEncoder.conv{i + 2}_bn.", f"block.encoder.norms.{i}."),
-            (f"NormalDecoder.N2deconv{i + 4}.", f"block.decoder.deconvs.{i}."),
-            (f"NormalDecoder.N2deconv{i + 4}_bn.", f"block.decoder.norms.{i}."),
-        ]
-    return pairs
-
-
-def load_author_generator(path: str | Path) -> CasFNE:
-    """Build the generator from the authors' file.
-
-    Args:
-        path: Their checkpoint.
-
-    Returns:
-        The generator with t = 2 in eval mode: called on (B, 3, 256, 256) it gives the normals of
-        t = 0, 1, 2, in the frame they were trained in.
-
-    Raises:
-        UserError: If the file cannot be read, or is not laid out as theirs: lists names that
-            are missing or left over, or two tensors that differ and should be the same.
-    """
-    path = Path(path)
-    whole = read_torch_file(path)
-    if not isinstance(whole, Mapping) or "model" not in whole:
-        got = sorted(map(str, whole)) if isinstance(whole, Mapping) else type(whole).__name__
-        raise UserError(f"{path} must be a dict with 'model' as the authors' file is, got {got}")
-    model = CasFNE(2)
-    own = model.state_dict()
-    names = {
-        theirs + name.removeprefix(ours): name
-        for theirs, ours in _prefixes()
-        for name in own
-        if name.startswith(ours)
-    }
-    wanted = {theirs: own[name] for theirs, name in names.items()} | FC
-    found = check_tensors(path, whole["model"], wanted)
-    first: dict[str, str] = {}
-    for theirs, name in names.items():
-        same = first.setdefault(name, theirs)
-        if not torch.equal(found[theirs], found[same]):
-            raise UserError(
-                f"{path}: {same} and {theirs} must be the same tensor, but their values differ; "
-                "it is not the authors' file as published"
-            )
-    model.load_state_dict({name: found[theirs] for name, theirs in first.items()})
-    return model.eval()

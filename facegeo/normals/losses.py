@@ -16,6 +16,7 @@ the shapes do not belong together.
 from collections.abc import Sequence
 
 import torch
+from pydantic import PositiveFloat
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
@@ -35,14 +36,15 @@ class CosineLoss(nn.Module):
     Args:
         masked: Take the mean over the mask. False takes it over all pixels, as the published
             code does; the truth outside the mask is then ``WHITE_NORMAL``, as it is there.
+        growth: Weight of each stage over that of the one before it; ours. The first has weight 1.
     """
 
-    def __init__(self, *, masked: bool = True) -> None:
+    def __init__(self, *, masked: bool = True, growth: PositiveFloat = 1.0) -> None:
         super().__init__()
-        self.masked = masked
+        self.masked, self.growth = masked, growth
 
     def forward(self, stages: Sequence[Tensor], normal: Tensor, mask: Tensor) -> Tensor:
-        """Return the loss, in [0, 2 * number of stages]."""
+        """Return the loss, in [0, 2 * number of stages] if all weights are 1."""
         _check(stages, mask)
         check_shape("normal", normal, len(mask), 3, *mask.shape[2:])
         truth = normal.float()
@@ -50,11 +52,11 @@ class CosineLoss(nn.Module):
             white = truth.new_tensor(WHITE_NORMAL)[:, None, None]
             truth, mask = torch.where(mask, truth, white), torch.ones_like(mask)
         total = truth.new_zeros(())
-        for stage in stages:
+        for number, stage in enumerate(stages):
             pred = torch.where(mask, stage.float(), 0)  # pixels outside send no gradient
             squared = pred.square().sum(dim=1, keepdim=True).clamp(min=1e-8)
             cosine = (pred * truth).sum(dim=1, keepdim=True) * squared.rsqrt()
-            total = total + _face_mean((1 - cosine) * mask, mask).mean()
+            total = total + self.growth**number * _face_mean((1 - cosine) * mask, mask).mean()
         return total
 
 

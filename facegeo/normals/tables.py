@@ -25,6 +25,12 @@ NORMAL_NOTE = (
     "images of each image's mean. comp. = batches of 8 images pooled, then averaged, as the "
     "authors' tools do (masks cut at one half); paper = printed for Photoface."
 )
+REFINEMENT_COLUMNS = {"error": "mean_deg", "moved": "moved_deg", "used": "normals_used_deg"}
+REFINEMENT_NOTE = (
+    "Mean angles in degrees over face pixels. error = to the truth; moved = to the normals before "
+    "this refinement; used = to its output for noise in place of those normals (0: it does not "
+    "look at them)."
+)
 PERSON_COLUMNS = {  # column: the end of its key
     "mean": "mean_deg",
     "med.": "median_deg",
@@ -57,10 +63,7 @@ def normal_table(
     Raises:
         ValueError: If no t of that split is among the names.
     """
-    found = {re.match(rf"{re.escape(split)}/(t\d+)/mean_deg", name) for name in results}
-    stages = sorted((match[1] for match in found if match), key=lambda t: int(t[1:]))
-    if not stages:
-        raise ValueError(f"no name like {split}/t0/mean_deg among {sorted(results)[:5]}")
+    stages = _stages(results, split)
     rows = {t: _ends(results, f"{split}/{t}/") for t in stages}
     last = stages[-1]
     if f"{split}/average_face/mean_deg" in results:
@@ -82,6 +85,28 @@ def normal_table(
     )
 
 
+def refinement_table(results: Mapping[str, float], part: str, title: str) -> Table:
+    """Tabulate what each refinement does: how far it moves the normals, and if it looks at them.
+
+    Args:
+        results: Metrics by name, such as ``test/t1/moved_deg``.
+        part: First part of the names, such as ``test`` or ``test/mixtures``.
+        title: Of the table.
+
+    Raises:
+        ValueError: If no t of that part is among the names.
+    """
+    rows = {t: _ends(results, f"{part}/{t}/") for t in _stages(results, part)}
+    return Table(
+        title=title,
+        columns=("", *REFINEMENT_COLUMNS),
+        rows=tuple(
+            (t, *(row.get(end) for end in REFINEMENT_COLUMNS.values())) for t, row in rows.items()
+        ),
+        note=REFINEMENT_NOTE,
+    )
+
+
 def person_table(
     results: Mapping[str, float], part: str, people: Sequence[str], title: str
 ) -> Table:
@@ -93,9 +118,7 @@ def person_table(
         people: Names of the people.
         title: Of the table.
     """
-    found = [re.match(rf"{re.escape(part)}/(t\d+)/mean_deg", name) for name in results]
-    last = max((match[1] for match in found if match), key=lambda t: int(t[1:]))
-    rows = {"all": _ends(results, f"{part}/{last}/")}
+    rows = {"all": _ends(results, f"{part}/{_stages(results, part)[-1]}/")}
     rows |= {person: _ends(results, f"{part}/{person}/") for person in people}
     return Table(
         title=title,
@@ -109,3 +132,16 @@ def person_table(
 
 def _ends(results: Mapping[str, float], prefix: str) -> dict[str, float]:
     return {name[len(prefix) :]: v for name, v in results.items() if name.startswith(prefix)}
+
+
+def _stages(results: Mapping[str, float], part: str) -> list[str]:
+    """Find t0, t1 and so on among the metrics of a part of the data, in order.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    found = {re.match(rf"{re.escape(part)}/(t\d+)/mean_deg", name) for name in results}
+    stages = sorted((match[1] for match in found if match), key=lambda t: int(t[1:]))
+    if not stages:
+        raise ValueError(f"no name like {part}/t0/mean_deg among {sorted(results)[:5]}")
+    return stages

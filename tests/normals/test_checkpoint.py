@@ -14,8 +14,9 @@ import torch.nn.functional as F  # noqa: N812  torch's own habit
 from torch import Tensor
 
 from facegeo.errors import UserError
-from facegeo.normals import generator as checkpoint
-from facegeo.normals.generator import PatchDiscriminator, load_author_generator
+from facegeo.normals import author_weights as checkpoint
+from facegeo.normals.author_weights import load_author_generator
+from facegeo.normals.generator import PatchDiscriminator
 
 Tensors = dict[str, Tensor]
 BASE, CODE, DECODE = "BasedNormalNet.", "NormalEncoder.", "NormalDecoder."

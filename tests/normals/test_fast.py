@@ -38,7 +38,7 @@ def images(batch: int = 1, height: int = 64, width: int = 32) -> Tensor:
     return torch.rand(batch, 3, height, width, generator=torch.manual_seed(1))
 
 
-def make(t: int, fusion: MakeFusion = CAT, **choices: bool | int) -> CasFNE:
+def make(t: int, fusion: MakeFusion = CAT, **choices: float) -> CasFNE:
     torch.manual_seed(0)
     return trained_looking(CasFNE(t, fusion, **choices))  # type: ignore[arg-type]
 
@@ -67,6 +67,28 @@ def test_every_head_and_normalisation(t: int, doubling: str) -> None:
     for choices in ({"head_kernel": 1}, {"head_kernel": 3}, {"imagenet_norm": True}):
         model = make(t, **choices)
         assert_equal(model, fast_generator(model, doubling), images(2))
+
+
+@FORMS
+@pytest.mark.parametrize("fusion", [CAT, AdaIN])
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {"normals_gain": 2.0},
+        {"every_scale": True},
+        {"residual": True},
+        {"normals_gain": 1.0, "every_scale": True, "residual": True, "structure_dropout": 0.5},
+    ],
+)
+def test_every_reading_of_the_block(
+    choices: dict[str, float], fusion: MakeFusion, doubling: str
+) -> None:
+    model = make(2, fusion, **choices)
+    fast = fast_generator(model, doubling)
+    assert_equal(model, fast, images(2))
+    with torch.inference_mode():
+        found = fast.to(torch.bfloat16)(images(2))[-1]
+        assert (found * model(images(2))[-1]).sum(dim=1).mean() > 0.98
 
 
 @pytest.mark.parametrize("shape", [(1, 32, 32), (3, 64, 64), (5, 32, 96)])

@@ -46,6 +46,13 @@ def test_cosine_error_by_hand() -> None:
     torch.testing.assert_close(both, torch.tensor(stage))
 
 
+def test_later_stages_may_count_more() -> None:
+    stages, truth, mask = faces()
+    loss = CosineLoss(growth=3)
+    first, second = (CosineLoss()([stage], truth, mask) for stage in stages)
+    torch.testing.assert_close(loss([*stages, stages[0]], truth, mask), 10 * first + 3 * second)
+
+
 def test_the_length_of_a_prediction_does_not_matter_even_if_zero() -> None:
     stages, truth, mask = faces()
     loss = CosineLoss()

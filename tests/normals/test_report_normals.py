@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from facegeo.errors import UserError
-from facegeo.geometry.normals import angle_map
+from facegeo.geometry.normals import angle_map, normalise
 from facegeo.landmarks.nets import Cascade
 from facegeo.normals.augment import FaceView, NormalAugment
-from facegeo.normals.evaluate import report_normals
+from facegeo.normals.evaluate import noise, report_normals
 from facegeo.normals.generator import CasFNE
 from facegeo.normals.light_mixtures import LightMixturesDataModule
 from facegeo.normals.mixtures import MixtureLight
@@ -43,6 +43,26 @@ class Oracle(nn.Module):
         by_angle = {0: truth, 90: across, 180: -truth}
         turns = self.turns if t is None else self.turns[: t + 1]
         return tuple(by_angle[turn] for turn in turns)
+
+
+class Flat(nn.Module):
+    """A block that finds every face flat, whatever the normals given."""
+
+    def prepare(self, structure: tuple[Tensor, ...]) -> None:
+        """Nothing."""
+
+    def forward(self, normals: Tensor, known: None) -> Tensor:
+        return self.camera(normals)
+
+    def camera(self, normals: Tensor) -> Tensor:
+        return normals.new_tensor([0.0, 0, 1])[:, None, None].expand_as(normals)
+
+
+class Halfway(Flat):
+    """A block that turns normals half way towards the camera."""
+
+    def forward(self, normals: Tensor, known: None) -> Tensor:
+        return normalise(normals + self.camera(normals))
 
 
 class Colours(nn.Module):
@@ -120,6 +140,45 @@ def test_panels_show_a_few_faces_or_all(
         for path in tmp_path.rglob("*.png")
     }
     assert pictures == pages
+
+
+def test_a_refinement_is_compared_with_its_input_and_with_noise(
+    data: PhotofaceDataModule, tmp_path: Path
+) -> None:
+    """A block of which both are known: halfway between the normals given and the camera."""
+    torch.manual_seed(0)
+    model = CasFNE(t=2)
+    model.block = Halfway()
+    results = report_normals(model, data, tmp_path, ["test"])
+    flat = CasFNE(t=2)
+    flat.block = Flat()
+    ignoring = report_normals(flat, data, tmp_path, ["test"])
+    assert ignoring["test/t1/normals_used_deg"] == pytest.approx(0, abs=1e-3)
+    assert ignoring["test/t2/moved_deg"] == pytest.approx(0, abs=1e-3)
+    assert ignoring["test/t1/moved_deg"] > 1
+    (stored,) = data.in_order("test")
+    batch = data.on_after_batch_transfer(stored, 0)
+    with torch.no_grad():
+        stages = model.eval()(batch["image"])
+        refined = model.refine(batch["image"], noise(batch["sample"], data.size))
+    for t in (1, 2):
+        for name, other in (("moved", stages[t - 1]), ("normals_used", refined)):
+            wanted = angle_map(other, stages[t])[batch["mask"]].mean()
+            found = results[f"test/t{t}/{name}_deg"]
+            assert found == pytest.approx(float(wanted), rel=1e-3)
+            assert found > 0.1
+    assert "test/t0/moved_deg" not in results
+    rows = (tmp_path / "test_refinements.csv").read_text().splitlines()
+    assert rows[0] == ",error,moved,used"
+    assert [row.split(",")[0] for row in rows[1:]] == ["t0", "t1", "t2"]
+
+
+def test_noise_is_that_of_the_face_and_looks_at_the_camera() -> None:
+    found = noise(torch.tensor([3, 7]), 8)
+    assert torch.equal(noise(torch.tensor([7]), 8)[0], found[1])
+    assert not torch.equal(found[0], found[1])
+    torch.testing.assert_close(found.norm(dim=1), torch.ones(2, 8, 8))
+    assert found[:, 2].min() >= 0
 
 
 def test_more_refinements_than_were_trained(data: PhotofaceDataModule, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from facegeo.normals.tables import NORMAL_COLUMNS, normal_table
+from facegeo.normals.tables import NORMAL_COLUMNS, normal_table, refinement_table
 
 
 def normal(prefix: str, mean: float) -> dict[str, float]:
@@ -40,6 +40,14 @@ def test_normal_table_fits_eighty_columns() -> None:
     text = console.export_text()
     assert "…" not in text
     assert "t5 comp." in text
+
+
+def test_refinement_table_says_how_far_each_moves_and_whether_it_looks() -> None:
+    results = normal("test/t0/", 5.0) | normal("test/t1/", 4.0) | normal("val/t2/", 3.0)
+    results |= {"test/t1/moved_deg": 3.5, "test/t1/normals_used_deg": 0.2}
+    table = refinement_table(results, "test", "Refinements")
+    assert table.columns == ("", "error", "moved", "used")
+    assert table.rows == (("t0", 5.0, None, None), ("t1", 4.0, 3.5, 0.2))
 
 
 def test_normal_table_of_a_split_that_was_not_evaluated_is_refused() -> None:

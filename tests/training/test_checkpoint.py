@@ -167,7 +167,7 @@ def _target(name: str) -> Edit:
         "facegeo.training.model_file.save_model",
         "facegeo.landmarks.nets",
         "facegeo.normals.generator.torch.nn.Linear",
-        "facegeo.normals.generator.load_author_generator",
+        "facegeo.normals.author_weights.load_author_generator",
     ],
 )
 def test_only_networks_of_the_package_are_built(file: Path, target: str) -> None:
