@@ -35,14 +35,18 @@ GROUPS = {"experiment", "model"}
 NOT_TRAINED = {"CBE", "BNN"}  # rows of the papers' tables that no study has
 LAST = {"ccnn": ("stage1", "stage2", "stage3"), "casfne": ("t0", "t1", "t2")}
 
-GIVEN = {"ablation=casfne/out_of_distribution": "also_on.strangers.root=DIR"}  # by the user
+GIVEN = {  # by the user, for studies whose name begins so
+    "ablation=casfne/out_of_distribution": "also_on.strangers.root=DIR",
+    "ablation=casfne/people/": "data.root=DIR",
+}
 
 Job = tuple[str, ...]
 
 
 @cache
 def composed(*overrides: str) -> DictConfig:
-    words = [*overrides, *(GIVEN[word] for word in overrides if word in GIVEN)]
+    given = [GIVEN[start] for word in overrides for start in GIVEN if word.startswith(start)]
+    words = [*overrides, *given]
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         return compose("train", words, return_hydra_config=True)
 
@@ -204,6 +208,11 @@ def test_studies_share_equal_trainings() -> None:
     cat = "model.fusion._target_=facegeo.normals.generator.CAT"
     assert generator("casfne/fusion", cat) == full
     assert generator("casfne/loss_terms", "task.weights={tv:0.0}") != full
+    people = generator("casfne/people/cascade_depth", "model.t=2")
+    assert generator("casfne/people/architecture", "model=casfne") == people
+    assert generator("casfne/people/block", "experiment=casfne/people") == people
+    assert generator("casfne/people/fusion", cat) == people
+    assert generator("casfne/people/loss_terms", "task.weights={}") == people
 
 
 def test_command_line_narrows_a_sweep() -> None:
