@@ -193,6 +193,28 @@ def rotate_vectors(normals: Tensor, angle: Tensor | float) -> Tensor:
     return torch.stack([cos * x - sin * y, sin * x + cos * y, z], dim=-3)
 
 
+def scale_relief(normals: Tensor, factor: float) -> Tensor:
+    """Normals of a surface whose depth is multiplied; zero vectors stay zero.
+
+    The slopes ``-x / z`` and ``-y / z`` are multiplied by ``factor``: the diagonal case of the
+    generalised bas-relief transformation (Belhumeur, Kriegman, Yuille, IJCV 1999).
+
+    Args:
+        normals: Shape (..., 3, H, W), x right, y up, z to the camera, any length.
+        factor: Of the depth, above 0.
+
+    Returns:
+        Unit vectors, same shape and frame.
+
+    Raises:
+        ValueError: If the shape is another or ``factor`` is not above 0.
+    """
+    _check(normals)
+    if factor <= 0:
+        raise ValueError(f"factor must be above 0, got {factor}")
+    return normalise(normals * normals.new_tensor([factor, factor, 1])[:, None, None])
+
+
 def bulge(normals: Tensor, mask: Tensor) -> float:
     """Correlation of a normal map with that of a ball: is the surface convex to the camera?
 

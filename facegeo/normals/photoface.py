@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 import torch
+from pydantic import PositiveFloat
 from torch import Tensor
 
 from facegeo.checks import Count, checked
 from facegeo.errors import UserError
 from facegeo.files.lists import FaultsError, OnError
-from facegeo.geometry.normals import LIKE_A_FACE, bulge, decode, from_frame
+from facegeo.geometry.normals import LIKE_A_FACE, bulge, decode, from_frame, scale_relief
 from facegeo.normals.augment import SHORTEST, NormalAugment, flip_faces, lengths, turn_faces
 from facegeo.normals.data import NormalBatch, NormalDataModule, WholeBatches, check_splits
 from facegeo.normals.lists import (
@@ -152,6 +153,8 @@ class PhotofaceDataModule(NormalDataModule):
         coding: How the photos are coded; None: unknown. They are taken as they are, and the
             trained model's notes say how it expects photos.
         frame: Frame of the stored normals, a key of ``facegeo.geometry.normals.FRAMES``.
+        relief: Factor of the true depth: normals by photometric stereo of real skin are steeper
+            than those of scanned heads (experiments/casfne/relief.md).
         split_by: Which images stay in one split: all images of a "subject", of a "session", or each
             "image" by itself.
         val_fraction: Share of the training faces held out for every choice.
@@ -179,6 +182,7 @@ class PhotofaceDataModule(NormalDataModule):
         size: Count = 256,
         coding: Coding | None = None,
         frame: Frame = "down_right_camera",
+        relief: PositiveFloat = 1.0,
         split_by: SplitBy = "subject",
         val_fraction: Fraction = 0.1,
         test_fraction: Fraction = 0.2,
@@ -196,7 +200,7 @@ class PhotofaceDataModule(NormalDataModule):
         self.root, self.cache_dir = Path(root).expanduser(), Path(cache_dir).expanduser()
         self.lists = [name for name in (train_list, test_list) if name is not None]
         self.augment, self.batch_size, self.eval_batch_size = augment, batch_size, eval_batch_size
-        self.size, self.frame, self.seed = size, frame, seed
+        self.size, self.frame, self.relief, self.seed = size, frame, relief, seed
         self.splitting = SessionSplit(split_by, val_fraction, test_fraction, split_seed, test_list)
         self.split_kind, self.validates = self.splitting.kind(), val_fraction > 0
         self.on_error, self.num_workers, self.prepare = on_error, num_workers, prepare
@@ -310,6 +314,7 @@ class PhotofaceDataModule(NormalDataModule):
     def content(self) -> str:
         """Sixteen hex digits that change with any face, normal or mask, and with the split."""
         text = f"{self.sessions.store.folder.name} {self.split_digest}"  # named by its content
+        text += f" relief {self.relief:g}" if self.relief != 1 else ""
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def description(self) -> dict[str, Any]:
@@ -328,4 +333,7 @@ class PhotofaceDataModule(NormalDataModule):
 
     def on_after_batch_transfer(self, batch: StoredBatch, dataloader_idx: int) -> NormalBatch:
         """Decode a batch and move its faces, on its device; needs no trainer."""
-        return develop(batch, self.frame)
+        made = develop(batch, self.frame)
+        if self.relief != 1:
+            made["normal"] = scale_relief(made["normal"], self.relief)
+        return made
