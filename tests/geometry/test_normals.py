@@ -14,6 +14,7 @@ from facegeo.geometry.normals import (
     from_frame,
     normalise,
     rotate_vectors,
+    scale_relief,
     to_frame,
 )
 from facegeo.rendering.folders import AXES
@@ -155,3 +156,17 @@ def test_shapes_that_do_not_belong_are_refused() -> None:
         decode(pixel(0, 0, 1))
     with pytest.raises(ValueError, match=r"angle must have shape \(2,\), got \(3,\)"):
         rotate_vectors(torch.zeros(2, 3, 1, 1), torch.zeros(3))
+
+
+def test_relief_multiplies_slopes() -> None:
+    rows, columns = torch.meshgrid(torch.arange(6.0), torch.arange(5.0), indexing="ij")
+    depth = 0.1 * columns**2 - 0.05 * rows * columns
+
+    def normals_of(depth: Tensor) -> Tensor:
+        down, right = torch.gradient(depth)
+        return normalise(torch.stack([-right, down, torch.ones_like(depth)]))
+
+    torch.testing.assert_close(scale_relief(normals_of(depth), 1.4), normals_of(1.4 * depth))
+    assert torch.equal(scale_relief(torch.zeros(2, 3, 4, 4), 2), torch.zeros(2, 3, 4, 4))
+    with pytest.raises(ValueError, match="factor must be above 0, got 0"):
+        scale_relief(normals_of(depth), 0)

@@ -70,6 +70,20 @@ def test_the_frame_of_the_files_is_an_option(tmp_path: Path) -> None:
         module(tmp_path, frame="left")
 
 
+def test_stored_depth_can_be_multiplied(tmp_path: Path) -> None:
+    plain, deep = module(tmp_path), module(tmp_path, relief=1.5)
+    (one, *_), (other, *_) = trained_on(plain, 1), trained_on(deep, 1)
+    assert torch.equal(one["image"], other["image"])
+    inside = one["mask"].expand(-1, 2, -1, -1)
+    slopes, deeper = ((n[:, :2] / n[:, 2:])[inside] for n in (one["normal"], other["normal"]))
+    torch.testing.assert_close(deeper, 1.5 * slopes, rtol=1e-3, atol=1e-3)
+    lengths = other["normal"].norm(dim=1)[other["mask"][:, 0]]
+    torch.testing.assert_close(lengths, torch.ones_like(lengths))
+    assert plain.content() != deep.content()
+    with pytest.raises(UserError, match=r"data\.relief must be greater than 0, got 0"):
+        module(tmp_path, relief=0)
+
+
 @pytest.mark.parametrize("split_by", ["subject", "session", "image"])
 def test_no_subject_is_in_two_splits(tmp_path: Path, split_by: str) -> None:
     (tmp_path / "one").mkdir()
