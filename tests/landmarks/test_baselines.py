@@ -102,6 +102,7 @@ def test_a_net_rectifies_behind_tanh_and_pools_then() -> None:
 
 
 def test_a_net_of_fewer_rows_sees_the_whole_crop() -> None:
+    torch.manual_seed(0)  # in some nets of so few channels nothing reaches the end
     net = SunNet(2, size=(11, 15), parts=[[1, 1], [1, 1]], hidden=5, **SHAPE)
     x = random(1, 1, 15, 15)
     changed = x.clone()
