@@ -311,7 +311,8 @@ def fit_normals(
         if trainer.interrupted:
             raise KeyboardInterrupt
         generator.load_state_dict(cast(Any, task.cpu()).trained.state_dict())
-        generator.eval()
+        # In the order that a model from its file has: the last bits of outputs depend on it.
+        generator.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
         if trainer.is_global_zero:
             tensors = {n: t.contiguous() for n, t in generator.state_dict().items()}
             write_whole(done, save(tensors))

@@ -40,7 +40,11 @@ KINDS = {  # an experiment or a folder of them: its fixture, a number it gives, 
 }
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+JOINED = [name for name in EXPERIMENTS if name.startswith("casfne/ingredients/")]
+"""Those that say which share of a batch is people and which is renders."""
+
+
+@pytest.mark.parametrize("experiment", sorted({*EXPERIMENTS} - {*JOINED}))
 def test_experiment_fits_tests_and_reloads_to_the_same_numbers(
     experiment: str, tmp_path: Path
 ) -> None:
@@ -57,6 +61,23 @@ def test_experiment_fits_tests_and_reloads_to_the_same_numbers(
     assert math.isfinite(tested[number])  # four steps teach nothing yet
     checkpoints = list((tmp_path / "trained" / "checkpoints").rglob("last.ckpt"))
     assert len(checkpoints) == stages
+
+
+@pytest.mark.parametrize("experiment", JOINED)
+def test_experiment_on_people_and_renders_fits_and_is_measured(
+    experiment: str, sculptures: SimpleNamespace, tmp_path: Path
+) -> None:
+    stored = ROOT / "tests" / "fixtures" / "sessions"
+    words = [f"data.root={sculptures.root}", "data.size=32", "trainer=smoke", f"out={tmp_path}"]
+    words += ["data.parts.people.val=[yaleB04]", "data.parts.people.test=[yaleB02,yaleB05]"]
+    for part in ("people", "portraits", "ict"):
+        words.append(f"data.parts.{part}.cache_dir={tmp_path / 'cache'}")
+    for part in ("portraits", "ict"):
+        words += [f"data.parts.{part}.root={stored}", f"data.parts.{part}.prepare=null"]
+    command("train", f"experiment={experiment}", *words, "splits=[val]", "name=trained")
+    results = json.loads((tmp_path / "trained" / "metrics.json").read_text())
+    assert math.isfinite(results["val/t2/mean_deg"])
+    assert "val/t2/normals_used_deg" in results
 
 
 def test_people_under_many_lamps_are_prepared_trained_on_and_measured(
