@@ -12,11 +12,8 @@ import argparse
 from pathlib import Path
 
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
+from yaleb import read
 
-from facegeo.files.shipped import conf_dir
-from facegeo.normals.light_mixtures import LightMixturesDataModule
 from facegeo.normals.metrics import NormalErrors
 from facegeo.normals.people import light_angles
 from facegeo.normals.photometric_stereo import least_squares, robust
@@ -44,11 +41,7 @@ def main() -> None:
     parser.add_argument("--reference", type=Path, required=True, help="folder of yaleBNN.npz")
     parser.add_argument("--split", default="val", choices=["val", "test"])
     options = parser.parse_args()
-    words = [f"data.root={options.root}", f"data.reference={options.reference}"]
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        cfg = compose("eval", ["checkpoint=none", "data=yaleb", *words])
-    data: LightMixturesDataModule = instantiate(cfg.data)
-    data.prepare_data()
+    data = read(options.root, options.reference)
     people = data.people
     ways = {"least squares": least_squares, "robust": robust}
     errors = {name: NormalErrors() for name in ways}

@@ -18,12 +18,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
+from yaleb import read
 
-from facegeo.files.shipped import conf_dir
 from facegeo.geometry.normals import from_frame
-from facegeo.normals.light_mixtures import LightMixturesDataModule
 from facegeo.surfaces.integrate import integrate
 
 SIZE = 128
@@ -32,6 +29,8 @@ SPOT = 2.5
 """Standard deviation of the Gaussian that depths are averaged with, px."""
 OUTWARD = 0.12
 FRONTAL = 0.1
+POINTS = ("le", "re", "n", "lm", "rm")
+"""Columns of the five points in a portrait's list."""
 Array = npt.NDArray[np.float64]
 
 
@@ -60,11 +59,7 @@ def nose_to_cheeks(normals: Array, mask: npt.NDArray[np.bool_], points: Array) -
 
 def people(root: Path, reference: Path) -> list[float]:
     """Print and return the relief of the val and test people."""
-    words = [f"data.root={root}", f"data.reference={reference}", f"data.size={SIZE}"]
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        cfg = compose("eval", ["checkpoint=none", "data=yaleb", *words])
-    data: LightMixturesDataModule = instantiate(cfg.data)
-    data.prepare_data()
+    data = read(root, reference, size=SIZE)
     found = []
     for split in ("val", "test"):
         names = data.subjects(split)
@@ -95,9 +90,6 @@ def portraits(folder: Path) -> list[float]:
         points = [[float(row[f"{axis}_{name}"]) for axis in "xy"] for name in POINTS]
         found.append(nose_to_cheeks(normals, mask, np.array(points)))
     return found
-
-
-POINTS = ("le", "re", "n", "lm", "rm")
 
 
 def main() -> None:

@@ -18,11 +18,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
 from torch import Tensor, nn
+from yaleb import read
 
-from facegeo.files.shipped import conf_dir
 from facegeo.geometry.normals import angle_map
 from facegeo.normals.light_mixtures import LightMixturesDataModule
 from facegeo.normals.people import light_angles
@@ -30,8 +28,8 @@ from facegeo.training.model_file import load_model
 
 Change = Callable[[Tensor, Tensor], Tensor]
 """Makes other pictures (B, 3, S, S) of given ones, and numbers of the samples (B,)."""
-LAMPS = (0, 20, 40, 60, 75, 91)
-DARK = (0.0, 0.05, 0.15, 0.3, 0.5, 1.01)
+LAMPS = (0, 20, 40, 60, 75, 90)
+DARK = (0.0, 0.05, 0.15, 0.3, 0.5, 1.0)
 DARK_LEVEL = 0.1
 """sRGB value below which skin is dark: 1 % of white's light."""
 BLURS = (0.5, 1.0, 2.0, 4.0)
@@ -55,26 +53,8 @@ class Means:
         return [(*key, s / n, n) for key, (s, n) in self.sums.items() if n]
 
 
-def read(options: argparse.Namespace) -> LightMixturesDataModule:
-    """The people, with every lamp that is not behind the face."""
-    words = [
-        "data=yaleb",
-        f"data.root={options.root}",
-        f"data.reference={options.reference}",
-        f"data.size={options.size}",
-        "data.max_azimuth_deg=90",
-        "data.max_elevation_deg=90",
-    ]
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        cfg = compose("eval", ["checkpoint=none", *words])
-    data: LightMixturesDataModule = instantiate(cfg.data)
-    data.prepare_data()
-    data.check([options.split])
-    return data
-
-
 def measure(
-    model: nn.Module, data: LightMixturesDataModule, split: str, found: Means, change: Change | None
+    model: nn.Module, data: LightMixturesDataModule, split: str, change: Change | None = None
 ) -> list[tuple[int, Tensor, Tensor, Tensor]]:
     """Run the model: sample, picture (3, S, S), angles and mask (S, S) of each photograph."""
     every = []
@@ -131,8 +111,9 @@ def rim(mask: Tensor, size: int) -> Tensor:
 
 
 def between(value: float, bounds: tuple[float, ...]) -> tuple[float, float] | None:
-    """The two neighbours among ``bounds`` between which a value is."""
-    return next(((low, high) for low, high in pairwise(bounds) if low <= value < high), None)
+    """The two neighbours among ``bounds`` between which a value is, the larger pair at a bound."""
+    inside = [pair for pair in pairwise(bounds) if pair[0] <= value <= pair[1]]
+    return inside[-1] if inside else None
 
 
 def plain(model: nn.Module, data: LightMixturesDataModule, split: str, found: Means) -> None:
@@ -147,7 +128,7 @@ def plain(model: nn.Module, data: LightMixturesDataModule, split: str, found: Me
         found.add("share of dark skin", dark_row(low, high), none)
     for name in dict.fromkeys(names):
         found.add("person", name, none)
-    for sample, image, angles, mask in measure(model, data, split, found, None):
+    for sample, image, angles, mask in measure(model, data, split):
         inside = angles[mask]
         found.add("all", "all", inside)
         if (lamp := between(lamps[sample], LAMPS)) is not None:
@@ -167,12 +148,12 @@ def plain(model: nn.Module, data: LightMixturesDataModule, split: str, found: Me
 
 def lamp_row(low: float, high: float) -> str:
     """Row of lamps between two angles."""
-    return f"{low:.0f} to {high - 1:.0f}"
+    return f"{low:.0f} to {high:.0f}"
 
 
 def dark_row(low: float, high: float) -> str:
     """Row of photographs between two shares of dark skin."""
-    return f"{100 * low:.0f} to {min(100, 100 * high):.0f} %"
+    return f"{100 * low:.0f} to {100 * high:.0f} %"
 
 
 def lights(data: LightMixturesDataModule, split: str) -> list[float]:
@@ -181,7 +162,7 @@ def lights(data: LightMixturesDataModule, split: str) -> list[float]:
     for row in data.rows[split]:
         for name in data.people.records[row].lights:
             azimuth, elevation = light_angles(name)
-            if abs(azimuth) <= 90 and abs(elevation) <= 90:
+            if max(abs(azimuth), abs(elevation)) <= LAMPS[-1]:
                 towards = np.cos(np.radians(azimuth)) * np.cos(np.radians(elevation))
                 angles.append(float(np.degrees(np.arccos(towards))))
     return angles
@@ -221,7 +202,7 @@ def covered(side: int, size: int) -> Change:
 def changed(model: nn.Module, data: LightMixturesDataModule, split: str, found: Means) -> None:
     """Errors on blurred and on covered photographs."""
     for sigma in BLURS:
-        for _, _, angles, mask in measure(model, data, split, found, blurred(sigma, data.size)):
+        for _, _, angles, mask in measure(model, data, split, blurred(sigma, data.size)):
             found.add("blur, px at 128 px", f"{sigma:g}", angles[mask])
     for place in ("behind", "beside"):
         for share in SQUARES:
@@ -231,7 +212,7 @@ def changed(model: nn.Module, data: LightMixturesDataModule, split: str, found: 
     for share in SQUARES:
         side = round(share * data.size)
         row = f"{100 * share:.0f} % of the side"
-        for sample, _, angles, mask in measure(model, data, split, found, covered(side, data.size)):
+        for sample, _, angles, mask in measure(model, data, split, covered(side, data.size)):
             top, left = corners(sample, side, data.size)
             hidden = torch.zeros_like(mask)
             hidden[top : top + side, left : left + side] = True
@@ -251,7 +232,9 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=192, help="side of the faces, px")
     parser.add_argument("--csv", type=Path, help="file for all rows")
     options = parser.parse_args()
-    model, data, found = load_model(str(options.model))[0].eval(), read(options), Means()
+    model, found = load_model(options.model)[0].eval(), Means()
+    limits = {"max_azimuth_deg": LAMPS[-1], "max_elevation_deg": LAMPS[-1]}
+    data = read(options.root, options.reference, size=options.size, **limits)
     plain(model, data, options.split, found)
     changed(model, data, options.split, found)
     rows, last = found.rows(), None

@@ -196,8 +196,8 @@ class NormalEncoder(nn.Module):
     """E_cn: from normals to features at 1/2 to 1/32 of the side.
 
     Args:
-        gain: First scale of a batch norm behind the last layer, which is not in the paper; None:
-            there is none.
+        gain: First scale of a batch norm behind the last layer, which the paper does not have;
+            None: no batch norm.
     """
 
     channels = (WIDTH, 2 * WIDTH, 4 * WIDTH, 8 * WIDTH, 8 * WIDTH)

@@ -74,15 +74,7 @@ def normal_table(
         for t, cells in paper.items()
         if t in stages
     }
-    return Table(
-        title=title,
-        columns=("", *NORMAL_COLUMNS),
-        rows=tuple(
-            (n, *(row.get(end) for end in NORMAL_COLUMNS.values())) for n, row in rows.items()
-        ),
-        note=NORMAL_NOTE,
-        digits={"+-": 1},
-    )
+    return _table(title, rows, NORMAL_COLUMNS, NORMAL_NOTE, digits={"+-": 1})
 
 
 def refinement_table(results: Mapping[str, float], part: str, title: str) -> Table:
@@ -97,14 +89,7 @@ def refinement_table(results: Mapping[str, float], part: str, title: str) -> Tab
         ValueError: If no t of that part is among the names.
     """
     rows = {t: _ends(results, f"{part}/{t}/") for t in _stages(results, part)}
-    return Table(
-        title=title,
-        columns=("", *REFINEMENT_COLUMNS),
-        rows=tuple(
-            (t, *(row.get(end) for end in REFINEMENT_COLUMNS.values())) for t, row in rows.items()
-        ),
-        note=REFINEMENT_NOTE,
-    )
+    return _table(title, rows, REFINEMENT_COLUMNS, REFINEMENT_NOTE)
 
 
 def person_table(
@@ -120,13 +105,23 @@ def person_table(
     """
     rows = {"all": _ends(results, f"{part}/{_stages(results, part)[-1]}/")}
     rows |= {person: _ends(results, f"{part}/{person}/") for person in people}
+    return _table(title, rows, PERSON_COLUMNS, PERSON_NOTE)
+
+
+def _table(
+    title: str,
+    rows: Mapping[str, Mapping[str, float]],
+    columns: Mapping[str, str],
+    note: str,
+    digits: Mapping[str, int] | None = None,
+) -> Table:
+    """Rows by name, of values by the ends of their keys, in the order of ``columns``."""
     return Table(
         title=title,
-        columns=("", *PERSON_COLUMNS),
-        rows=tuple(
-            (n, *(row.get(end) for end in PERSON_COLUMNS.values())) for n, row in rows.items()
-        ),
-        note=PERSON_NOTE,
+        columns=("", *columns),
+        rows=tuple((name, *map(row.get, columns.values())) for name, row in rows.items()),
+        note=note,
+        digits=digits or {},
     )
 
 
@@ -138,7 +133,7 @@ def _stages(results: Mapping[str, float], part: str) -> list[str]:
     """Find t0, t1 and so on among the metrics of a part of the data, in order.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If no metric of that part is found.
     """
     found = {re.match(rf"{re.escape(part)}/(t\d+)/mean_deg", name) for name in results}
     stages = sorted((match[1] for match in found if match), key=lambda t: int(t[1:]))

@@ -21,6 +21,7 @@ def script() -> Callable[[str], ModuleType]:
         sys.modules[spec.name] = module  # dataclasses look their module up
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "dont_write_bytecode", True)  # nothing is left in experiments/
+            patch.syspath_prepend(str(Path(path).parent))  # as Python does with a script's folder
             spec.loader.exec_module(module)
         return module
 
